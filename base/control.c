@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The operator's connection, role side: reads one request, calls its verb,
+ * paces the answer. A malformed request ends that connection with a sentence
+ * and touches nothing else.
+ */
+#include "base/control.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "base/stream.h"
+
+enum { REQUEST_MAX = 64 << 10, OUTPUT_MAX = 4 << 20,
+    REQUEST_MILLISECONDS = 10000, OUTPUT_MILLISECONDS = 60000,
+    FINISH_MILLISECONDS = 10000 };
+
+struct control {
+	struct stream			*stream;	/* owned */
+	struct process_caller		 caller;
+	const struct control_verb	*verbs;		/* outlive us */
+	size_t				 count;
+	bool				 answering;	/* the request is read */
+	bool				 failed;	/* output refused */
+	bool				 ended;
+
+	void	(*produce)(struct control *control, void *arg);
+	void	(*release)(void *arg);
+	void	*arg;
+};
+
+static void
+release(struct control *control)
+{
+	if (control->release != NULL)
+		control->release(control->arg);
+	control->release = NULL;
+	control->produce = NULL;
+}
+
+static void
+delete(void *arg)
+{
+	struct control *control = arg;
+
+	release(control);
+	if (control->stream != NULL)
+		stream_free(control->stream);
+	mem_free(control);
+}
+
+static void
+drop(struct control *control)
+{
+	if (control->ended)
+		return;
+	control->ended = true;
+	loop_defer(delete, control);
+}
+
+static const struct control_verb *
+find_verb(const struct control *control, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < control->count; i++)
+		if (strcmp(control->verbs[i].name, name) == 0)
+			return &control->verbs[i];
+	return NULL;
+}
+
+static void
+run_request(struct control *control, const json_t *request)
+{
+	const json_t *arguments = json_object_get(request, "arguments");
+	const char *name = json_string_value(json_object_get(request, "verb"));
+	const struct control_verb *verb;
+
+	if (name == NULL || !json_is_object(arguments)) {
+		control_end(control, CONTROL_USAGE, "malformed request: an "
+		    "object with \"verb\" and \"arguments\" is expected");
+		return;
+	}
+	verb = find_verb(control, name);
+	if (verb == NULL)
+		control_end(control, CONTROL_USAGE, "unknown verb: the "
+		    "command and the running server differ in version");
+	else if (verb->privileged && !control->caller.privileged)
+		control_end(control, CONTROL_DENIED, "permission denied: only "
+		    "root, or the user who runs the server, may do this");
+	else
+		verb->handler(control, arguments);
+}
+
+static void
+read_request(struct control *control)
+{
+	struct buf *input = stream_input(control->stream);
+	long end = buf_find(input, '\n', 0);
+	json_error_t error;
+	json_t *request;
+
+	if (end == -1) {
+		if (buf_room(input) == 0)
+			control_end(control, CONTROL_USAGE,
+			    "the request is too long");
+		return;
+	}
+	control->answering = true;
+	stream_deadline(control->stream, OUTPUT_MILLISECONDS);
+	request = json_loadb(buf_data(input), (size_t)end,
+	    JSON_REJECT_DUPLICATES, &error);
+	buf_reset(input);
+	if (request == NULL) {
+		control_end(control, CONTROL_USAGE, error.text);
+		return;
+	}
+	run_request(control, request);
+	json_decref(request);
+}
+
+static void
+on_event(void *arg, struct stream *stream, enum stream_event event)
+{
+	struct control *control = arg;
+
+	(void)stream;
+	if (control->ended)
+		return;
+	switch (event) {
+	case STREAM_INPUT:
+		if (!control->answering)
+			read_request(control);
+		break;
+	case STREAM_DRAINED:
+		stream_deadline(control->stream, OUTPUT_MILLISECONDS);
+		if (control->produce != NULL)
+			control->produce(control, control->arg);
+		break;
+	case STREAM_CONNECTED:
+	case STREAM_SECURED:
+		break;
+	case STREAM_END:	/* nobody reads the answer any more */
+	case STREAM_TRUNCATED:
+	case STREAM_DEADLINE:
+	case STREAM_FAILED:
+		drop(control);
+		break;
+	default:
+		bug("stream event");
+	}
+}
+
+struct control *
+control_open(int fd, const struct process_caller *caller)
+{
+	struct control *control = mem_alloc(sizeof(*control));
+
+	control->caller = *caller;
+	control->answering = true;
+	control->stream = stream_new(fd, REQUEST_MAX, on_event, control);
+	stream_set_max_output(control->stream, OUTPUT_MAX);
+	stream_deadline(control->stream, OUTPUT_MILLISECONDS);
+	return control;
+}
+
+void
+control_accept(int fd, const struct process_caller *caller,
+    const struct control_verb *verbs, size_t count)
+{
+	struct control *control = control_open(fd, caller);
+
+	control->verbs = verbs;
+	control->count = count;
+	control->answering = false;
+	stream_deadline(control->stream, REQUEST_MILLISECONDS);
+}
+
+void
+control_send(struct control *control, json_t *object)
+{
+	char *text = json_dumps(object, JSON_COMPACT);
+
+	json_decref(object);
+	if (text == NULL)	/* not UTF-8: our own mistake, kept harmless */
+		text = mem_dup_string("{}");
+	if (control->failed ||
+	    stream_write(control->stream, text, strlen(text)) == -1 ||
+	    stream_write(control->stream, "\n", 1) == -1)
+		control->failed = true;
+	mem_free(text);
+}
+
+void
+control_end(struct control *control, enum control_code code,
+    const char *message)
+{
+	if (control->ended)
+		return;
+	control_send(control, json_pack("{s:i, s:s}", "end", (int)code,
+	    "message", message == NULL ? "" : message));
+	release(control);
+	if (!control->failed) {
+		stream_finish(control->stream, FINISH_MILLISECONDS);
+		control->stream = NULL;
+	}
+	drop(control);
+}
+
+void
+control_produce(struct control *control,
+    void (*produce)(struct control *control, void *arg),
+    void (*release_arg)(void *arg), void *arg)
+{
+	control->produce = produce;
+	control->release = release_arg;
+	control->arg = arg;
+	produce(control, arg);
+}
+
+const struct process_caller *
+control_caller(const struct control *control)
+{
+	return &control->caller;
+}

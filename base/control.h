@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The operator's connection, role side. The command connects to the
+ * supervisor's socket and sends a fixed header (control_hello); the supervisor
+ * passes the descriptor on to the role that it names, with the caller's
+ * credentials. Then JSON, one object a line: a request
+ * {"verb":"list","arguments":{...}}, answers {...} of the verb's own shape, and
+ * at the end {"end":CODE,"message":TEXT}. One request a connection.
+ *
+ * Writing is paced: a verb with much to say gives a producer, which is called
+ * whenever the output has drained and adds a bounded page.
+ */
+#ifndef POSTERN_BASE_CONTROL_H
+#define POSTERN_BASE_CONTROL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct process_caller;
+
+/* What the command sends first. */
+struct control_hello {
+	char	 magic[8];	/* CONTROL_MAGIC */
+	uint8_t	 role;		/* enum role; ROLE_SUPERVISOR for its own */
+	uint8_t	 verb;		/* enum control_supervisor_verb, else 0 */
+	uint8_t	 unused[6];
+};
+#define CONTROL_MAGIC "POSTERN1"
+
+/* The supervisor's own verbs; answered by the same JSON lines. */
+enum control_supervisor_verb { CONTROL_STATUS = 1, CONTROL_RELOAD,
+    CONTROL_STOP };
+
+/* Exit codes of the command, and the "end" of an answer (sysexits(3)). */
+enum control_code { CONTROL_OK = 0, CONTROL_NONE_MATCHED = 1,
+    CONTROL_USAGE = 64, CONTROL_DATA = 65, CONTROL_UNAVAILABLE = 69,
+    CONTROL_INTERNAL = 70, CONTROL_TEMPORARY = 75, CONTROL_DENIED = 77,
+    CONTROL_CONFIG = 78 };
+
+struct control;		/* one connection */
+
+typedef void control_handler(struct control *control, const json_t *arguments);
+
+struct control_verb {
+	const char	*name;
+	bool		 privileged;	/* refused to others with DENIED */
+	control_handler	*handler;
+};
+
+/* Owns fd; reads the request (64 KiB, 10 seconds at most), finds the verb. */
+void	 control_accept(int fd, const struct process_caller *caller,
+	    const struct control_verb *verbs, size_t count);
+
+/* A connection whose request was in the hello itself (the supervisor's verbs):
+ * nothing is read, the caller answers at once. Owns fd. */
+struct control	*control_open(int fd, const struct process_caller *caller);
+
+/* One line of the answer; takes the reference. */
+void	 control_send(struct control *control, json_t *object);
+/* Ends the answer and the connection; the pointer is void afterwards. */
+void	 control_end(struct control *control, enum control_code code,
+	    const char *message);
+/*
+ * Calls produce each time the output has drained, until control_end(). arg
+ * belongs to the handler; release (may be null) is called once when the
+ * connection goes away for whatever reason, also after control_end().
+ */
+void	 control_produce(struct control *control,
+	    void (*produce)(struct control *control, void *arg),
+	    void (*release)(void *arg), void *arg);
+const struct process_caller	*control_caller(const struct control *control);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The life of a role; see process.h for the order of things. Confinement is
+ * here and nowhere else: limits, no_new_privs, chroot, change of user. A role
+ * that was told to change its user and cannot ends at once.
+ */
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/channel.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/process_message.h"
+#include "base/tls.h"
+
+enum { NAME_MAX_BYTES = 4096 };
+
+/* One role a process: this is its whole state. */
+static struct {
+	const struct role_entry	*entry;
+	unsigned		 instance;
+	struct channel		*supervisor;	/* owned */
+	char			*user;		/* owned; empty: stay */
+	char			*root;		/* owned; empty: no chroot */
+	uint64_t		 address_space;	/* bytes; 0: no limit */
+	uint32_t		 descriptors;
+	bool			 configured;
+	bool			 started;
+	bool			 confined;
+	bool			 stopping;
+	int			 status;
+} process;
+
+static void
+answer(uint32_t request, bool failed, const char *text)
+{
+	struct wire_writer *writer;
+	char fixed[PROCESS_RESULT_TEXT] = "";
+
+	strncpy(fixed, text, sizeof(fixed) - 1);
+	writer = channel_begin(process.supervisor, PROCESS_RESULT, request);
+	wire_put_u32(writer, failed);
+	wire_put_bytes(writer, fixed, sizeof(fixed));
+	channel_end(process.supervisor);
+}
+
+static void
+on_begin(struct channel_message *message)
+{
+	struct arena *arena = arena_new(64 << 10);
+
+	process.user = mem_dup_string(wire_get_text(&message->body, arena,
+	    NAME_MAX_BYTES));
+	process.root = mem_dup_string(wire_get_text(&message->body, arena,
+	    NAME_MAX_BYTES));
+	log_set_level(wire_get_u32(&message->body));
+	process.address_space = wire_get_u64(&message->body);
+	process.descriptors = wire_get_u32(&message->body);
+	if (wire_read_end(&message->body) == -1)
+		bug("malformed begin");
+	arena_free(arena);
+}
+
+static void
+on_configure(struct channel_message *message)
+{
+	char error[PROCESS_RESULT_TEXT] = "";
+	const void *bundle;
+	size_t length;
+	int failed;
+
+	bundle = wire_get_bytes(&message->body, PROCESS_BUNDLE_MAX, &length);
+	if (wire_read_end(&message->body) == -1)
+		bug("malformed configuration");
+	failed = process.entry->configure(bundle, length, error,
+	    sizeof(error));
+	if (failed && !process.configured)
+		fatal("configuration refused", log_text("reason", error));
+	process.configured = true;
+	answer(message->request, failed != 0, error);
+}
+
+static void
+limit(int resource, const char *name, rlim_t value)
+{
+	struct rlimit limits;
+
+	if (getrlimit(resource, &limits) == -1)
+		fatal("cannot read limit", log_text("limit", name),
+		    log_errno(errno));
+	if (limits.rlim_max != RLIM_INFINITY && value > limits.rlim_max)
+		value = limits.rlim_max;
+	limits.rlim_cur = value;
+	limits.rlim_max = value;
+	if (setrlimit(resource, &limits) == -1)
+		fatal("cannot set limit", log_text("limit", name),
+		    log_errno(errno));
+}
+
+static void
+change_user(const struct passwd *user)
+{
+	if (setgroups(0, NULL) == -1 ||
+	    setresgid(user->pw_gid, user->pw_gid, user->pw_gid) == -1 ||
+	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid) == -1)
+		fatal("cannot change user", log_text("user", process.user),
+		    log_errno(errno));
+	if (setuid(0) != -1 || seteuid(0) != -1)
+		bug("privileges came back");
+}
+
+static void
+confine(void)
+{
+	struct passwd *user = NULL;
+
+	if (process.user[0] != '\0') {
+		errno = 0;
+		user = getpwnam(process.user);
+		if (user == NULL)
+			fatal("no such user: run systemd-sysusers, or set "
+			    "drop-privileges = no", log_text("user",
+			    process.user));
+	}
+	if (process.root[0] != '\0' &&
+	    (chroot(process.root) == -1 || chdir("/") == -1))
+		fatal("cannot change root", log_text("path", process.root),
+		    log_errno(errno));
+	if (process.descriptors != 0)
+		limit(RLIMIT_NOFILE, "descriptors", process.descriptors);
+#ifndef __SANITIZE_ADDRESS__
+	/* The shadow memory of a sanitizer is larger than any limit. */
+	if (process.address_space != 0)
+		limit(RLIMIT_AS, "address space", process.address_space);
+#endif
+	if (user != NULL) {
+		limit(RLIMIT_CORE, "core", 0);	/* keys would be in it */
+		change_user(user);
+		process.confined = true;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		fatal("cannot set no_new_privs", log_errno(errno));
+}
+
+static void
+on_start(void)
+{
+	if (!process.configured || process.user == NULL || process.started)
+		bug("started out of order");
+	if (process.entry->prepare != NULL)
+		process.entry->prepare();
+	confine();
+	process.started = true;
+	process.entry->start();
+	channel_begin(process.supervisor, PROCESS_READY, 0);
+	channel_end(process.supervisor);
+}
+
+static void
+on_peer(struct channel_message *message)
+{
+	struct process_peer peer;
+
+	peer.role = wire_get_enum(&message->body, ROLE_COUNT);
+	peer.instance = wire_get_u32(&message->body);
+	if (wire_read_end(&message->body) == -1)
+		bug("malformed peer");
+	process.entry->peer(&peer, message->fd);
+	message->fd = -1;
+}
+
+static void
+on_listener(struct channel_message *message, bool gone)
+{
+	struct arena *arena = arena_new(16 << 10);
+	const char *name;
+
+	name = wire_get_text(&message->body, arena, NAME_MAX_BYTES);
+	if (wire_read_end(&message->body) == -1 ||
+	    process.entry->listener == NULL)
+		bug("malformed listener");
+	process.entry->listener(name, gone ? -1 : message->fd);
+	message->fd = -1;
+	arena_free(arena);
+}
+
+static void
+on_control(struct channel_message *message)
+{
+	struct process_caller caller;
+
+	caller.uid = wire_get_u32(&message->body);
+	caller.gid = wire_get_u32(&message->body);
+	caller.privileged = wire_get_u8(&message->body) != 0;
+	if (wire_read_end(&message->body) == -1 ||
+	    process.entry->control == NULL)
+		bug("malformed control connection");
+	process.entry->control(message->fd, &caller);
+	message->fd = -1;
+}
+
+static void
+stop(void)
+{
+	if (process.stopping)
+		return;
+	process.stopping = true;
+	if (process.started)
+		process.entry->stop();
+	else
+		process_exit(0);
+}
+
+static void
+on_message(void *arg, struct channel *channel, struct channel_message *message)
+{
+	(void)arg;
+	(void)channel;
+	switch ((enum process_message)message->type) {
+	case PROCESS_BEGIN: on_begin(message); break;
+	case PROCESS_CONFIGURE: on_configure(message); break;
+	case PROCESS_START: on_start(); break;
+	case PROCESS_PEER: on_peer(message); break;
+	case PROCESS_LISTENER: on_listener(message, false); break;
+	case PROCESS_LISTENER_GONE: on_listener(message, true); break;
+	case PROCESS_CONTROL: on_control(message); break;
+	case PROCESS_STOP: stop(); break;
+	case PROCESS_LOG_LEVEL:
+		log_set_level(wire_get_u32(&message->body));
+		break;
+	default: bug("message from the supervisor");
+	}
+}
+
+static void
+on_closed(void *arg, struct channel *channel)
+{
+	(void)arg;
+	log_warn("the supervisor is gone: stopping");
+	channel_free(channel);
+	process.supervisor = NULL;
+	stop();
+}
+
+static const struct channel_rule rules[] = {
+	{ .type = PROCESS_BEGIN, .max = 16 << 10 },
+	{ .type = PROCESS_CONFIGURE, .max = PROCESS_BUNDLE_MAX },
+	{ .type = PROCESS_START, .max = 0 },
+	{ .type = PROCESS_PEER, .with_fd = true, .max = 16 },
+	{ .type = PROCESS_LISTENER, .with_fd = true, .max = NAME_MAX_BYTES },
+	{ .type = PROCESS_LISTENER_GONE, .max = NAME_MAX_BYTES },
+	{ .type = PROCESS_CONTROL, .with_fd = true, .max = 16 },
+	{ .type = PROCESS_STOP, .max = 0 },
+	{ .type = PROCESS_LOG_LEVEL, .max = 4 },
+};
+
+static const struct channel_handler handler = {
+	.rules = rules,
+	.rule_count = sizeof(rules) / sizeof(rules[0]),
+	.message = on_message,
+	.closed = on_closed,
+};
+
+int
+process_run(const struct role_entry *entry, unsigned instance)
+{
+	process.entry = entry;
+	process.instance = instance;
+	log_init(role_name(entry->role), LOG_LEVEL_INFO);
+	log_set_style(LOG_MARKED);
+	tzset();	/* reads the zone before any chroot */
+	tls_init();
+	loop_init();
+	fcntl(PROCESS_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	process.supervisor = channel_new(PROCESS_CHANNEL_FD, "supervisor",
+	    &handler, NULL, 1 << 20);
+	loop_run();
+	if (process.supervisor != NULL)
+		channel_free(process.supervisor);
+	mem_free(process.user);
+	mem_free(process.root);
+	loop_release();
+	log_flush();
+	return process.status;
+}
+
+void
+process_exit(int status)
+{
+	process.status = status;
+	loop_stop();
+}
+
+unsigned
+process_instance(void)
+{
+	return process.instance;
+}
+
+bool
+process_is_confined(void)
+{
+	return process.confined;
+}
+
+const char *
+process_directory(const char *configured)
+{
+	bool changed = process.started && process.root[0] != '\0';
+
+	return changed ? "/" : configured;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages between the supervisor and a role. To the role: anything, the
+ * supervisor is trusted. To the supervisor: fixed sizes only.
+ */
+#ifndef POSTERN_BASE_PROCESS_MESSAGE_H
+#define POSTERN_BASE_PROCESS_MESSAGE_H
+
+enum process_message {
+	/* to the role */
+	PROCESS_BEGIN = 1,	/* text user, text root, u32 log level,
+				 * u64 address space bytes (0: none),
+				 * u32 descriptors */
+	PROCESS_CONFIGURE,	/* the bundle; request is set: RESULT follows */
+	PROCESS_START,
+	PROCESS_PEER,		/* u8 role, u32 instance; fd */
+	PROCESS_LISTENER,	/* text name; fd */
+	PROCESS_LISTENER_GONE,	/* text name */
+	PROCESS_CONTROL,	/* u32 uid, u32 gid, u8 privileged; fd */
+	PROCESS_STOP,
+	PROCESS_LOG_LEVEL,	/* u32 */
+
+	/* to the supervisor */
+	PROCESS_READY,		/* nothing */
+	PROCESS_RESULT		/* u32 0 or 1, PROCESS_RESULT_TEXT bytes */
+};
+
+enum { PROCESS_RESULT_TEXT = 480, PROCESS_BUNDLE_MAX = 16 << 20,
+    PROCESS_CHANNEL_FD = 3 };
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * TLS contexts and what a handshake showed. The profile is RFC 9325: TLS 1.2
+ * and 1.3, forward secrecy, no renegotiation, no compression, no 0-RTT, no
+ * NULL, anonymous or export suite. A server context holds the certificates of
+ * one listener (chosen by SNI; the first is the default for unknown names,
+ * RFC 7672 8.1); a client context is made per kind of check, so that sessions
+ * and trust never cross from one kind to another. No session is resumed yet:
+ * tickets are off on both sides.
+ */
+#ifndef POSTERN_BASE_TLS_H
+#define POSTERN_BASE_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+
+/* Loads providers and algorithms: once per process, before any chroot. */
+void	 tls_init(void);
+
+/* --- server --- */
+
+struct tls_server;
+
+struct tls_server	*tls_server_new(void);
+/* Reference counted: sessions under way keep the context they began with. */
+struct tls_server	*tls_server_share(struct tls_server *server);
+void			 tls_server_free(struct tls_server *server);
+/*
+ * Adds a chain (leaf first) and its key, both PEM. name is for messages. The
+ * key is not kept by the caller's buffer. -1 with a sentence in error when the
+ * text is no certificate or key, they do not belong together, the key is
+ * weaker than RFC 9325 4.5 allows, or the chain has expired only with a
+ * warning (logged): an expired certificate is still better than none.
+ */
+int	 tls_server_add(struct tls_server *server, const char *name,
+	    const char *chain_pem, const char *key_pem, char *error,
+	    size_t size);
+bool	 tls_server_is_empty(const struct tls_server *server);
+
+/* --- client --- */
+
+enum tls_check {
+	TLS_CHECK_NONE,		/* encrypt; record what was seen */
+	TLS_CHECK_NAME,		/* WebPKI path and one of the names */
+	TLS_CHECK_FINGERPRINT	/* SHA-256 of the certificate or of its key */
+};
+
+/* What a connection must show. All pointers are borrowed during the call
+ * that takes it; stream copies what it keeps. */
+struct tls_expect {
+	enum tls_check		 check;
+	const char		*sni;		/* null: none is sent */
+	const char *const	*names;		/* TLS_CHECK_NAME; "*.x" and
+						 * ".x" accept one label */
+	size_t			 name_count;
+	const uint8_t		(*fingerprints)[DIGEST_BYTES];
+	size_t			 fingerprint_count;
+};
+
+struct tls_client;
+
+/* trust_pem: the CA certificates for TLS_CHECK_NAME, or null. */
+struct tls_client	*tls_client_new(enum tls_check check,
+			    const char *trust_pem, char *error, size_t size);
+void			 tls_client_free(struct tls_client *client);
+
+/* --- what was seen --- */
+
+struct tls_facts {
+	char	 version[16];		/* "TLSv1.3" */
+	char	 cipher[64];		/* "TLS_AES_256_GCM_SHA384" */
+	char	 group[32];		/* "X25519"; may be empty */
+	int	 bits;
+	bool	 has_peer;		/* the peer showed a certificate */
+	uint8_t	 certificate_digest[DIGEST_BYTES];
+	uint8_t	 key_digest[DIGEST_BYTES];	/* of SubjectPublicKeyInfo */
+	char	 subject[256];
+	char	 issuer[256];
+	char	 not_after[32];		/* RFC 3339 */
+	bool	 verified;		/* what tls_expect asked was shown;
+					 * never with TLS_CHECK_NONE */
+	char	 matched_name[256];	/* TLS_CHECK_NAME */
+	char	 problem[256];		/* why not verified; a sentence part */
+};
+
+#endif
