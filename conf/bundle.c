@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration and the files it names, read once by who may read them and
+ * handed out by role: see bundle.h. On the wire:
+ *
+ *	u8 version, text name, text text, u32 files, each: text path, bytes
+ *
+ * Contents may be private keys: they are wiped before they are freed, and
+ * bundle_encode() is the one place that decides who gets them. The caller
+ * wipes the buffer it encoded into (buf_wipe).
+ */
+#include "conf/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/wire.h"
+#include "conf/conf.h"
+#include "conf/options.h"
+#include "conf/problem.h"
+
+enum { BUNDLE_VERSION = 1, BUNDLE_TEXT_MAX = 1 << 20,
+    BUNDLE_FILE_MAX = 4 << 20, BUNDLE_FILES_MAX = 10000,
+    BUNDLE_PATH_MAX = 4096 };
+
+/* One file to be read, and how to speak of it. */
+struct wanted {
+	const char	*option;	/* with its section, for people */
+	const char	*title;		/* of the section; may be empty */
+	const char	*path;
+	enum role	 role;
+	bool		 secret;
+};
+
+static void release_file(struct bundle_file *file)
+{
+	mem_free(file->path);
+	if (file->contents != NULL) {
+		mem_wipe(file->contents, file->length);
+		mem_free(file->contents);
+	}
+}
+
+void bundle_free(struct bundle *bundle)
+{
+	if (bundle == NULL)
+		return;
+	for (size_t i = 0; i < bundle->file_count; i++)
+		release_file(&bundle->files[i]);
+	mem_free(bundle->files);
+	mem_free(bundle->name);
+	mem_free(bundle->text);
+	mem_free(bundle);
+}
+
+static struct bundle_file *add_file(struct bundle *bundle, const char *path,
+    enum role role)
+{
+	struct bundle_file *file;
+
+	bundle->files = mem_resize(bundle->files, bundle->file_count + 1,
+	    sizeof(*bundle->files));
+	file = &bundle->files[bundle->file_count++];
+	*file = (struct bundle_file){ .path = mem_dup_string(path),
+	    .role = role };
+	return file;
+}
+
+const struct bundle_file *bundle_file(const struct bundle *bundle,
+    const char *path)
+{
+	for (size_t i = 0; path[0] != '\0' && i < bundle->file_count; i++)
+		if (strcmp(bundle->files[i].path, path) == 0)
+			return &bundle->files[i];
+	return NULL;
+}
+
+/* --- reading files --- */
+
+/* Who must be able to read: whoever runs this. */
+static const char *reader_name(void)
+{
+	struct passwd *user = getpwuid(geteuid());
+
+	return user != NULL ? user->pw_name : "that started Postern";
+}
+
+/* Bytes up to the end of the file, at most max; -1 with errno. */
+static ssize_t read_all(int fd, char *out, size_t max)
+{
+	size_t length = 0;
+
+	while (length < max) {
+		ssize_t got = read(fd, out + length, max - length);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		length += (size_t)got;
+	}
+	return (ssize_t)length;
+}
+
+/*
+ * Null-terminated contents, owned by the caller; null with the reason in why.
+ * Without O_NONBLOCK a named pipe would stop us for ever.
+ */
+static char *read_file(const char *path, size_t max, size_t *length,
+    struct stat *status, const char **why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char *contents = NULL;
+	size_t size = 0;
+	ssize_t got;
+
+	if (fd < 0 || fstat(fd, status) != 0)
+		goto fail;
+	*why = S_ISDIR(status->st_mode) ? "it is a directory" :
+	    "it is not a regular file";
+	if (!S_ISREG(status->st_mode))
+		goto refuse;
+	*why = "it is too large";
+	if (status->st_size > (off_t)max)
+		goto refuse;
+	size = (size_t)status->st_size;
+	contents = mem_alloc(size + 2);
+	got = read_all(fd, contents, size + 1);
+	if (got < 0)
+		goto fail;
+	*why = "it changes while it is read";
+	if ((size_t)got > size)
+		goto refuse;
+	*why = "it is empty";
+	if (got == 0)
+		goto refuse;
+	*why = "it holds a zero byte and is no text";
+	if (memchr(contents, '\0', (size_t)got) != NULL)
+		goto refuse;
+	close(fd);
+	*length = (size_t)got;
+	contents[got] = '\0';
+	return contents;
+fail:
+	*why = strerror(errno);
+refuse:
+	if (fd >= 0)
+		close(fd);
+	if (contents != NULL)
+		mem_wipe(contents, size + 2);
+	mem_free(contents);
+	return NULL;
+}
+
+/* --- which files --- */
+
+static void check_mode(const struct wanted *wanted, const struct stat *status,
+    struct problems *advice)
+{
+	if (wanted->secret && (status->st_mode & S_IRWXO) != 0)
+		problems_add(advice, 0, "%s %.80s: others may read or change "
+		    "%.200s (mode %04o); take their rights with chmod o= and "
+		    "make a new key", wanted->option, wanted->title,
+		    wanted->path, (unsigned)status->st_mode & 07777);
+}
+
+static void load(struct bundle *bundle, const struct wanted *wanted,
+    struct problems *problems, struct problems *advice)
+{
+	struct bundle_file *file;
+	struct stat status;
+	const char *why;
+	char *contents;
+	size_t length;
+
+	if (bundle->file_count == BUNDLE_FILES_MAX) {
+		problems_add(problems, 0, "%s %.80s: more than %d files are "
+		    "named; put the users of several domains into the "
+		    "configuration", wanted->option, wanted->title,
+		    BUNDLE_FILES_MAX);
+		return;
+	}
+	contents = read_file(wanted->path, BUNDLE_FILE_MAX, &length, &status,
+	    &why);
+	if (contents == NULL) {
+		problems_add(problems, 0, "%s%s%.80s: cannot use %.300s: %s; "
+		    "give a text file of at most 4M that the user %s can read",
+		    wanted->option, wanted->title[0] != '\0' ? " " : "",
+		    wanted->title, wanted->path, why, reader_name());
+		return;
+	}
+	check_mode(wanted, &status, advice);
+	file = add_file(bundle, wanted->path, wanted->role);
+	file->contents = contents;
+	file->length = length;
+}
+
+static bool needs_trust(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->destination_count; i++)
+		if (conf->destinations[i].level == LEVEL_VERIFY ||
+		    conf->destinations[i].level == LEVEL_SECURE)
+			return true;
+	return false;
+}
+
+static bool is_default(const char *option, const char *path)
+{
+	return strcmp(option_find(SECTION_TOP, option)->fallback, path) == 0;
+}
+
+/* A default that is not there is no mistake, but may be worth a word. */
+static bool may_be_missing(const struct wanted *wanted,
+    const struct conf *conf, struct problems *advice)
+{
+	bool trust = strcmp(wanted->option, "trust-file") == 0;
+
+	if (!is_default(wanted->option, wanted->path) ||
+	    access(wanted->path, F_OK) == 0 || (trust && needs_trust(conf)))
+		return false;
+	if (!trust)
+		problems_add(advice, 0, "%s: there is no %s, so answers from "
+		    "DNS are not validated; install it (Debian package "
+		    "dns-root-data) or name another one", wanted->option,
+		    wanted->path);
+	return true;
+}
+
+static void load_optional(struct bundle *bundle, const struct wanted *wanted,
+    const struct conf *conf, struct problems *problems,
+    struct problems *advice)
+{
+	if (wanted->path[0] != '\0' && !may_be_missing(wanted, conf, advice))
+		load(bundle, wanted, problems, advice);
+}
+
+static void load_files(struct bundle *bundle, const struct conf *conf,
+    struct problems *problems, struct problems *advice)
+{
+	const struct wanted top[] = {
+		{ "trust-file", "", conf->trust_file, ROLE_DELIVERY, false },
+		{ "trust-anchor-file", "", conf->trust_anchor_file,
+		    ROLE_POLICY, false },
+		{ "root-hints-file", "", conf->root_hints_file, ROLE_POLICY,
+		    false },
+	};
+
+	for (size_t i = 0; i < conf->certificate_count; i++) {
+		const struct conf_certificate *one = &conf->certificates[i];
+
+		load(bundle, &(struct wanted){ "chain of certificate",
+		    one->name, one->chain, ROLE_SMTPD, false }, problems,
+		    advice);
+		load(bundle, &(struct wanted){ "key of certificate",
+		    one->name, one->key, ROLE_SMTPD, true }, problems, advice);
+	}
+	for (size_t i = 0; i < conf->domain_count; i++)
+		if (conf->domains[i].users_file[0] != '\0')
+			load(bundle, &(struct wanted){ "users-file of domain",
+			    conf->domains[i].name,
+			    conf->domains[i].users_file, ROLE_DIRECTORY,
+			    false }, problems, advice);
+	for (size_t i = 0; i < sizeof(top) / sizeof(top[0]); i++)
+		load_optional(bundle, &top[i], conf, problems, advice);
+}
+
+/* Behind those that conf_read() had. */
+static void add_warnings(struct conf *conf, struct problems *advice)
+{
+	char *more = problems_take(advice);
+	char *before = conf->warnings;
+
+	if (more == NULL)
+		return;
+	conf->warnings = mem_print("%s%s", before != NULL ? before : "",
+	    more);
+	mem_free(before);
+	mem_free(more);
+}
+
+static struct bundle *load_text(const char *path, char **errors)
+{
+	struct problems problems;
+	struct stat status;
+	struct bundle *bundle;
+	const char *why;
+	size_t length;
+	char *text;
+
+	problems_init(&problems, path);
+	text = read_file(path, BUNDLE_TEXT_MAX, &length, &status, &why);
+	if (text == NULL) {
+		problems_add(&problems, 0, "cannot read the configuration: %s; "
+		    "give a text file of at most 1M that the user %s can read",
+		    why, reader_name());
+		*errors = problems_take(&problems);
+		return NULL;
+	}
+	bundle = mem_alloc(sizeof(*bundle));
+	bundle->name = mem_dup_string(path);
+	bundle->text = mem_dup_string(text);
+	mem_free(text);
+	return bundle;
+}
+
+struct bundle *bundle_load(const char *path, struct conf **conf,
+    char **errors)
+{
+	struct problems problems, advice;
+	struct bundle *bundle;
+
+	*conf = NULL;
+	*errors = NULL;
+	bundle = load_text(path, errors);
+	if (bundle == NULL)
+		return NULL;
+	*conf = conf_read(path, bundle->text, errors);
+	if (*conf == NULL) {
+		bundle_free(bundle);
+		return NULL;
+	}
+	problems_init(&problems, path);
+	problems_init(&advice, path);
+	load_files(bundle, *conf, &problems, &advice);
+	add_warnings(*conf, &advice);
+	*errors = problems_take(&problems);
+	if (*errors == NULL)
+		return bundle;
+	conf_free(*conf);
+	*conf = NULL;
+	bundle_free(bundle);
+	return NULL;
+}
+
+/* --- on the wire --- */
+
+int bundle_encode(const struct bundle *bundle, enum role role,
+    struct buf *out)
+{
+	struct wire_writer writer;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < bundle->file_count; i++)
+		if (bundle->files[i].role == role)
+			count++;
+	wire_write_begin(&writer, out);
+	wire_put_u8(&writer, BUNDLE_VERSION);
+	wire_put_text(&writer, bundle->name);
+	wire_put_text(&writer, bundle->text);
+	wire_put_u32(&writer, count);
+	for (size_t i = 0; i < bundle->file_count; i++) {
+		const struct bundle_file *file = &bundle->files[i];
+
+		if (file->role != role)
+			continue;
+		wire_put_u8(&writer, (uint8_t)file->role);
+		wire_put_text(&writer, file->path);
+		wire_put_bytes(&writer, file->contents, file->length);
+	}
+	return wire_write_end(&writer);
+}
+
+/* A copy with a null behind it; null and a bad reader if one is inside. */
+static char *get_copy(struct wire_reader *reader, size_t max, size_t *length)
+{
+	const void *bytes = wire_get_bytes(reader, max, length);
+	char *copy;
+
+	if (*length > 0 && memchr(bytes, '\0', *length) != NULL)
+		reader->bad = true;
+	copy = mem_alloc(*length + 1);
+	if (*length > 0)
+		memcpy(copy, bytes, *length);
+	return copy;
+}
+
+static void get_file(struct wire_reader *reader, struct bundle *bundle)
+{
+	enum role role = (enum role)wire_get_enum(reader, ROLE_COUNT);
+	struct bundle_file *file;
+	size_t length;
+	char *path = get_copy(reader, BUNDLE_PATH_MAX, &length);
+
+	file = add_file(bundle, path, role);
+	mem_free(path);
+	file->contents = get_copy(reader, BUNDLE_FILE_MAX, &file->length);
+}
+
+struct bundle *bundle_decode(const void *data, size_t length)
+{
+	struct bundle *bundle = mem_alloc(sizeof(*bundle));
+	struct wire_reader reader;
+	uint32_t count;
+	size_t unused;
+
+	wire_read_begin(&reader, data, length);
+	if (wire_get_u8(&reader) != BUNDLE_VERSION)
+		reader.bad = true;
+	bundle->name = get_copy(&reader, BUNDLE_PATH_MAX, &unused);
+	bundle->text = get_copy(&reader, BUNDLE_TEXT_MAX, &unused);
+	count = wire_get_u32(&reader);
+	if (count > BUNDLE_FILES_MAX)
+		reader.bad = true;
+	for (uint32_t i = 0; i < count && !reader.bad; i++)
+		get_file(&reader, bundle);
+	if (wire_read_end(&reader) == 0)
+		return bundle;
+	bundle_free(bundle);
+	return NULL;
+}

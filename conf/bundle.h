@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a role gets as its configuration: the text, and the contents of the
+ * files named in it that this role needs (a confined role can open none).
+ * Keys go to smtpd only. Made by the supervisor, read by the roles.
+ */
+#ifndef POSTERN_CONF_BUNDLE_H
+#define POSTERN_CONF_BUNDLE_H
+
+#include <stddef.h>
+
+#include "base/role.h"
+
+struct buf;
+struct conf;
+
+struct bundle_file {
+	char	*path;		/* as written in the configuration */
+	char	*contents;	/* null-terminated; wiped when freed */
+	size_t	 length;
+	enum role role;		/* the only one that gets it */
+};
+
+struct bundle {
+	char			*name;		/* of the configuration file */
+	char			*text;
+	struct bundle_file	*files;
+	size_t			 file_count;
+};
+
+/*
+ * Reads the configuration file and every file it names (certificates, keys,
+ * trust file, user lists). Null with sentences in errors, each naming the file
+ * and the remedy; *conf gets the parsed configuration (owned by the caller).
+ */
+struct bundle	*bundle_load(const char *path, struct conf **conf,
+		    char **errors);
+/* Adds the part that role needs to out. */
+int		 bundle_encode(const struct bundle *bundle, enum role role,
+		    struct buf *out);
+/* Null when it is not a bundle. */
+struct bundle	*bundle_decode(const void *data, size_t length);
+void		 bundle_free(struct bundle *bundle);
+/* Null if there is no such file in it; an empty path names none. */
+const struct bundle_file	*bundle_file(const struct bundle *bundle,
+				    const char *path);
+
+#endif

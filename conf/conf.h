@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration as the roles see it: read-only after it was read; a
+ * reload makes a new one. Every member is set from the table in
+ * conf/options.c, with its default; the manual is printed from that table.
+ * Times are in seconds, sizes in bytes. Text is owned by the conf.
+ */
+#ifndef POSTERN_CONF_CONF_H
+#define POSTERN_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/net.h"
+
+enum conf_level { LEVEL_NONE, LEVEL_MAY, LEVEL_ENCRYPT, LEVEL_VERIFY,
+    LEVEL_SECURE, LEVEL_FINGERPRINT, LEVEL_COUNT };
+
+/* What to do when an opportunistic host shows no, or broken, TLS. */
+enum conf_fallback { FALLBACK_CLEAR, FALLBACK_DEFER, FALLBACK_CLEAR_AFTER };
+
+enum conf_listener_tls { LISTENER_TLS_OFFER, LISTENER_TLS_REQUIRE,
+    LISTENER_TLS_NONE };
+
+enum conf_transport { TRANSPORT_SMTP, TRANSPORT_DISCARD, TRANSPORT_MAILDIR };
+
+enum conf_resolver { RESOLVER_RECURSIVE, RESOLVER_FORWARD,
+    RESOLVER_RESOLV_CONF };
+
+struct conf_texts {		/* a list of strings */
+	char	**items;
+	size_t	  count;
+};
+
+struct conf_networks {
+	struct network	*items;
+	size_t		 count;
+};
+
+struct conf_certificate {	/* certificate NAME { chain = key = } */
+	char	*name;
+	char	*chain;		/* path */
+	char	*key;		/* path */
+};
+
+struct conf_listener {		/* listen NAME { ... } */
+	char			*name;
+	struct conf_texts	 addresses;	/* default "0.0.0.0", "::" */
+	int64_t			 port;
+	enum conf_listener_tls	 tls;
+};
+
+struct conf_domain {		/* domain NAME { ... }: ours */
+	char			*name;
+	struct conf_texts	 users;		/* local parts; "*": everybody */
+	char			*users_file;	/* one local part a line */
+	char			*maildir;	/* set: mail-directory/NAME when
+						 * not given */
+};
+
+struct conf_route {		/* route PATTERN { ... } */
+	char			*pattern;	/* domain, ".domain", "*" */
+	enum conf_transport	 transport;
+	char			*host;		/* name or address; empty: the
+						 * recipient's domain */
+	int64_t			 port;
+	bool			 mx;		/* look up MX of host */
+};
+
+struct conf_destination {	/* destination PATTERN { ... } */
+	char			*pattern;
+	enum conf_level		 level;
+	struct conf_texts	 names;		/* verify and secure */
+	uint8_t			(*fingerprints)[DIGEST_BYTES];
+	size_t			 fingerprint_count;
+	enum conf_fallback	 no_starttls;
+	int64_t			 no_starttls_after;
+	enum conf_fallback	 broken_tls;
+	int64_t			 broken_tls_after;
+};
+
+struct conf {
+	char			*hostname;
+	char			*postmaster;	/* address; gets double bounces */
+
+	struct conf_certificate	*certificates;
+	size_t			 certificate_count;
+	struct conf_listener	*listeners;
+	size_t			 listener_count;
+	struct conf_domain	*domains;
+	size_t			 domain_count;
+	struct conf_route	*routes;
+	size_t			 route_count;
+	struct conf_destination	*destinations;
+	size_t			 destination_count;
+	struct conf_destination	 unlisted;	/* where none matches */
+
+	struct conf_networks	 relay_from;	/* may send anywhere */
+	struct conf_networks	 bare_newline_from;	/* SMTP-4: normalise */
+
+	/* directories and files */
+	char			*state_directory;	/* queue/ policy/ */
+	char			*queue_directory;
+	char			*mail_directory;
+	char			*run_directory;		/* socket, pid */
+	char			*control_socket;
+	char			*trust_file;		/* CA certificates */
+	char			*users_prefix;		/* "postern-" */
+	char			*mail_user;
+	char			*control_group;
+	bool			 drop_privileges;	/* only as root */
+
+	/* receiving */
+	int64_t			 smtpd_workers;
+	int64_t			 max_message_size;
+	int64_t			 max_recipients;
+	int64_t			 max_sessions;		/* in all */
+	int64_t			 max_sessions_per_client;
+	int64_t			 max_errors;		/* then 421 */
+	int64_t			 max_line;		/* DATA line, bytes */
+	int64_t			 max_received;		/* loop: 100 */
+	int64_t			 command_timeout;
+	int64_t			 data_timeout;		/* between blocks */
+	int64_t			 message_timeout;	/* whole DATA */
+	int64_t			 handshake_timeout;
+
+	/* keeping */
+	int64_t			 message_expiry;	/* 5 days */
+	int64_t			 bounce_expiry;		/* of DSNs */
+	int64_t			 retry_first;		/* 5 minutes */
+	int64_t			 retry_max;		/* 4 hours */
+	int64_t			 destination_concurrency;
+	int64_t			 delivery_slots;	/* in all */
+	int64_t			 low_space;		/* bytes kept free */
+	int64_t			 queue_cache;		/* bytes */
+	int64_t			 active_messages;	/* window in memory */
+
+	/* sending */
+	int64_t			 connect_timeout;
+	int64_t			 greeting_timeout;
+	int64_t			 reply_timeout;
+	int64_t			 data_reply_timeout;	/* final dot */
+	int64_t			 reuse_limit;		/* messages */
+	int64_t			 reuse_idle;
+	struct conf_texts	 source_addresses;
+	bool			 ipv4;
+	bool			 ipv6;
+	/* For laboratories: lets mail go to loopback addresses. */
+	bool			 allow_loopback;
+
+	/* resolver */
+	enum conf_resolver	 resolver;
+	struct conf_texts	 forwarders;
+	char			*trust_anchor_file;
+	char			*root_hints_file;
+	/* "zone address@port" lines: stub zones, for split DNS and tests */
+	struct conf_texts	 stub_zones;
+	int64_t			 resolver_timeout;
+
+	int64_t			 stop_seconds;
+	char			*log_level;	/* debug, info, warn, error */
+
+	/* What a careful administrator would want to hear, a line each in the
+	 * form of the errors; null: nothing. */
+	char			*warnings;
+};
+
+/* Where mail for a recipient's domain goes next. */
+struct conf_next_hop {
+	enum conf_transport	 transport;
+	/* Never empty for SMTP: a name to look up, or an address as a literal,
+	 * "[192.0.2.1]". Equal to the domain asked for (but for case) unless a
+	 * route names another host: what differs from the domain was written
+	 * by the administrator. */
+	char			 host[256];
+	uint16_t		 port;
+	bool			 mx;
+	const struct conf_domain	*local;	/* TRANSPORT_MAILDIR */
+};
+
+/*
+ * Reads configuration text; name is for messages ("/etc/postern.conf").
+ * Null with one or more lines "FILE:LINE: what is wrong; what is accepted" in
+ * errors (owned by the caller when not null).
+ */
+struct conf	*conf_read(const char *name, const char *text, char **errors);
+void		 conf_free(struct conf *conf);
+
+/* First match in file order; the default when none (never null). */
+const struct conf_destination	*conf_destination_find(const struct conf *conf,
+				    const char *domain);
+const struct conf_domain	*conf_domain_find(const struct conf *conf,
+				    const char *domain);
+/* Explicit routes first (in file order), then our own domains, then MX. */
+void	 conf_next_hop(const struct conf *conf, const char *domain,
+	    struct conf_next_hop *next);
+bool	 conf_networks_contain(const struct conf_networks *networks,
+	    const struct endpoint *endpoint);
+const char	*conf_level_name(enum conf_level level);
+
+#endif

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table of options and sections: see options.h. The order of the rows is
+ * the order of the sample and of the manual. Nothing here allocates.
+ */
+#include "conf/options.h"
+
+#include <string.h>
+
+#include "config.h"
+#include "conf/conf.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { KIBIBYTE = 1 << 10, MEBIBYTE = 1 << 20, GIBIBYTE = 1 << 30,
+    MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+
+/* Where the member is: section, offset and name in one. */
+#define TOP(m) .section = SECTION_TOP, .member = #m, \
+	.offset = offsetof(struct conf, m)
+#define CERTIFICATE(m) .section = SECTION_CERTIFICATE, .member = #m, \
+	.offset = offsetof(struct conf_certificate, m)
+#define LISTEN(m) .section = SECTION_LISTEN, .member = #m, \
+	.offset = offsetof(struct conf_listener, m)
+#define DOMAIN(m) .section = SECTION_DOMAIN, .member = #m, \
+	.offset = offsetof(struct conf_domain, m)
+#define ROUTE(m) .section = SECTION_ROUTE, .member = #m, \
+	.offset = offsetof(struct conf_route, m)
+#define DESTINATION(m) .section = SECTION_DESTINATION, .member = #m, \
+	.offset = offsetof(struct conf_destination, m)
+
+/* Same order as the enums in conf.h. */
+static const char *const level_choices[] = { "none", "may", "encrypt",
+    "verify", "secure", "fingerprint", NULL };
+static const char *const listener_tls_choices[] = { "offer", "require", "none",
+    NULL };
+static const char *const transport_choices[] = { "smtp", "discard", "maildir",
+    NULL };
+static const char *const resolver_choices[] = { "recursive", "forward",
+    "resolv.conf", NULL };
+static const char *const log_choices[] = { "debug", "info", "warn", "error",
+    NULL };
+
+_Static_assert(COUNT(level_choices) == LEVEL_COUNT + 1, "a name per level");
+
+const struct section sections[SECTION_COUNT] = {
+	[SECTION_TOP] = { .name = "", .size = sizeof(struct conf) },
+	[SECTION_CERTIFICATE] = { .name = "certificate", .title = "NAME",
+	    .text = "A certificate of this server and its key. The client's "
+	    "wish (SNI) chooses among several; the first one is shown when "
+	    "there is no wish or no match. Without any, TLS is not offered.",
+	    .example = "mx.example.org",
+	    .array_offset = offsetof(struct conf, certificates),
+	    .count_offset = offsetof(struct conf, certificate_count),
+	    .size = sizeof(struct conf_certificate) },
+	[SECTION_LISTEN] = { .name = "listen", .title = "NAME",
+	    .text = "A port on which mail is taken in. Without any such "
+	    "section there is one with all defaults, named smtp.",
+	    .example = "smtp",
+	    .array_offset = offsetof(struct conf, listeners),
+	    .count_offset = offsetof(struct conf, listener_count),
+	    .size = sizeof(struct conf_listener) },
+	[SECTION_DOMAIN] = { .name = "domain", .title = "NAME",
+	    .text = "A domain that is ours: its mail is accepted from "
+	    "everybody and put into maildirs. Needs users or users-file.",
+	    .example = "example.org",
+	    .array_offset = offsetof(struct conf, domains),
+	    .count_offset = offsetof(struct conf, domain_count),
+	    .size = sizeof(struct conf_domain) },
+	[SECTION_ROUTE] = { .name = "route", .title = "PATTERN",
+	    .text = "Where mail for the recipient domains that match goes. "
+	    "The first match in the file wins, also over our own domains; "
+	    "without a match, our own domains go to their maildirs and the "
+	    "others to the mail hosts (MX) of the domain.",
+	    .example = "printer.example.org",
+	    .array_offset = offsetof(struct conf, routes),
+	    .count_offset = offsetof(struct conf, route_count),
+	    .size = sizeof(struct conf_route) },
+	[SECTION_DESTINATION] = { .name = "destination", .title = "PATTERN",
+	    .text = "What TLS mail for the recipient domains that match must "
+	    "get. The first match in the file wins; without a match, the "
+	    "defaults of this section hold.",
+	    .example = "bank.example",
+	    .array_offset = offsetof(struct conf, destinations),
+	    .count_offset = offsetof(struct conf, destination_count),
+	    .size = sizeof(struct conf_destination) },
+};
+
+const struct option options[] = {
+	/* who we are */
+	{ TOP(hostname), .name = "hostname", .type = OPTION_TEXT,
+	    .fallback = "", .computed = "the name of the machine",
+	    .example = "mx.example.org",
+	    .text = "Our name in the greeting, in EHLO and in Received lines. "
+	    "Fully qualified; the address we send from should resolve to it "
+	    "and back." },
+	{ TOP(postmaster), .name = "postmaster", .type = OPTION_TEXT,
+	    .fallback = "",
+	    .computed = "postmaster at the first domain section, or at "
+	    "hostname",
+	    .text = "Address of the person in charge: gets the reports that "
+	    "could not be delivered to a sender." },
+	{ TOP(relay_from), .name = "relay-from", .type = OPTION_NETWORKS,
+	    .fallback = "127.0.0.1/32 ::1/128",
+	    .text = "Networks whose clients may send to any domain; all others "
+	    "may send to our own domains only." },
+	{ TOP(bare_newline_from), .name = "bare-newline-from",
+	    .type = OPTION_NETWORKS, .fallback = "",
+	    .text = "Networks of old devices that end lines with a lone line "
+	    "feed: their messages are put right. From all others such a "
+	    "message is refused, because it is how mail is smuggled." },
+
+	/* directories and files */
+	{ TOP(state_directory), .name = "state-directory", .type = OPTION_PATH,
+	    .fallback = POSTERN_STATE_DIR, .required = true,
+	    .text = "What must survive a restart is kept below it." },
+	{ TOP(queue_directory), .name = "queue-directory", .type = OPTION_PATH,
+	    .fallback = "", .computed = "queue below state-directory",
+	    .text = "The queue: a Berkeley DB environment of its own." },
+	{ TOP(mail_directory), .name = "mail-directory", .type = OPTION_PATH,
+	    .fallback = "",
+	    .computed = POSTERN_MAIL_DIR ", or mail below state-directory "
+	    "when drop-privileges is no",
+	    .text = "Maildirs are DOMAIN/USER below it." },
+	{ TOP(run_directory), .name = "run-directory", .type = OPTION_PATH,
+	    .fallback = "",
+	    .computed = POSTERN_RUN_DIR ", or run below state-directory when "
+	    "drop-privileges is no",
+	    .text = "The process id and the control socket." },
+	{ TOP(control_socket), .name = "control-socket", .type = OPTION_PATH,
+	    .fallback = "", .computed = "control below run-directory",
+	    .text = "Socket on which the sub-commands of postern(8) speak to "
+	    "the running server." },
+	{ TOP(trust_file), .name = "trust-file", .type = OPTION_PATH,
+	    .fallback = "/etc/ssl/certs/ca-certificates.crt", .required = true,
+	    .text = "Certificates (PEM) of the authorities that levels verify "
+	    "and secure believe." },
+	{ TOP(drop_privileges), .name = "drop-privileges", .type = OPTION_BOOL,
+	    .fallback = "yes",
+	    .text = "When started by root, run each process as its own user, "
+	    "without a view of the file system. With no, everything runs as "
+	    "the user who started it: for trials and tests." },
+	{ TOP(users_prefix), .name = "users-prefix", .type = OPTION_TEXT,
+	    .fallback = "postern-", .required = true,
+	    .text = "The users of the processes are this and the process's "
+	    "name: postern-smtpd, postern-queue." },
+	{ TOP(mail_user), .name = "mail-user", .type = OPTION_TEXT,
+	    .fallback = "postern-mail", .required = true,
+	    .text = "User who owns and writes the maildirs." },
+	{ TOP(control_group), .name = "control-group", .type = OPTION_TEXT,
+	    .fallback = "postern", .required = true,
+	    .text = "Members of this group may look at the queue; changing it "
+	    "and reading mail is for root." },
+	{ TOP(log_level), .name = "log-level", .type = OPTION_TEXT,
+	    .fallback = "info", .choices = log_choices,
+	    .text = "Records below this level are not written." },
+	{ TOP(stop_seconds), .name = "stop-timeout", .type = OPTION_DURATION,
+	    .fallback = "30s", .min = 1, .max = HOUR,
+	    .text = "How long a process may finish what is in flight when it "
+	    "is told to stop. What was accepted is never lost by it." },
+
+	/* receiving */
+	{ TOP(smtpd_workers), .name = "smtpd-workers", .type = OPTION_INTEGER,
+	    .fallback = "0", .min = 0, .max = 64,
+	    .text = "Processes that receive mail; 0 is one per processor." },
+	{ TOP(max_message_size), .name = "max-message-size",
+	    .type = OPTION_SIZE, .fallback = "50M", .min = 64 * KIBIBYTE,
+	    .max = 2 * (int64_t)GIBIBYTE,
+	    .text = "Largest message accepted, headers and body together." },
+	{ TOP(max_recipients), .name = "max-recipients",
+	    .type = OPTION_INTEGER, .fallback = "1000", .min = 100,
+	    .max = 50000,
+	    .text = "Recipients of one message; the client is asked to send "
+	    "the rest in another one." },
+	{ TOP(max_sessions), .name = "max-sessions", .type = OPTION_INTEGER,
+	    .fallback = "2000", .min = 1, .max = 100000,
+	    .text = "Connections open at a time, in all." },
+	{ TOP(max_sessions_per_client), .name = "max-sessions-per-client",
+	    .type = OPTION_INTEGER, .fallback = "50", .min = 1, .max = 100000,
+	    .text = "Connections open at a time from one address (of IPv6, "
+	    "from one /64)." },
+	{ TOP(max_errors), .name = "max-errors", .type = OPTION_INTEGER,
+	    .fallback = "20", .min = 1, .max = 10000,
+	    .text = "Commands refused in one session before it is closed." },
+	{ TOP(max_line), .name = "max-line", .type = OPTION_SIZE,
+	    .fallback = "64K", .min = 1000, .max = MEBIBYTE,
+	    .text = "Longest line of a message. Lines are never split, because "
+	    "that breaks signatures; the standard asks for 1000 bytes." },
+	{ TOP(max_received), .name = "max-received", .type = OPTION_INTEGER,
+	    .fallback = "100", .min = 10, .max = 1000,
+	    .text = "Received lines after which a message is taken to be "
+	    "running in a circle." },
+	{ TOP(command_timeout), .name = "command-timeout",
+	    .type = OPTION_DURATION, .fallback = "5m", .min = 1, .max = HOUR,
+	    .text = "How long a client may be silent between commands. The "
+	    "standard asks for 5 minutes." },
+	{ TOP(data_timeout), .name = "data-timeout", .type = OPTION_DURATION,
+	    .fallback = "3m", .min = 1, .max = HOUR,
+	    .text = "How long a client may be silent within a message." },
+	{ TOP(message_timeout), .name = "message-timeout",
+	    .type = OPTION_DURATION, .fallback = "1h", .min = 1, .max = DAY,
+	    .text = "How long one message may take to arrive." },
+	{ TOP(handshake_timeout), .name = "handshake-timeout",
+	    .type = OPTION_DURATION, .fallback = "1m", .min = 1, .max = HOUR,
+	    .text = "How long a TLS handshake may take, in both directions." },
+
+	/* keeping */
+	{ TOP(message_expiry), .name = "message-expiry",
+	    .type = OPTION_DURATION, .fallback = "5d", .min = MINUTE,
+	    .max = 100 * DAY,
+	    .text = "Age at which a message that could not be delivered goes "
+	    "back to its sender." },
+	{ TOP(bounce_expiry), .name = "bounce-expiry", .type = OPTION_DURATION,
+	    .fallback = "2d", .min = MINUTE, .max = 100 * DAY,
+	    .text = "Age at which a report to a sender is given up." },
+	{ TOP(retry_first), .name = "retry-first", .type = OPTION_DURATION,
+	    .fallback = "5m", .min = 1, .max = DAY,
+	    .text = "Pause after the first failed attempt; it grows with each "
+	    "further one." },
+	{ TOP(retry_max), .name = "retry-max", .type = OPTION_DURATION,
+	    .fallback = "4h", .min = 1, .max = 10 * DAY,
+	    .text = "Longest pause between two attempts." },
+	{ TOP(destination_concurrency), .name = "destination-concurrency",
+	    .type = OPTION_INTEGER, .fallback = "20", .min = 1, .max = 1000,
+	    .text = "Deliveries at a time to one host." },
+	{ TOP(delivery_slots), .name = "delivery-slots",
+	    .type = OPTION_INTEGER, .fallback = "200", .min = 1, .max = 10000,
+	    .text = "Deliveries at a time, in all." },
+	{ TOP(low_space), .name = "low-space", .type = OPTION_SIZE,
+	    .fallback = "200M", .min = MEBIBYTE,
+	    .max = 1024 * (int64_t)GIBIBYTE,
+	    .text = "Space kept free where the queue is; with less, mail is "
+	    "asked to come later." },
+	{ TOP(queue_cache), .name = "queue-cache", .type = OPTION_SIZE,
+	    .fallback = "64M", .min = MEBIBYTE, .max = 64 * (int64_t)GIBIBYTE,
+	    .text = "Memory for the cache of the queue's database." },
+	{ TOP(active_messages), .name = "active-messages",
+	    .type = OPTION_INTEGER, .fallback = "10000", .min = 10,
+	    .max = 1000000,
+	    .text = "Messages whose schedule is held in memory; the rest waits "
+	    "on disk." },
+
+	/* sending */
+	{ TOP(connect_timeout), .name = "connect-timeout",
+	    .type = OPTION_DURATION, .fallback = "30s", .min = 1, .max = HOUR,
+	    .text = "How long to wait for a connection to one address." },
+	{ TOP(greeting_timeout), .name = "greeting-timeout",
+	    .type = OPTION_DURATION, .fallback = "5m", .min = 1, .max = HOUR,
+	    .text = "How long to wait for the greeting of a server." },
+	{ TOP(reply_timeout), .name = "reply-timeout",
+	    .type = OPTION_DURATION, .fallback = "5m", .min = 1, .max = HOUR,
+	    .text = "How long to wait for the answer to a command." },
+	{ TOP(data_reply_timeout), .name = "data-reply-timeout",
+	    .type = OPTION_DURATION, .fallback = "10m", .min = 1, .max = HOUR,
+	    .text = "How long to wait for the answer to a whole message. Less "
+	    "than 10 minutes makes duplicates." },
+	{ TOP(reuse_limit), .name = "reuse-limit", .type = OPTION_INTEGER,
+	    .fallback = "100", .min = 1, .max = 100000,
+	    .text = "Messages sent over one connection." },
+	{ TOP(reuse_idle), .name = "reuse-idle", .type = OPTION_DURATION,
+	    .fallback = "5s", .min = 0, .max = 5 * MINUTE,
+	    .text = "How long a connection waits for another message." },
+	{ TOP(source_addresses), .name = "source-addresses",
+	    .type = OPTION_TEXTS, .fallback = "",
+	    .computed = "the system chooses",
+	    .text = "Addresses to send from: at most one IPv4 and one IPv6." },
+	{ TOP(ipv4), .name = "ipv4", .type = OPTION_BOOL, .fallback = "yes",
+	    .text = "Send over IPv4." },
+	{ TOP(ipv6), .name = "ipv6", .type = OPTION_BOOL, .fallback = "yes",
+	    .text = "Send over IPv6." },
+	{ TOP(allow_loopback), .name = "allow-loopback", .type = OPTION_BOOL,
+	    .fallback = "no",
+	    .text = "Let mail go to loopback addresses. For tests only: a "
+	    "stranger's DNS can name them." },
+
+	/* resolver */
+	{ TOP(resolver), .name = "resolver", .type = OPTION_ENUM,
+	    .fallback = "recursive", .choices = resolver_choices,
+	    .text = "recursive asks the name servers of the world itself; "
+	    "forward asks the forwarders; resolv.conf asks those the system "
+	    "uses. Answers are validated here in all cases." },
+	{ TOP(forwarders), .name = "forwarders", .type = OPTION_TEXTS,
+	    .fallback = "",
+	    .text = "Resolvers for resolver = forward: ADDRESS or "
+	    "ADDRESS@PORT." },
+	{ TOP(stub_zones), .name = "stub-zones", .type = OPTION_TEXTS,
+	    .fallback = "",
+	    .text = "Zones that are asked for elsewhere, each as one string "
+	    "\"ZONE ADDRESS\" or \"ZONE ADDRESS@PORT\"." },
+	{ TOP(trust_anchor_file), .name = "trust-anchor-file",
+	    .type = OPTION_PATH, .fallback = "/usr/share/dns/root.key",
+	    .text = "The DNSSEC key of the root. The default may be missing; "
+	    "then, and with an empty value, nothing is validated." },
+	{ TOP(root_hints_file), .name = "root-hints-file",
+	    .type = OPTION_PATH, .fallback = "",
+	    .computed = "the addresses built into libunbound",
+	    .text = "Addresses of the root name servers, as a zone file." },
+	{ TOP(resolver_timeout), .name = "resolver-timeout",
+	    .type = OPTION_DURATION, .fallback = "30s", .min = 1,
+	    .max = 5 * MINUTE,
+	    .text = "How long one lookup may take before it counts as a "
+	    "temporary failure." },
+
+	{ CERTIFICATE(chain), .name = "chain", .type = OPTION_PATH,
+	    .fallback = "", .required = true,
+	    .example = "/etc/postern/fullchain.pem",
+	    .text = "File with the certificate and, below it, the "
+	    "intermediate ones (PEM)." },
+	{ CERTIFICATE(key), .name = "key", .type = OPTION_PATH,
+	    .fallback = "", .required = true,
+	    .example = "/etc/postern/key.pem",
+	    .text = "File with the private key (PEM, without a password). "
+	    "Only the processes that receive mail get its contents." },
+
+	{ LISTEN(addresses), .name = "addresses", .type = OPTION_TEXTS,
+	    .fallback = "0.0.0.0 ::", .required = true,
+	    .text = "Addresses to listen on." },
+	{ LISTEN(port), .name = "port", .type = OPTION_INTEGER,
+	    .fallback = "25", .min = 1, .max = 65535,
+	    .text = "Port to listen on." },
+	{ LISTEN(tls), .name = "tls", .type = OPTION_ENUM,
+	    .fallback = "offer", .choices = listener_tls_choices,
+	    .text = "offer shows STARTTLS when there is a certificate; require "
+	    "takes no mail without it, which a public mail host must not do "
+	    "(RFC 3207 4); none never shows it." },
+
+	{ DOMAIN(users), .name = "users", .type = OPTION_TEXTS,
+	    .fallback = "", .example = "{ postmaster, alice }",
+	    .text = "Local parts that exist; \"*\" takes everybody." },
+	{ DOMAIN(users_file), .name = "users-file", .type = OPTION_PATH,
+	    .fallback = "",
+	    .text = "File with more of them, one on a line." },
+	{ DOMAIN(maildir), .name = "maildir", .type = OPTION_PATH,
+	    .fallback = "", .computed = "the domain's name below "
+	    "mail-directory",
+	    .text = "Directory in which each user has a maildir; below "
+	    "mail-directory." },
+
+	{ ROUTE(transport), .name = "transport", .type = OPTION_ENUM,
+	    .fallback = "smtp", .choices = transport_choices,
+	    .text = "smtp sends to a host; maildir is for our own domains; "
+	    "discard drops the message and calls it delivered." },
+	{ ROUTE(host), .name = "host", .type = OPTION_TEXT, .fallback = "",
+	    .computed = "the recipient's domain",
+	    .text = "Name or address of the next host." },
+	{ ROUTE(port), .name = "port", .type = OPTION_INTEGER,
+	    .fallback = "25", .min = 1, .max = 65535,
+	    .text = "Port to send to." },
+	{ ROUTE(mx), .name = "mx", .type = OPTION_BOOL, .fallback = "yes",
+	    .text = "Look up the mail hosts (MX) of host; with no, connect to "
+	    "host itself. An address never has any." },
+
+	{ DESTINATION(level), .name = "level", .type = OPTION_ENUM,
+	    .fallback = "may", .choices = level_choices,
+	    .text = "none: never TLS. may: TLS when offered. encrypt: TLS, "
+	    "whoever answers. verify: TLS and a certificate of a known "
+	    "authority for one of names. secure: the same, without trust in "
+	    "DNS. fingerprint: TLS and one of fingerprints. No mail is sent "
+	    "to a host that does not reach the level; it waits." },
+	{ DESTINATION(names), .name = "names", .type = OPTION_TEXTS,
+	    .fallback = "", .computed = "verify: the name of the mail host; "
+	    "secure: the recipient's domain, or the host its route names, and "
+	    "with MX lookup the names below it",
+	    .text = "For verify and secure: names of which the certificate "
+	    "must show one. \".example.org\" is any name below it." },
+	{ DESTINATION(fingerprints), .name = "fingerprints",
+	    .type = OPTION_FINGERPRINTS, .fallback = "",
+	    .second_offset = offsetof(struct conf_destination,
+	    fingerprint_count),
+	    .text = "For fingerprint: SHA-256 digests of the certificate or "
+	    "of its public key, in hexadecimal, with or without colons." },
+	{ DESTINATION(no_starttls), .name = "no-starttls",
+	    .type = OPTION_FALLBACK, .fallback = "clear", .min = 1,
+	    .max = 100 * DAY,
+	    .second_offset = offsetof(struct conf_destination,
+	    no_starttls_after),
+	    .text = "For may, when a host does not offer TLS: clear sends "
+	    "without it; defer waits; \"clear-after T\" waits until the "
+	    "message is T old." },
+	{ DESTINATION(broken_tls), .name = "broken-tls",
+	    .type = OPTION_FALLBACK, .fallback = "clear-after 4h",
+	    .min = 1, .max = 100 * DAY,
+	    .second_offset = offsetof(struct conf_destination,
+	    broken_tls_after),
+	    .text = "For may, when a host offers TLS and it fails: the same "
+	    "values." },
+};
+
+const size_t option_count = COUNT(options);
+const char system_mail_directory[] = POSTERN_MAIL_DIR;
+const char system_run_directory[] = POSTERN_RUN_DIR;
+
+const struct option *option_find(enum option_section section, const char *name)
+{
+	for (size_t i = 0; i < option_count; i++)
+		if (options[i].section == section &&
+		    strcmp(options[i].name, name) == 0)
+			return &options[i];
+	return NULL;
+}
+
+enum option_section section_find(const char *name)
+{
+	enum option_section section;
+
+	for (section = SECTION_TOP + 1; section < SECTION_COUNT; section++)
+		if (strcmp(sections[section].name, name) == 0)
+			break;
+	return section;
+}
+
+void *section_element(const struct conf *conf, enum option_section section,
+    size_t index)
+{
+	char *array;
+
+	if (section == SECTION_TOP)
+		return (void *)(uintptr_t)conf;
+	memcpy(&array, (const char *)conf + sections[section].array_offset,
+	    sizeof(array));
+	return array + index * sections[section].size;
+}
+
+size_t section_count(const struct conf *conf, enum option_section section)
+{
+	size_t count;
+
+	if (section == SECTION_TOP)
+		return 1;
+	memcpy(&count, (const char *)conf + sections[section].count_offset,
+	    sizeof(count));
+	return count;
+}
+
+const char *conf_level_name(enum conf_level level)
+{
+	return level < LEVEL_COUNT ? level_choices[level] : "unknown";
+}
