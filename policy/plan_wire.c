@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A plan on its way from policy to delivery. Reading bounds every count before
+ * it takes memory: policy parses what strangers publish, so delivery does not
+ * believe it either.
+ */
+#include "policy/plan.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/wire.h"
+
+enum { NAME_MAX_BYTES = 255 };
+
+static void
+put_endpoint(struct wire_writer *writer, const struct endpoint *endpoint)
+{
+	if (endpoint->address.any.sa_family == AF_INET6)
+		wire_put_bytes(writer, &endpoint->address.v6.sin6_addr, 16);
+	else
+		wire_put_bytes(writer, &endpoint->address.v4.sin_addr, 4);
+	wire_put_u16(writer, endpoint_port(endpoint));
+}
+
+static void
+put_host(struct wire_writer *writer, const struct plan_host *host)
+{
+	size_t i;
+
+	wire_put_text(writer, host->name);
+	wire_put_u16(writer, host->preference);
+	wire_put_u8(writer, (uint8_t)host->requirement);
+	wire_put_text(writer, host->reason);
+	wire_put_u8(writer, (uint8_t)host->address_count);
+	for (i = 0; i < host->address_count; i++)
+		put_endpoint(writer, &host->addresses[i]);
+	wire_put_u8(writer, (uint8_t)host->name_count);
+	for (i = 0; i < host->name_count; i++)
+		wire_put_text(writer, host->names[i]);
+}
+
+void
+plan_put(struct wire_writer *writer, const struct plan *plan)
+{
+	size_t i;
+
+	status_put(writer, &plan->status);
+	wire_put_u8(writer, (uint8_t)plan->no_starttls);
+	wire_put_u64(writer, (uint64_t)plan->no_starttls_after);
+	wire_put_u8(writer, (uint8_t)plan->broken_tls);
+	wire_put_u64(writer, (uint64_t)plan->broken_tls_after);
+	wire_put_bytes(writer, plan->key, DIGEST_BYTES);
+	wire_put_u32(writer, plan->ttl);
+	wire_put_u64(writer, plan->generation);
+	wire_put_u8(writer, (uint8_t)plan->fingerprint_count);
+	for (i = 0; i < plan->fingerprint_count; i++)
+		wire_put_bytes(writer, plan->fingerprints[i], DIGEST_BYTES);
+	wire_put_u8(writer, (uint8_t)plan->host_count);
+	for (i = 0; i < plan->host_count; i++)
+		put_host(writer, &plan->hosts[i]);
+}
+
+/* A field of exactly that many bytes. */
+static void
+get_exactly(struct wire_reader *reader, void *out, size_t length)
+{
+	const void *bytes;
+	size_t got;
+
+	bytes = wire_get_bytes(reader, length, &got);
+	if (got == length)
+		memcpy(out, bytes, length);
+	else
+		reader->bad = true;
+}
+
+static void
+get_endpoint(struct wire_reader *reader, struct endpoint *endpoint)
+{
+	const void *bytes;
+	size_t length;
+	uint16_t port;
+
+	bytes = wire_get_bytes(reader, 16, &length);
+	port = wire_get_u16(reader);
+	if (length == 16)
+		endpoint_from_bytes(endpoint, AF_INET6, bytes, port);
+	else if (length == 4)
+		endpoint_from_bytes(endpoint, AF_INET, bytes, port);
+	else
+		reader->bad = true;
+}
+
+static void
+get_name(struct wire_reader *reader, struct arena *arena, char *out,
+    size_t size)
+{
+	const char *text = wire_get_text(reader, arena, size - 1);
+
+	memcpy(out, text, strlen(text) + 1);
+}
+
+static void
+get_host(struct wire_reader *reader, struct arena *arena,
+    struct plan_host *host)
+{
+	size_t i;
+
+	get_name(reader, arena, host->name, sizeof(host->name));
+	host->preference = wire_get_u16(reader);
+	host->requirement = wire_get_enum(reader, REQUIREMENTS);
+	get_name(reader, arena, host->reason, sizeof(host->reason));
+	host->address_count = wire_get_enum(reader, PLAN_ADDRESSES_MAX + 1);
+	host->addresses = arena_alloc_array(arena, PLAN_ADDRESSES_MAX,
+	    sizeof(*host->addresses));
+	for (i = 0; i < host->address_count && !reader->bad; i++)
+		get_endpoint(reader, &host->addresses[i]);
+	host->name_count = wire_get_enum(reader, PLAN_NAMES_MAX + 1);
+	host->names = arena_alloc_array(arena, PLAN_NAMES_MAX,
+	    sizeof(*host->names));
+	for (i = 0; i < host->name_count && !reader->bad; i++)
+		host->names[i] = wire_get_text(reader, arena,
+		    NAME_MAX_BYTES);
+}
+
+static void
+get_fallbacks(struct wire_reader *reader, struct plan *plan)
+{
+	plan->no_starttls = wire_get_enum(reader, FALLBACK_CLEAR_AFTER + 1);
+	plan->no_starttls_after = (int64_t)wire_get_u64(reader);
+	plan->broken_tls = wire_get_enum(reader, FALLBACK_CLEAR_AFTER + 1);
+	plan->broken_tls_after = (int64_t)wire_get_u64(reader);
+}
+
+struct plan *
+plan_get(struct wire_reader *reader, struct arena *arena)
+{
+	struct plan *plan = arena_alloc(arena, sizeof(*plan));
+	size_t i;
+
+	status_get(reader, &plan->status);
+	get_fallbacks(reader, plan);
+	get_exactly(reader, plan->key, DIGEST_BYTES);
+	plan->ttl = wire_get_u32(reader);
+	plan->generation = wire_get_u64(reader);
+	plan->fingerprint_count = wire_get_enum(reader,
+	    PLAN_FINGERPRINTS_MAX + 1);
+	plan->fingerprints = arena_alloc_array(arena, PLAN_FINGERPRINTS_MAX,
+	    DIGEST_BYTES);
+	for (i = 0; i < plan->fingerprint_count && !reader->bad; i++)
+		get_exactly(reader, plan->fingerprints[i], DIGEST_BYTES);
+	plan->host_count = wire_get_enum(reader, PLAN_HOSTS_MAX + 1);
+	plan->hosts = arena_alloc_array(arena, PLAN_HOSTS_MAX,
+	    sizeof(*plan->hosts));
+	for (i = 0; i < plan->host_count && !reader->bad; i++)
+		get_host(reader, arena, &plan->hosts[i]);
+	return wire_read_end(reader) == -1 ? NULL : plan;
+}
