@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Moves content from the stream to the submission. The submission begins with
+ * the first bytes and not with the 354, so that envelope, content and end of a
+ * small message reach the queue together.
+ */
+#include "smtpd/body.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/net.h"
+#include "base/stream.h"
+#include "base/tls.h"
+#include "conf/conf.h"
+#include "queue/client.h"
+#include "queue/envelope.h"
+#include "smtpd/client.h"
+#include "smtpd/received.h"
+#include "smtpd/refusal.h"
+#include "smtpd/reply.h"
+#include "smtpd/rules.h"
+#include "smtpd/server.h"
+#include "smtpd/session.h"
+#include "smtpd/smtpd_log.h"
+
+enum { PIECE_MAX = 64 << 10 };
+
+/* Where content is made canonical; one session at a time. */
+static char piece[PIECE_MAX];
+
+void body_start(struct session *session, enum body_kind kind)
+{
+	const struct conf *conf = session->rules->conf;
+	struct transaction *transaction = session->transaction;
+	unsigned flags = kind == BODY_DATA ? DATA_DOTS : 0;
+
+	if (conf_networks_contain(&conf->bare_newline_from, &session->address))
+		flags |= DATA_NORMALISE;
+	transaction->body = kind;
+	transaction->body_end = clock_monotonic() +
+	    conf->message_timeout * 1000;
+	data_reader_init(&transaction->reader, flags,
+	    (uint64_t)conf->max_line);
+	header_scan_init(&transaction->scan);
+}
+
+/* The first problem is the one that is told. */
+static void set_problem(struct transaction *transaction,
+    const struct refusal *refusal)
+{
+	if (transaction->problem != NULL)
+		return;
+	transaction->problem = refusal;
+	transaction->carry_length = 0;
+	if (transaction->submission != NULL)
+		submission_cancel(transaction->submission);
+	transaction->submission = NULL;
+}
+
+/* RFC 3848; HELO over TLS has no name of its own there. */
+static const char *protocol(const struct session *session)
+{
+	if (!session->extended)
+		return "SMTP";
+	return session_is_secure(session) ? "ESMTPS" : "ESMTP";
+}
+
+static void make_prefix(struct session *session, const char *literal)
+{
+	struct transaction *transaction = session->transaction;
+	struct envelope *envelope = transaction->envelope;
+	const struct tls_facts *facts = stream_facts(session->stream);
+	struct received received = {
+		.hello = session->hello,
+		.name = client_name(session),
+		.literal = literal,
+		.hostname = session->rules->conf->hostname,
+		.protocol = envelope->protocol,
+		.id = transaction->id,
+		.wall = clock_wall(),
+	};
+	struct buf out;
+
+	if (envelope->recipient_count == 1)
+		received.recipient = transaction->first_recipient;
+	if (facts != NULL) {
+		received.tls_version = facts->version;
+		received.tls_cipher = facts->cipher;
+		received.tls_group = facts->group;
+	}
+	buf_init(&out, ENVELOPE_PREFIX_MAX);
+	if (received_format(&out, &received) == 0) {
+		envelope->prefix_length = buf_length(&out);
+		envelope->prefix = arena_dup_text(session->arena,
+		    buf_data(&out), buf_length(&out));
+	}
+	buf_release(&out);
+}
+
+static void complete_envelope(struct session *session)
+{
+	struct envelope *envelope = session->transaction->envelope;
+	const struct tls_facts *facts = stream_facts(session->stream);
+	char literal[ENDPOINT_TEXT_MAX + 8];
+
+	endpoint_format_literal(&session->address, literal, sizeof(literal));
+	envelope->client = arena_print(session->arena, "%.255s %s",
+	    client_name(session), literal);
+	envelope->helo = arena_dup_string(session->arena, session->hello);
+	envelope->protocol = arena_dup_string(session->arena,
+	    protocol(session));
+	if (facts != NULL)
+		envelope->tls = arena_print(session->arena, "%s %s",
+		    facts->version, facts->cipher);
+	make_prefix(session, literal);
+}
+
+static void resume_reading(void *arg)
+{
+	session_continue(arg);
+}
+
+/* Credit came back. Later, not here: what follows may cancel the submission
+ * that is calling. */
+static void on_ready(void *arg)
+{
+	loop_undefer(arg);
+	loop_defer(resume_reading, arg);
+}
+
+/* Makes sure that there is somewhere to put content, or a reason not to.
+ * False: the client's name is not known yet. */
+static bool open_submission(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+	struct queue_client *queue = session->server->queue;
+
+	if (transaction->submission != NULL || transaction->problem != NULL)
+		return true;
+	if (client_name_pending(session))
+		return false;
+	transaction->id = queue_client_next_id(queue);
+	if (transaction->id == 0) {
+		set_problem(transaction, &refusal_queue);
+		return true;
+	}
+	complete_envelope(session);
+	transaction->submission = submission_begin(queue, transaction->id,
+	    transaction->envelope, on_ready, session);
+	return true;
+}
+
+/* How much may be made now; 0: wait for credit. */
+static size_t room(struct transaction *transaction)
+{
+	size_t credit;
+
+	if (transaction->problem != NULL)
+		return sizeof(piece);
+	credit = submission_room(transaction->submission);
+	if (credit > 0 && transaction->carry_length > 0) {
+		size_t length = transaction->carry_length;
+
+		if (length > credit)
+			length = credit;
+		submission_data(transaction->submission, transaction->carry,
+		    length);
+		transaction->carry_length -= (unsigned)length;
+		memmove(transaction->carry, transaction->carry + length,
+		    transaction->carry_length);
+		credit = submission_room(transaction->submission);
+	}
+	if (transaction->carry_length > 0 || credit == 0)
+		return 0;
+	if (credit > sizeof(piece))
+		return sizeof(piece);
+	/* The reader cannot do with less; the excess is carried. */
+	return credit < DATA_ROOM_MIN ? DATA_ROOM_MIN : credit;
+}
+
+static void check(struct session *session)
+{
+	const struct conf *conf = session->rules->conf;
+	struct transaction *transaction = session->transaction;
+
+	switch (transaction->reader.problem) {
+	case DATA_FINE:
+		break;
+	case DATA_BARE_CR:
+	case DATA_BARE_LF:
+		set_problem(transaction, &refusal_bare_newline);
+		break;
+	case DATA_NUL:
+		set_problem(transaction, &refusal_nul);
+		break;
+	case DATA_LONG_LINE:
+		set_problem(transaction, &refusal_message_line);
+		break;
+	}
+	if (transaction->size > (uint64_t)conf->max_message_size)
+		set_problem(transaction, &refusal_size);
+	if (transaction->scan.received_count > (uint64_t)conf->max_received)
+		set_problem(transaction, &refusal_loop);
+}
+
+/* length bytes of piece are content. */
+static void give(struct session *session, size_t length)
+{
+	struct transaction *transaction = session->transaction;
+	size_t credit;
+
+	header_scan_feed(&transaction->scan, piece, length);
+	transaction->size += length;
+	check(session);
+	if (transaction->problem != NULL || length == 0)
+		return;
+	credit = submission_room(transaction->submission);
+	if (credit > length)
+		credit = length;
+	submission_data(transaction->submission, piece, credit);
+	transaction->carry_length = (unsigned)(length - credit);
+	memcpy(transaction->carry, piece + credit, length - credit);
+}
+
+/* The queue has decided. 250 is said here and nowhere else (SMTP-60). */
+static void on_done(void *arg, const struct status *status, uint64_t id)
+{
+	struct session *session = arg;
+	char enhanced[16];
+
+	session->transaction->submission = NULL;
+	/* A 4yz would promise that the message is not kept (SMTP-61). */
+	if (status->reason == REASON_LOST) {
+		session_drop(session, "the queue went away");
+		return;
+	}
+	status_format_enhanced(status, enhanced, sizeof(enhanced));
+	if (status->outcome == STATUS_RELAYED) {
+		session->messages++;
+		session->chatter = 0;
+		smtpd_log_accept(session);
+		reply(session, 250, "2.0.0", "accepted as %" PRIx64, id);
+	} else if (status->code >= 400 && status->code < 600) {
+		reply(session, status->code, enhanced, "%s", status->text);
+	} else {
+		reply_refuse(session, &refusal_queue);
+	}
+	transaction_end(session);
+	session_resume(session);
+}
+
+static void commit(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+
+	session_enter(session, SESSION_COMMIT);
+	submission_end(transaction->submission,
+	    transaction->scan.has_8bit ? ENVELOPE_HAS_8BIT : 0, on_done,
+	    session);
+}
+
+/* Behind the final dot. */
+static void end_data(struct session *session)
+{
+	const struct refusal *problem = session->transaction->problem;
+
+	if (problem == NULL) {
+		commit(session);
+		return;
+	}
+	if (problem->close) {
+		session_end(session, problem, "content");
+		return;
+	}
+	reply_refuse(session, problem);
+	transaction_end(session);
+	session_enter(session, SESSION_COMMAND);
+}
+
+enum step body_step_data(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+	struct buf *input = stream_input(session->stream);
+	bool ended = transaction->reader.state == DATA_ENDED;
+	size_t space, used, made;
+
+	if (!ended && buf_length(input) == 0)
+		return STEP_INPUT;
+	if (!open_submission(session))
+		return STEP_WAIT;
+	space = room(transaction);
+	if (ended) {
+		if (transaction->carry_length > 0)
+			return STEP_WAIT;
+		end_data(session);
+		return STEP_GO;
+	}
+	if (space == 0)
+		return STEP_WAIT;
+	used = data_read(&transaction->reader, buf_data(input),
+	    buf_length(input), piece, space, &made);
+	buf_consume(input, used);
+	give(session, made);
+	return STEP_GO;
+}
+
+/* All octets of a chunk that is not wanted were read. */
+static void end_refused_chunk(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+
+	if (transaction != NULL && transaction->body == BODY_CHUNKS) {
+		set_problem(transaction, session->chunk_refusal);
+		transaction->chunk_failed = true;
+	}
+	/* Its octets are counted, so even bare newlines harm nobody here:
+	 * the session may go on. */
+	reply(session, session->chunk_refusal->code,
+	    session->chunk_refusal->enhanced, "%s",
+	    session->chunk_refusal->text);
+	session_enter(session, SESSION_COMMAND);
+}
+
+static enum step end_chunk(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+	size_t made;
+
+	if (session->chunk_last && transaction->reader.state != DATA_ENDED) {
+		if (!open_submission(session) || room(transaction) == 0)
+			return STEP_WAIT;
+		made = data_finish(&transaction->reader, piece);
+		give(session, made);
+	}
+	if (transaction->problem != NULL) {
+		session->chunk_refusal = transaction->problem;
+		end_refused_chunk(session);
+		return STEP_GO;
+	}
+	if (transaction->submission != NULL)
+		room(transaction);
+	if (transaction->carry_length > 0)
+		return STEP_WAIT;
+	if (session->chunk_last) {
+		commit(session);
+	} else {
+		reply(session, 250, "2.0.0", "%" PRIu64 " octets received",
+		    session->chunk_size);
+		session_enter(session, SESSION_COMMAND);
+	}
+	return STEP_GO;
+}
+
+enum step body_step_chunk(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+	struct buf *input = stream_input(session->stream);
+	size_t length = buf_length(input);
+	size_t space, made;
+
+	if (length > session->chunk_left)
+		length = (size_t)session->chunk_left;
+	if (session->chunk_left > 0 && length == 0)
+		return STEP_INPUT;
+	if (session->chunk_refusal != NULL) {
+		buf_consume(input, length);
+		session->chunk_left -= length;
+		if (session->chunk_left == 0)
+			end_refused_chunk(session);
+		return STEP_GO;
+	}
+	if (session->chunk_left == 0)
+		return end_chunk(session);
+	if (!open_submission(session))
+		return STEP_WAIT;
+	space = room(transaction);
+	if (space == 0)
+		return STEP_WAIT;
+	length = data_read(&transaction->reader, buf_data(input), length,
+	    piece, space, &made);
+	buf_consume(input, length);
+	session->chunk_left -= length;
+	give(session, made);
+	return STEP_GO;
+}

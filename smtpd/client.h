@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What is known of a client's address while it has sessions and for a little
+ * while after: how many, and the name its address resolves to. Clients are
+ * counted by IPv4 address or IPv6 /64, the unit one holder has at will; the
+ * name belongs to one address of it. A name is asked for once a minute at
+ * most and never waited for longer than CLIENT_NAME_MS.
+ */
+#ifndef POSTERN_SMTPD_CLIENT_H
+#define POSTERN_SMTPD_CLIENT_H
+
+#include <stdbool.h>
+
+struct client;
+struct client_table;
+struct endpoint;
+struct policy_client;
+struct session;
+
+enum { CLIENT_NAME_MS = 1500 };
+
+/* policy is borrowed and must outlive the table. */
+struct client_table	*client_table_new(struct policy_client *policy);
+/* All sessions must have left. */
+void			 client_table_free(struct client_table *table);
+
+/* How many sessions the client of this address has now. */
+unsigned	 client_sessions(struct client_table *table,
+		    const struct endpoint *address);
+/* Joins session->client; session_name_known() follows if the name was not
+ * known yet. client_leave() undoes it. */
+void		 client_join(struct client_table *table,
+		    struct session *session);
+void		 client_leave(struct session *session);
+/* Whether the name of this session's address is still being looked up. */
+bool		 client_name_pending(const struct session *session);
+/* "unknown" when there is none; borrowed. */
+const char	*client_name(const struct session *session);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The parameters behind the address of MAIL and RCPT (RFC 5321 4.1.2,
+ * RFC 1870, RFC 6152, RFC 3461). Each may be given once; one that is not known
+ * is refused with 555. The text is taken apart in place; results point into it.
+ */
+#ifndef POSTERN_SMTPD_PARAMETER_H
+#define POSTERN_SMTPD_PARAMETER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct refusal;
+
+enum { PARAMETER_ENVID_MAX = 100, PARAMETER_ORCPT_MAX = 500 };
+
+struct mail_parameters {
+	bool		 has_size;
+	uint64_t	 size;		/* UINT64_MAX when larger (SMTP-94) */
+	unsigned	 flags;		/* enum envelope_flag */
+	const char	*envid;		/* xtext, or null */
+};
+
+struct recipient_parameters {
+	unsigned	 notify;	/* enum notify_flag; 0: not given */
+	const char	*original;	/* "type;xtext", or null */
+};
+
+/* text is what follows ">": empty, or a space and parameters. Null when all
+ * is well. */
+const struct refusal	*parameters_of_mail(struct mail_parameters *mail,
+			    char *text);
+const struct refusal	*parameters_of_recipient(
+			    struct recipient_parameters *recipient, char *text);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Formatting and counting of replies; see reply.h. stream sends what was
+ * written in one turn of the loop with one write, so the answers to a group of
+ * pipelined commands leave together and none is held back (SMTP-82, SMTP-83).
+ */
+#include "smtpd/reply.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/stream.h"
+#include "conf/conf.h"
+#include "smtpd/refusal.h"
+#include "smtpd/rules.h"
+#include "smtpd/session.h"
+#include "smtpd/smtpd_log.h"
+
+/* RFC 5321 4.5.3.1.5: a reply line with CRLF. */
+enum { REPLY_LINE_MAX = 512 };
+
+static void send_bytes(struct session *session, const char *text, size_t length)
+{
+	if (session->state == SESSION_CLOSED)
+		return;
+	if (stream_write(session->stream, text, length) == -1)
+		session_drop(session, "output");
+}
+
+/* One line; separator is '-' for all but the last of a reply. */
+static void send_line(struct session *session, int code, char separator,
+    const char *enhanced, const char *text)
+{
+	char line[REPLY_LINE_MAX + 1];
+	size_t length;
+
+	length = (size_t)snprintf(line, REPLY_LINE_MAX - 1, "%03d%c%s%s%s",
+	    code, separator, enhanced, *enhanced == '\0' ? "" : " ", text);
+	if (length > REPLY_LINE_MAX - 2)
+		length = REPLY_LINE_MAX - 2;
+	/* One line of ASCII, wherever the text came from (SMTP-142). */
+	for (size_t i = 0; i < length; i++)
+		if (line[i] < ' ' || line[i] > '~')
+			line[i] = '?';
+	memcpy(line + length, "\r\n", 3);
+	send_bytes(session, line, length + 2);
+}
+
+bool reply_count_error(struct session *session)
+{
+	if (++session->errors < (unsigned)session->rules->conf->max_errors)
+		return false;
+	session_end(session, &refusal_errors, "errors");
+	return true;
+}
+
+void reply(struct session *session, int code, const char *enhanced,
+    const char *format, ...)
+{
+	char text[REPLY_LINE_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (code >= 400)
+		smtpd_log_reject(session, code, enhanced, text);
+	if (code < 500 || !reply_count_error(session))
+		send_line(session, code, ' ', enhanced, text);
+}
+
+void reply_lines(struct session *session, int code, const char *enhanced,
+    const char *const *lines)
+{
+	for (; *lines != NULL; lines++)
+		send_line(session, code, lines[1] == NULL ? ' ' : '-',
+		    enhanced, *lines);
+}
+
+void reply_text(struct session *session, const char *text)
+{
+	send_bytes(session, text, strlen(text));
+}
+
+void reply_refuse(struct session *session, const struct refusal *refusal)
+{
+	char text[REPLY_LINE_MAX];
+
+	if (!refusal->close && !refusal->host) {
+		reply(session, refusal->code, refusal->enhanced, "%s",
+		    refusal->text);
+		return;
+	}
+	/* The last word: it counts as no error, the session ends anyway. */
+	snprintf(text, sizeof(text), "%s%s%s",
+	    refusal->host ? session->rules->conf->hostname : "",
+	    refusal->host ? " " : "", refusal->text);
+	smtpd_log_reject(session, refusal->code, refusal->enhanced, text);
+	send_line(session, refusal->code, ' ', refusal->enhanced, text);
+}

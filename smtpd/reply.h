@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The one place that writes to clients in SMTP. It puts the enhanced code on
+ * every line that must have one (RFC 2034), keeps the count of errors, and
+ * ends the session when there are too many. Exactly one call per command
+ * (SMTP-33); after any of them the session may be CLOSED.
+ */
+#ifndef POSTERN_SMTPD_REPLY_H
+#define POSTERN_SMTPD_REPLY_H
+
+#include <stdbool.h>
+
+struct refusal;
+struct session;
+
+/* Nothing that a client said may be in the text: it could be long, or more
+ * than one line. */
+void	 reply(struct session *session, int code, const char *enhanced,
+	    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Several lines of one code; lines ends with null. */
+void	 reply_lines(struct session *session, int code, const char *enhanced,
+	    const char *const *lines);
+/* Ready-made lines with CRLF: greeting, answers to EHLO and HELO, 354. */
+void	 reply_text(struct session *session, const char *text);
+void	 reply_refuse(struct session *session, const struct refusal *refusal);
+/* SMTP-38: an error more. True when it was one too many: 421 has been said and
+ * the session is CLOSED. */
+bool	 reply_count_error(struct session *session);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The shared state of the sessions: settings by reference, the list, stopping.
+ */
+#include "smtpd/server.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "conf/conf.h"
+#include "smtpd/client.h"
+#include "smtpd/session.h"
+#include "smtpd/rules.h"
+
+void server_init(struct server *server, struct queue_client *queue,
+    struct policy_client *policy, struct directory_client *directory)
+{
+	uint8_t random[4];
+
+	memset(server, 0, sizeof(*server));
+	TAILQ_INIT(&server->sessions);
+	server->queue = queue;
+	server->directory = directory;
+	server->clients = client_table_new(policy);
+	/* Ids of several processes, and of one after a restart, should not
+	 * meet in the log soon. */
+	random_bytes(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		server->next_session = server->next_session << 8 | random[i];
+	server->next_session <<= 12;
+}
+
+void server_release(struct server *server)
+{
+	struct session *session;
+
+	server->idle = NULL;
+	while ((session = TAILQ_FIRST(&server->sessions)) != NULL)
+		session_drop(session, "stop");
+	client_table_free(server->clients);
+	rules_release(server->rules);
+	memset(server, 0, sizeof(*server));
+}
+
+void server_set_rules(struct server *server, struct rules *rules)
+{
+	rules_release(server->rules);
+	server->rules = rules;
+}
+
+unsigned server_session_limit(const struct server *server)
+{
+	const struct conf *conf = server->rules->conf;
+	int64_t workers = conf->smtpd_workers;
+
+	if (workers == 0)	/* one per processor */
+		workers = sysconf(_SC_NPROCESSORS_ONLN);
+	if (workers < 1)
+		workers = 1;
+
+	return (unsigned)((conf->max_sessions + workers - 1) / workers);
+}
+
+void server_stop(struct server *server, loop_callback *idle)
+{
+	struct session *session, *next;
+
+	server->stopping = true;
+	server->idle = idle;
+	for (session = TAILQ_FIRST(&server->sessions); session != NULL;
+	    session = next) {
+		next = TAILQ_NEXT(session, link);
+		session_stop(session);
+	}
+	if (server->session_count == 0)
+		loop_defer(idle, server);
+}
+
+void server_stop_now(struct server *server)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&server->sessions)) != NULL)
+		session_end(session, &refusal_stopping, "stop");
+}
+
+void server_session_gone(struct server *server)
+{
+	if (server->session_count == 0 && server->stopping &&
+	    server->idle != NULL)
+		loop_defer(server->idle, server);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection. The mail under way is another object (transaction.h), which
+ * exists or does not. A session belongs to the server's list; it ends itself,
+ * and its memory goes back to a pool after the event in which it ended, so
+ * that callers up the stack may still look at its state.
+ */
+#ifndef POSTERN_SMTPD_SESSION_H
+#define POSTERN_SMTPD_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/net.h"
+#include "smtpd/command.h"
+#include "smtpd/refusal.h"
+
+struct arena;
+struct client;
+struct conf_listener;
+struct directory_request;
+struct rules;
+struct server;
+struct stream;
+struct transaction;
+struct verb;
+
+/*
+ *	NEW --> COMMAND <--> WAITING		a verb waits for a role
+ *		 |  ^ ^
+ *		 |  | '----> TLS		220 to handshake done
+ *		 |  '------> CHUNK ----.	octets of one BDAT
+ *		 '---------> DATA ----. |
+ *		    ^		      v v
+ *		    '--------------- COMMIT	the queue makes it durable
+ *
+ *	any --> CLOSED
+ */
+enum session_state { SESSION_NEW, SESSION_COMMAND, SESSION_WAITING, SESSION_TLS,
+    SESSION_DATA, SESSION_CHUNK, SESSION_COMMIT, SESSION_CLOSED };
+
+enum { SESSION_HELLO_MAX = 255 };
+
+struct session {
+	uint64_t		 id;		/* in every log line */
+	enum session_state	 state;		/* session_enter() only */
+	struct server		*server;	/* outlives us */
+	struct rules		*rules;		/* shared; as we began */
+	const struct conf_listener *listener;	/* in rules */
+	struct stream		*stream;	/* owned */
+	struct endpoint		 address;	/* of the client */
+	struct client		*client;	/* joined */
+	bool			 may_relay;	/* listed in relay-from */
+	TAILQ_ENTRY(session)	 link;		/* server's list, or the pool */
+	LIST_ENTRY(session)	 client_link;
+
+	/* reading */
+	struct command_splitter	 splitter;
+	bool			 input_ended;	/* nothing more will come */
+	bool			 truncated;	/* and TLS did not say so */
+	bool			 working;	/* session_work() is running */
+
+	/* set by EHLO, forgotten at STARTTLS */
+	char			 hello[SESSION_HELLO_MAX + 1];
+	bool			 extended;	/* EHLO, not HELO */
+
+	/* from MAIL to the end of the message; null otherwise */
+	struct transaction	*transaction;	/* in arena */
+	struct arena		*arena;		/* owned; kept for the next */
+	size_t			 arena_ceiling;
+
+	/* what the verb being answered waits for */
+	const struct verb	*verb;		/* for the log; may be null */
+	struct directory_request *lookup;	/* owned; WAITING only */
+
+	/* CHUNK: octets still to come, and what to say behind them */
+	uint64_t		 chunk_left;
+	uint64_t		 chunk_size;
+	bool			 chunk_last;
+	const struct refusal	*chunk_refusal;	/* null: they are wanted */
+
+	/* counters, for limits and for the log */
+	unsigned		 commands;
+	unsigned		 errors;
+	unsigned		 chatter;	/* since the last message */
+	unsigned		 rejects;
+	unsigned		 messages;	/* accepted */
+	bool			 connect_logged;
+};
+
+/* Takes fd. Greets, or answers 554 to one that talks first (SMTP-8). */
+struct session	*session_start(struct server *server, int fd,
+		    const struct endpoint *address,
+		    const struct conf_listener *listener);
+/* The only assignment to state; starts the deadline that belongs to it. */
+void	 session_enter(struct session *session, enum session_state state);
+/* Goes on reading: after a callback has answered. */
+void	 session_resume(struct session *session);
+/* Goes on with what is in the input, in the same state. */
+void	 session_continue(struct session *session);
+/* Says the refusal (may be null), then closes properly. */
+void	 session_end(struct session *session, const struct refusal *refusal,
+	    const char *reason);
+/* Closes at once: the peer is gone or must not be answered. */
+void	 session_drop(struct session *session, const char *reason);
+/* The server stops: idle ones go now, others after their transaction. */
+void	 session_stop(struct session *session);
+
+/* Forgets what was said before TLS (TLS-9, TLS-25). */
+void	 session_forget(struct session *session);
+bool	 session_is_secure(const struct session *session);
+bool	 session_offers_tls(const struct session *session);
+/* Frees the memory kept for later sessions. */
+void	 session_pool_release(void);
+/* From client.c: the name of the address is known now. */
+void	 session_name_known(struct session *session);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Log lines of smtpd. Values are escaped by base/log; what a client can repeat
+ * without end (rejects) is cut off here.
+ */
+#include "smtpd/smtpd_log.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/net.h"
+#include "base/stream.h"
+#include "base/tls.h"
+#include "conf/conf.h"
+#include "queue/envelope.h"
+#include "smtpd/client.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+#include "smtpd/verbs.h"
+
+enum { REJECTS_LOGGED = 50 };
+
+/* Of the RCPT being answered; one process answers one at a time. */
+static const char *current_recipient;
+
+static const char *tls_version(const struct session *session)
+{
+	const struct tls_facts *facts = stream_facts(session->stream);
+
+	return facts == NULL ? "no" : facts->version;
+}
+
+void smtpd_log_connect(struct session *session)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	if (session->connect_logged)
+		return;
+	session->connect_logged = true;
+	endpoint_format(&session->address, address, sizeof(address));
+	log_info("connect", log_session(session->id),
+	    log_text("addr", address),
+	    log_text("name", client_name(session)),
+	    log_text("listener", session->listener->name));
+}
+
+void smtpd_log_tls(struct session *session)
+{
+	const struct tls_facts *facts = stream_facts(session->stream);
+	const char *sni = stream_sni(session->stream);
+
+	smtpd_log_connect(session);
+	log_info("tls", log_session(session->id),
+	    log_text("version", facts->version),
+	    log_text("cipher", facts->cipher),
+	    log_text("sni", *sni == '\0' ? NULL : sni));
+}
+
+void smtpd_log_set_recipient(const char *recipient)
+{
+	current_recipient = recipient;
+}
+
+void smtpd_log_reject(struct session *session, int code, const char *enhanced,
+    const char *text)
+{
+	const struct transaction *transaction = session->transaction;
+	char answer[512];
+
+	if (session->rejects++ >= REJECTS_LOGGED)
+		return;
+	smtpd_log_connect(session);
+	snprintf(answer, sizeof(answer), "%d %s %s", code, enhanced, text);
+	log_info("reject", log_session(session->id),
+	    log_text("verb", session->verb == NULL ? NULL :
+	    session->verb->name),
+	    log_text("reply", answer),
+	    log_text("from", transaction == NULL ? NULL :
+	    transaction->envelope->sender),
+	    log_text("to", current_recipient));
+}
+
+void smtpd_log_accept(struct session *session)
+{
+	const struct transaction *transaction = session->transaction;
+	char address[ENDPOINT_TEXT_MAX];
+
+	smtpd_log_connect(session);
+	endpoint_format(&session->address, address, sizeof(address));
+	log_info("accept", log_session(session->id),
+	    log_message(transaction->id),
+	    log_text("from", transaction->envelope->sender),
+	    log_number("rcpts",
+	    (int64_t)transaction->envelope->recipient_count),
+	    log_number("size", (int64_t)transaction->size),
+	    log_text("tls", tls_version(session)),
+	    log_text("addr", address));
+}
+
+void smtpd_log_disconnect(struct session *session, const char *reason)
+{
+	smtpd_log_connect(session);
+	log_info("disconnect", log_session(session->id),
+	    log_text("reason", reason),
+	    log_number("commands", session->commands),
+	    log_number("messages", session->messages),
+	    log_number("rejects", session->rejects));
+}
+
+void smtpd_log_refused(const struct endpoint *address, const char *reason)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	endpoint_format(address, text, sizeof(text));
+	log_info("refused", log_text("addr", text), log_text("reason", reason));
+}

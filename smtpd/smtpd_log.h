@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The sentences of this role, one function each:
+ *
+ *	s=… smtpd connect addr= name= listener=
+ *	s=… smtpd tls version= cipher= sni=
+ *	s=… smtpd reject verb= reply= from= to=
+ *	s=… m=… smtpd accept from= rcpts= size= tls= addr=
+ *	s=… smtpd disconnect reason= commands= messages= rejects=
+ */
+#ifndef POSTERN_SMTPD_SMTPD_LOG_H
+#define POSTERN_SMTPD_SMTPD_LOG_H
+
+struct endpoint;
+struct session;
+
+/* Once per session, whoever calls first: with the name if it is known. */
+void	 smtpd_log_connect(struct session *session);
+void	 smtpd_log_tls(struct session *session);
+/* The first REJECTS_LOGGED of a session; the rest are counted. */
+void	 smtpd_log_reject(struct session *session, int code,
+	    const char *enhanced, const char *text);
+/* The recipient that the next reject is about; null: none. */
+void	 smtpd_log_set_recipient(const char *recipient);
+void	 smtpd_log_accept(struct session *session);
+void	 smtpd_log_disconnect(struct session *session, const char *reason);
+/* A connection that got no session. */
+void	 smtpd_log_refused(const struct endpoint *address, const char *reason);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Life and death of a transaction. The arena is kept by the session from one
+ * transaction to the next, and made anew only when its ceiling has changed.
+ */
+#include "smtpd/transaction.h"
+
+#include "base/arena.h"
+#include "conf/conf.h"
+#include "queue/client.h"
+#include "queue/envelope.h"
+#include "smtpd/parameter.h"
+#include "smtpd/refusal.h"
+#include "smtpd/rules.h"
+#include "smtpd/server.h"
+#include "smtpd/session.h"
+
+/* Envelope, Received field and log strings; then what one RCPT may cost:
+ * address, its domain, ORCPT, and its place in a growing array. */
+enum { ARENA_BASE = 128 << 10, ARENA_PER_RECIPIENT = 2560 };
+
+static void prepare_arena(struct session *session)
+{
+	size_t recipients = (size_t)session->rules->conf->max_recipients;
+	size_t ceiling = ARENA_BASE + recipients * ARENA_PER_RECIPIENT;
+
+	if (session->arena != NULL && session->arena_ceiling == ceiling)
+		return;
+	arena_free(session->arena);
+	session->arena = arena_new(ceiling);
+	session->arena_ceiling = ceiling;
+}
+
+void transaction_begin(struct session *session, const char *sender,
+    const struct mail_parameters *parameters)
+{
+	struct transaction *transaction;
+	struct envelope *envelope;
+
+	prepare_arena(session);
+	transaction = arena_alloc(session->arena, sizeof(*transaction));
+	envelope = envelope_new(session->arena);
+	envelope->sender = arena_dup_string(session->arena, sender);
+	envelope->flags = parameters->flags;
+	if (parameters->envid != NULL)
+		envelope->envid = arena_dup_string(session->arena,
+		    parameters->envid);
+	transaction->envelope = envelope;
+	transaction->declared = parameters->size;
+	session->transaction = transaction;
+}
+
+void transaction_end(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+
+	if (transaction == NULL)
+		return;
+	if (transaction->submission != NULL)
+		submission_cancel(transaction->submission);
+	session->transaction = NULL;
+	arena_reset(session->arena);
+}
+
+const struct refusal *transaction_refusal(const struct session *session,
+    uint64_t size)
+{
+	const struct queue_client *queue = session->server->queue;
+
+	if (!queue_client_is_connected(queue))
+		return &refusal_queue;
+	if (!queue_client_has_room(queue, size))
+		return &refusal_space;
+	return NULL;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A mail under way: begins with MAIL, ends with the answer to its content,
+ * RSET, EHLO or the connection. It and all its strings live in the session's
+ * arena. Whatever ends it early cancels what the queue already has of it.
+ */
+#ifndef POSTERN_SMTPD_TRANSACTION_H
+#define POSTERN_SMTPD_TRANSACTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/header.h"
+#include "smtpd/data.h"
+
+struct envelope;
+struct mail_parameters;
+struct refusal;
+struct session;
+struct submission;
+
+enum body_kind { BODY_NONE, BODY_DATA, BODY_CHUNKS };
+
+struct transaction {
+	struct envelope		*envelope;	/* in the arena */
+	uint64_t		 declared;	/* SIZE=; 0: not said */
+	bool			 limit_hit;	/* too many recipients: logged */
+	/* The recipient as the client wrote it, for the Received field. */
+	const char		*first_recipient;
+
+	/* the RCPT that waits for the directory */
+	const char		*waiting_address;	/* null: none waits */
+	const char		*waiting_original;
+	unsigned		 waiting_notify;
+
+	/* content; from the first byte on */
+	enum body_kind		 body;
+	struct data_reader	 reader;
+	struct header_scan	 scan;
+	uint64_t		 size;		/* of the content so far */
+	int64_t			 body_end;	/* monotonic: total deadline */
+	const struct refusal	*problem;	/* why it will be refused */
+	bool			 chunk_failed;	/* RSET is the only way on */
+
+	uint64_t		 id;		/* of the queue */
+	struct submission	*submission;	/* owned; null before, after */
+	/* made, but beyond the queue's credit */
+	char			 carry[DATA_ROOM_MIN];
+	unsigned		 carry_length;
+};
+
+/* MAIL: session->transaction is it. */
+void	 transaction_begin(struct session *session, const char *sender,
+	    const struct mail_parameters *parameters);
+/* Ends it without a word; there being none is allowed. */
+void	 transaction_end(struct session *session);
+/* Why no (more) content of that size can be taken now; null: it can. */
+const struct refusal	*transaction_refusal(const struct session *session,
+			    uint64_t size);
+
+#endif

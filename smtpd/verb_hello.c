@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * EHLO and HELO (RFC 5321 4.1.1.1). Both begin anew like RSET (SMTP-47); a
+ * refused one changes nothing. The name is taken as it is said, if it could be
+ * a name at all: hosts that call themselves badly are not refused for it
+ * (SMTP-48), and the characters that would do harm in a header are not there.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "smtpd/refusal.h"
+#include "smtpd/reply.h"
+#include "smtpd/rules.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+#include "smtpd/verbs.h"
+
+static bool is_name(const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length == 0 || length > SESSION_HELLO_MAX)
+		return false;
+	for (; *text != '\0'; text++)
+		if (!isalnum((unsigned char)*text) &&
+		    strchr("._-:[]", *text) == NULL)
+			return false;
+	return true;
+}
+
+static bool take_name(struct session *session, const char *name, bool extended)
+{
+	if (!is_name(name)) {
+		reply_refuse(session, &refusal_argument);
+		return false;
+	}
+	transaction_end(session);
+	snprintf(session->hello, sizeof(session->hello), "%s", name);
+	session->extended = extended;
+	return true;
+}
+
+enum verb_result verb_ehlo(struct session *session, char *argument)
+{
+	if (take_name(session, argument, true))
+		reply_text(session, session_offers_tls(session) ?
+		    session->rules->hello_starttls : session->rules->hello);
+	return VERB_DONE;
+}
+
+/* SMTP-46: no list of extensions, no enhanced code. */
+enum verb_result verb_helo(struct session *session, char *argument)
+{
+	if (take_name(session, argument, false))
+		reply(session, 250, "", "%s", session->rules->conf->hostname);
+	return VERB_DONE;
+}

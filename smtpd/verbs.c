@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Finds the verb, checks what its flags ask for, calls its handler.
+ */
+#include "smtpd/verbs.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/stream.h"
+#include "conf/conf.h"
+#include "smtpd/refusal.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+
+/* So many commands that bring no mail are free per message. */
+enum { CHATTER_FREE = 100 };
+
+/* What STARTTLS is refused with has its own code (TLS-27). RFC 3207 4 lets
+ * NOOP, EHLO, STARTTLS and QUIT through before TLS, not HELO or RSET. */
+static const struct verb verbs[] = {
+	{ "MAIL", verb_mail, VERB_AFTER_HELLO },
+	{ "RCPT", verb_rcpt, VERB_AFTER_HELLO | VERB_AFTER_MAIL },
+	{ "DATA", verb_data, VERB_AFTER_HELLO | VERB_AFTER_MAIL | VERB_LAST |
+	    VERB_NO_ARGUMENT },
+	{ "EHLO", verb_ehlo, VERB_BEFORE_TLS | VERB_LAST | VERB_CHATTER },
+	{ "QUIT", verb_quit, VERB_BEFORE_TLS | VERB_NO_ARGUMENT },
+	{ "STARTTLS", verb_starttls, VERB_BEFORE_TLS | VERB_LAST },
+	{ "BDAT", verb_bdat, VERB_BEFORE_TLS | VERB_OWN_CHECKS },
+	{ "HELO", verb_helo, VERB_LAST | VERB_CHATTER },
+	{ "RSET", verb_rset, VERB_NO_ARGUMENT | VERB_CHATTER },
+	{ "NOOP", verb_noop, VERB_BEFORE_TLS | VERB_CHATTER },
+	{ "VRFY", verb_vrfy, VERB_CHATTER },
+	{ "HELP", verb_help, VERB_CHATTER },
+	/* known to the standards, not offered (SMTP-37) */
+	{ "EXPN", verb_not_implemented, 0 },
+	{ "AUTH", verb_not_implemented, 0 },
+	{ "ETRN", verb_not_implemented, 0 },
+	{ "ATRN", verb_not_implemented, 0 },
+	{ "TURN", verb_not_implemented, 0 },
+	{ "SEND", verb_not_implemented, 0 },
+	{ "SOML", verb_not_implemented, 0 },
+	{ "SAML", verb_not_implemented, 0 },
+	/* a web browser that was led here */
+	{ "GET", verb_http, VERB_BEFORE_TLS },
+	{ "POST", verb_http, VERB_BEFORE_TLS },
+	{ "PUT", verb_http, VERB_BEFORE_TLS },
+	{ "HEAD", verb_http, VERB_BEFORE_TLS },
+	{ "CONNECT", verb_http, VERB_BEFORE_TLS },
+	{ "OPTIONS", verb_http, VERB_BEFORE_TLS },
+	{ "DELETE", verb_http, VERB_BEFORE_TLS },
+	{ "PATCH", verb_http, VERB_BEFORE_TLS },
+	{ "TRACE", verb_http, VERB_BEFORE_TLS },
+	{ "PRI", verb_http, VERB_BEFORE_TLS },
+};
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcasecmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+const struct refusal *verb_refusal(const struct session *session,
+    unsigned flags, const char *argument)
+{
+	if (!(flags & VERB_BEFORE_TLS) && !session_is_secure(session) &&
+	    session->listener->tls == LISTENER_TLS_REQUIRE)
+		return &refusal_tls_first;
+	if ((flags & VERB_NO_ARGUMENT) && *argument != '\0')
+		return &refusal_no_argument;
+	if ((flags & VERB_AFTER_HELLO) && session->hello[0] == '\0')
+		return &refusal_hello_first;
+	if ((flags & VERB_AFTER_MAIL) && session->transaction == NULL)
+		return &refusal_mail_first;
+	return NULL;
+}
+
+static void refuse_residual(struct session *session)
+{
+	bool starttls = session->verb->handler == verb_starttls;
+
+	session_end(session, starttls ? &refusal_starttls_residual :
+	    &refusal_pipelined, starttls ? "injection" : "pipelining");
+}
+
+/* Takes the verb off the line. */
+static char *split(char *line)
+{
+	char *argument = line + strcspn(line, " ");
+
+	if (*argument == '\0')
+		return argument;
+	*argument++ = '\0';
+	return argument + strspn(argument, " ");
+}
+
+enum verb_result verb_run(struct session *session, char *line)
+{
+	const struct verb *verb;
+	const struct refusal *refusal;
+	char *argument = split(line);
+
+	verb = verb_find(line);
+	session->verb = verb;
+	if (verb == NULL) {
+		refusal = verb_refusal(session, 0, argument);
+		reply_refuse(session, refusal != NULL ? refusal :
+		    &refusal_unknown);
+		return VERB_DONE;
+	}
+	if ((verb->flags & VERB_LAST) &&
+	    buf_length(stream_input(session->stream)) > 0) {
+		refuse_residual(session);
+		return VERB_DONE;
+	}
+	if ((verb->flags & VERB_CHATTER) && ++session->chatter > CHATTER_FREE &&
+	    reply_count_error(session))
+		return VERB_DONE;
+	if (!(verb->flags & VERB_OWN_CHECKS)) {
+		refusal = verb_refusal(session, verb->flags, argument);
+		if (refusal != NULL) {
+			reply_refuse(session, refusal);
+			return VERB_DONE;
+		}
+	}
+	return verb->handler(session, argument);
+}

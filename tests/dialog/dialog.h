@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Runs one scripted SMTP session (tests/dialog/smtpd/NAME.dialog) against
+ * the real session code on the real loop, over a socket pair, with the peers
+ * of tests/fake_smtpd_peers.h behind it. One line of a script is one step:
+ *
+ *	# text			a comment; names the requirements covered
+ *	conf: LINES		more configuration; first of all
+ *	listener: SETTINGS	of the listener: "tls = require"
+ *	no-certificate:		the server has none
+ *	from: ADDRESS		of the client; 198.51.100.7 unless said
+ *	once:			not to be run byte by byte as well: the script
+ *				is about what comes together
+ *	set: NAME VALUE		a member of struct fake_peers
+ *	early: TEXT		sent before the server has the connection
+ *	C: TEXT			the client sends a line
+ *	C-raw: TEXT		... exactly this (\r \n \0 \s \xHH \\)
+ *	C-split: TEXT		... a line, each byte in a turn of its own
+ *	C-repeat: N TEXT	... N times this, as C-raw
+ *	C-end:			... nothing more (half-closes)
+ *	C-deaf: 1|0		... reads nothing, or reads again
+ *	C-drop:			... is gone, without close_notify
+ *	S: PATTERN		one line comes; * is any text
+ *	S-all: CODE		a whole reply of that code comes
+ *	S-count: N CODE		... N times
+ *	TLS:			the client does its part of a handshake
+ *	E:			the server has closed, nothing was unread
+ *	quiet:			nothing comes for some turns
+ *	M-NAME: VALUE		what the queue got; see check_message()
+ *	stop: reload: CONF	the server is told so
+ */
+#ifndef POSTERN_TESTS_DIALOG_DIALOG_H
+#define POSTERN_TESTS_DIALOG_DIALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Needs world_prepare(). True when all went as written; else why says where
+ * and what. bytewise: everything the client says comes byte by byte. */
+bool	 dialog_run(const char *path, bool bytewise, char *why, size_t size);
+/* Whether the script says once: */
+bool	 dialog_is_once(const char *path);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * See fake_smtpd_peers.h. A broken rule of the contract ends the test program
+ * with a word, as it would end the role.
+ */
+#include "tests/fake_smtpd_peers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/net.h"
+#include "policy/client.h"
+#include "policy/directory_client.h"
+#include "queue/client.h"
+#include "queue/envelope.h"
+
+struct fake_peers fake_peers;
+
+static unsigned open_count;
+
+struct queue_client { int unused; };
+struct policy_client { int unused; };
+struct directory_client { int unused; };
+
+struct submission {
+	uint64_t	 id;
+	size_t		 credit;
+	bool		 starved, ended;
+	void		(*ready)(void *arg);
+	void		*ready_arg;
+	submission_done	*done;
+	void		*done_arg;
+	struct timer	 timer;
+};
+
+struct policy_request {
+	policy_reverse_done	*done;
+	void			*arg;
+	struct timer		 timer;
+};
+
+struct directory_request {
+	directory_done	*done;
+	void		*arg;
+	char		*address;
+	struct timer	 timer;
+};
+
+static void broken(const char *rule)
+{
+	fprintf(stderr, "contract broken: %s\n", rule);
+	abort();
+}
+
+static void forget_message(void)
+{
+	mem_free(fake_peers.sender);
+	mem_free(fake_peers.recipients);
+	mem_free(fake_peers.originals);
+	mem_free(fake_peers.prefix);
+	mem_free(fake_peers.client);
+	mem_free(fake_peers.protocol);
+	mem_free(fake_peers.envid);
+	buf_release(&fake_peers.body);
+}
+
+void fake_peers_reset(void)
+{
+	forget_message();
+	memset(&fake_peers, 0, sizeof(fake_peers));
+	buf_init(&fake_peers.body, 64 << 20);
+	fake_peers.space = UINT64_MAX;
+	fake_peers.window = 256 << 10;
+	fake_peers.next_id = 0x7c31;
+	fake_peers.reverse_name = "mail.client.example";
+	status_set(&fake_peers.answer, STATUS_RELAYED, REASON_NONE, "2.0.0",
+	    "queued");
+}
+
+unsigned fake_peers_open(void)
+{
+	return open_count;
+}
+
+/* --- queue --- */
+
+struct queue_client *queue_client_new(void)
+{
+	return mem_alloc(sizeof(struct queue_client));
+}
+
+void queue_client_free(struct queue_client *client)
+{
+	mem_free(client);
+}
+
+void queue_client_connect(struct queue_client *client, int fd)
+{
+	(void)client;
+	(void)fd;
+}
+
+bool queue_client_has_room(const struct queue_client *client, uint64_t size)
+{
+	(void)client;
+	return fake_peers.space > size;
+}
+
+bool queue_client_is_connected(const struct queue_client *client)
+{
+	(void)client;
+	return !fake_peers.queue_down;
+}
+
+uint64_t queue_client_next_id(struct queue_client *client)
+{
+	(void)client;
+	if (fake_peers.no_identifiers || fake_peers.queue_down)
+		return 0;
+	return fake_peers.next_id++;
+}
+
+static char *join_recipients(const struct envelope *envelope)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		buf_print(&out, "%s%s", i == 0 ? "" : " ",
+		    envelope->recipients[i].address);
+	return buf_take(&out);
+}
+
+static char *join_originals(const struct envelope *envelope)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		buf_print(&out, "%s%s/%u", i == 0 ? "" : " ",
+		    envelope->recipients[i].original == NULL ? "-" :
+		    envelope->recipients[i].original,
+		    (unsigned)envelope->recipients[i].notify);
+	return buf_take(&out);
+}
+
+struct submission *submission_begin(struct queue_client *client, uint64_t id,
+    const struct envelope *envelope, void (*ready)(void *arg), void *arg)
+{
+	struct submission *submission = mem_alloc(sizeof(*submission));
+
+	(void)client;
+	if (id == 0 || envelope->recipient_count == 0 ||
+	    envelope->prefix == NULL)
+		broken("submission_begin");
+	forget_message();
+	buf_init(&fake_peers.body, 64 << 20);
+	fake_peers.sender = mem_dup_string(envelope->sender);
+	fake_peers.recipients = join_recipients(envelope);
+	fake_peers.originals = join_originals(envelope);
+	fake_peers.prefix = mem_alloc(envelope->prefix_length + 1);
+	memcpy(fake_peers.prefix, envelope->prefix, envelope->prefix_length);
+	fake_peers.client = mem_dup_string(envelope->client);
+	fake_peers.protocol = mem_dup_string(envelope->protocol);
+	fake_peers.envid = mem_dup_string(envelope->envid);
+	fake_peers.flags = envelope->flags;
+	fake_peers.begun++;
+	open_count++;
+	submission->id = id;
+	submission->credit = fake_peers.window;
+	submission->ready = ready;
+	submission->ready_arg = arg;
+	return submission;
+}
+
+static void refill(void *arg)
+{
+	struct submission *submission = arg;
+
+	submission->credit = fake_peers.window;
+	if (!submission->starved)
+		return;
+	submission->starved = false;
+	submission->ready(submission->ready_arg);
+}
+
+size_t submission_room(const struct submission *submission)
+{
+	struct submission *writable = (struct submission *)submission;
+
+	if (submission->ended)
+		broken("submission_room after the end");
+	if (submission->credit == 0)
+		writable->starved = true;
+	return submission->credit;
+}
+
+void submission_data(struct submission *submission, const void *data,
+    size_t length)
+{
+	if (submission->ended || length > submission->credit)
+		broken("submission_data beyond the credit");
+	submission->credit -= length;
+	if (buf_add(&fake_peers.body, data, length) < 0)
+		broken("submission_data without end");
+	timer_start(&submission->timer, 0, refill, submission);
+}
+
+static void submission_free(struct submission *submission)
+{
+	timer_stop(&submission->timer);
+	mem_free(submission);
+	open_count--;
+}
+
+static void finish(void *arg)
+{
+	struct submission *submission = arg;
+	submission_done *done = submission->done;
+	void *done_arg = submission->done_arg;
+	struct status status = fake_peers.answer;
+	uint64_t id = submission->id;
+
+	submission_free(submission);
+	done(done_arg, &status, id);
+}
+
+void submission_end(struct submission *submission, uint32_t flags,
+    submission_done *done, void *arg)
+{
+	if (submission->ended)
+		broken("submission_end twice");
+	submission->ended = true;
+	submission->done = done;
+	submission->done_arg = arg;
+	fake_peers.flags |= flags;
+	fake_peers.ended++;
+	timer_stop(&submission->timer);
+	if (!fake_peers.queue_silent)
+		timer_start(&submission->timer, 0, finish, submission);
+}
+
+void submission_cancel(struct submission *submission)
+{
+	fake_peers.cancelled++;
+	submission_free(submission);
+}
+
+/* --- policy --- */
+
+struct policy_client *policy_client_new(void)
+{
+	return mem_alloc(sizeof(struct policy_client));
+}
+
+void policy_client_free(struct policy_client *client)
+{
+	mem_free(client);
+}
+
+void policy_client_connect(struct policy_client *client, int fd)
+{
+	(void)client;
+	(void)fd;
+}
+
+static void answer_name(void *arg)
+{
+	struct policy_request *request = arg;
+	policy_reverse_done *done = request->done;
+	void *done_arg = request->arg;
+
+	timer_stop(&request->timer);
+	mem_free(request);
+	open_count--;
+	done(done_arg, fake_peers.reverse_name);
+}
+
+struct policy_request *policy_reverse(struct policy_client *client,
+    const struct endpoint *address, int milliseconds,
+    policy_reverse_done *done, void *arg)
+{
+	struct policy_request *request = mem_alloc(sizeof(*request));
+
+	(void)client;
+	(void)address;
+	request->done = done;
+	request->arg = arg;
+	open_count++;
+	timer_start(&request->timer, fake_peers.reverse_silent ?
+	    milliseconds : 0, answer_name, request);
+	return request;
+}
+
+void policy_cancel(struct policy_request *request)
+{
+	timer_stop(&request->timer);
+	mem_free(request);
+	open_count--;
+}
+
+/* --- directory --- */
+
+struct directory_client *directory_client_new(void)
+{
+	return mem_alloc(sizeof(struct directory_client));
+}
+
+void directory_client_free(struct directory_client *client)
+{
+	mem_free(client);
+}
+
+void directory_client_connect(struct directory_client *client, int fd)
+{
+	(void)client;
+	(void)fd;
+}
+
+static enum directory_answer look_up(const char *address, char *mailbox,
+    size_t size)
+{
+	const char *at = strrchr(address, '@');
+	size_t length = at == NULL ? strlen(address) : (size_t)(at - address);
+
+	if (fake_peers.directory_down)
+		return DIRECTORY_UNAVAILABLE;
+	if (at != NULL && (fake_peers.directory_disowns ||
+	    strcmp(at + 1, "example.org") != 0))
+		return DIRECTORY_NOT_OURS;
+	if (length == 10 && strncasecmp(address, "postmaster", 10) == 0) {
+		snprintf(mailbox, size, "postmaster@example.org");
+		return fake_peers.no_postmaster ? DIRECTORY_NO_USER :
+		    DIRECTORY_FOUND;
+	}
+	if ((length != 5 || strncasecmp(address, "alice", 5) != 0) &&
+	    (length != 3 || strncasecmp(address, "bob", 3) != 0))
+		return DIRECTORY_NO_USER;
+	snprintf(mailbox, size, "%s@example.org", length == 5 ? "alice" :
+	    "bob");
+	return DIRECTORY_FOUND;
+}
+
+static void answer_lookup(void *arg)
+{
+	struct directory_request *request = arg;
+	directory_done *done = request->done;
+	void *done_arg = request->arg;
+	char mailbox[64] = "";
+	enum directory_answer answer;
+
+	answer = look_up(request->address, mailbox, sizeof(mailbox));
+	directory_cancel(request);
+	done(done_arg, answer, answer == DIRECTORY_FOUND ? mailbox : NULL);
+}
+
+struct directory_request *directory_check(struct directory_client *client,
+    const char *address, directory_done *done, void *arg)
+{
+	struct directory_request *request = mem_alloc(sizeof(*request));
+
+	(void)client;
+	request->done = done;
+	request->arg = arg;
+	request->address = mem_dup_string(address);
+	fake_peers.lookups++;
+	open_count++;
+	if (!fake_peers.directory_silent)
+		timer_start(&request->timer, 0, answer_lookup, request);
+	return request;
+}
+
+void directory_cancel(struct directory_request *request)
+{
+	timer_stop(&request->timer);
+	mem_free(request->address);
+	mem_free(request);
+	open_count--;
+}
