@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The attempt; see attempt.h.
+ */
+#include "delivery/attempt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/wire.h"
+#include "conf/conf.h"
+#include "delivery/client.h"
+#include "delivery/delivery_log.h"
+#include "delivery/mail.h"
+#include "delivery/pool.h"
+#include "delivery/profile.h"
+#include "policy/client.h"
+#include "policy/plan.h"
+#include "queue/client.h"
+#include "queue/envelope.h"
+
+/*
+ *	ASKING -> TRYING -> OPENING -> SENDING -> OVER
+ *	   |       |  ^        |          |         ^
+ *	   |       |  +--------+----------+         |
+ *	   +-------+--------------------------------+
+ *
+ * TRYING looks for the next address; it ends in the same call.
+ */
+enum attempt_state { ATTEMPT_ASKING, ATTEMPT_TRYING, ATTEMPT_OPENING,
+    ATTEMPT_SENDING, ATTEMPT_OVER, ATTEMPT_STATES };
+
+/* How much one attempt may do: addresses it connects to, and those of them
+ * that answered and then were of no use. RFC 5321 5.1 wants two at least. */
+enum { CONNECTS_MAX = 20, SESSIONS_MAX = 6, PLAN_BYTES_MAX = 1 << 20 };
+
+struct attempt {
+	enum attempt_state	 state;		/* set by enter() only */
+	struct attempt_scene	*scene;		/* outlives us */
+	struct profile		*profile;	/* shared */
+	struct mail		 mail;		/* with the job, borrowed */
+	struct policy_request	*request;	/* null unless ASKING */
+	struct arena		*arena;		/* owned; holds the plan */
+	const struct plan	*plan;
+
+	/* the place in the plan */
+	size_t			 host;
+	size_t			 address;
+	bool			 clear_only;	/* retry in clear here */
+	struct client_need	 need;
+	struct client		*client;	/* owned; null when TRYING */
+
+	/* what was met */
+	unsigned		 connects;
+	unsigned		 sessions;
+	bool			 tls_trouble;
+	bool			 has_failure;
+	struct status		 failure;	/* the most telling one */
+	bool			 has_misfit;
+	struct status		 misfit;	/* a host cannot take it */
+	bool			 stopping;
+	struct delivery_log_relay relay;	/* last one spoken to */
+};
+
+static void enter(struct attempt *attempt, enum attempt_state state)
+{
+	static const unsigned next[ATTEMPT_STATES] = {
+		[ATTEMPT_ASKING] = 1 << ATTEMPT_TRYING | 1 << ATTEMPT_OVER,
+		[ATTEMPT_TRYING] = 1 << ATTEMPT_OPENING |
+		    1 << ATTEMPT_SENDING | 1 << ATTEMPT_OVER,
+		[ATTEMPT_OPENING] = 1 << ATTEMPT_TRYING | 1 << ATTEMPT_SENDING,
+		[ATTEMPT_SENDING] = 1 << ATTEMPT_TRYING |
+		    1 << ATTEMPT_SENDING | 1 << ATTEMPT_OVER,
+	};
+
+	if ((next[attempt->state] & (1u << state)) == 0)
+		bug("attempt-state");
+	attempt->state = state;
+}
+
+/* --- the end --- */
+
+static void attempt_free(struct attempt *attempt)
+{
+	if (attempt->request != NULL)
+		policy_cancel(attempt->request);
+	if (attempt->client != NULL)
+		client_close(attempt->client);
+	mail_release(&attempt->mail);
+	arena_free(attempt->arena);
+	profile_release(attempt->profile);
+	mem_free(attempt);
+}
+
+static void free_later(void *arg)
+{
+	attempt_free(arg);
+}
+
+/* One line for each recipient that was settled since the last call: by the
+ * host that was spoken to last. */
+static void log_settled(struct attempt *attempt)
+{
+	struct mail *mail = &attempt->mail;
+	size_t i;
+
+	for (i = 0; i < mail->job->recipient_count; i++) {
+		if (mail->states[i] != RECIPIENT_DONE || mail->logged[i])
+			continue;
+		mail->logged[i] = true;
+		delivery_log_verdict(mail->job, &mail->job->recipients[i],
+		    &mail->statuses[i], &attempt->relay);
+	}
+}
+
+/* Every recipient is DONE: the log, the queue, our own end. */
+static void finish(struct attempt *attempt)
+{
+	struct job *job = attempt->mail.job;
+
+	enter(attempt, ATTEMPT_OVER);
+	log_settled(attempt);
+	worker_finish(job, attempt->mail.statuses, attempt->tls_trouble);
+	attempt->mail.job = NULL;
+	attempt->scene->over(attempt->scene->arg, attempt);
+	loop_defer(free_later, attempt);
+}
+
+static void finish_open(struct attempt *attempt, const struct status *status)
+{
+	mail_settle(&attempt->mail, RECIPIENT_OPEN, RECIPIENT_DONE, status);
+	finish(attempt);
+}
+
+/* No further host. Those still open wait, unless all hosts that could be
+ * asked cannot take the message. */
+static void give_up(struct attempt *attempt)
+{
+	struct status status;
+
+	if (attempt->has_failure)
+		status = attempt->failure;
+	else if (attempt->has_misfit)
+		status = attempt->misfit;
+	else if (attempt->stopping)
+		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.2",
+		    "the delivery role was told to stop");
+	else
+		status_set(&status, STATUS_DEFERRED, REASON_NO_HOST, "4.4.4",
+		    "no host has an address that may be used");
+	finish_open(attempt, &status);
+}
+
+/* --- what was met on the way --- */
+
+static bool is_about_tls(const struct status *status)
+{
+	return status->reason == REASON_NO_STARTTLS ||
+	    status->reason == REASON_STARTTLS_REFUSED ||
+	    status->reason == REASON_TLS_HANDSHAKE ||
+	    status->reason == REASON_CERTIFICATE;
+}
+
+/* Keeps the last failure, but one about TLS before any other: that is what
+ * the operator must know. */
+static void remember(struct attempt *attempt, const struct status *status)
+{
+	if (attempt->has_failure && is_about_tls(&attempt->failure) &&
+	    !is_about_tls(status))
+		return;
+	attempt->failure = *status;
+	attempt->has_failure = true;
+}
+
+static bool fallback_allows(const struct attempt *attempt,
+    enum conf_fallback fallback, int64_t after_seconds)
+{
+	int64_t since = attempt->mail.job->tls_trouble_since;
+
+	switch (fallback) {
+	case FALLBACK_CLEAR: return true;
+	case FALLBACK_DEFER: return false;
+	case FALLBACK_CLEAR_AFTER:
+		if (after_seconds <= 0)
+			return true;
+		return since > 0 &&
+		    clock_wall() - since >= after_seconds * 1000;
+	default: bug("attempt-fallback");
+	}
+}
+
+static const struct plan_host *host_of(const struct attempt *attempt)
+{
+	return &attempt->plan->hosts[attempt->host];
+}
+
+/* TLS broke at an opportunistic host: may this message go in clear? */
+static bool may_clear_broken(const struct attempt *attempt,
+    enum symptom symptom)
+{
+	return host_of(attempt)->requirement == REQUIRE_OPPORTUNISTIC &&
+	    !attempt->clear_only && symptom_is_broken(symptom) &&
+	    fallback_allows(attempt, attempt->plan->broken_tls,
+	    attempt->plan->broken_tls_after);
+}
+
+static void next_address(struct attempt *attempt)
+{
+	attempt->clear_only = false;
+	attempt->address++;
+}
+
+static void next_host(struct attempt *attempt)
+{
+	attempt->clear_only = false;
+	attempt->host++;
+	attempt->address = 0;
+}
+
+/* --- can this host take this message? --- */
+
+static bool has_8bit(const struct job *job)
+{
+	return (job->flags & ENVELOPE_HAS_8BIT) != 0;
+}
+
+/* False with a status when the server cannot take the message as it is. No
+ * message is changed for it: a signature would break. */
+static bool server_takes(const struct mail *mail,
+    const struct capability *capability, struct status *status)
+{
+	const struct job *job = mail->job;
+
+	if (capability->size && capability->size_limit > 0 &&
+	    mail_size(mail) > capability->size_limit) {
+		status_print(status, STATUS_FAILED, REASON_POLICY, "5.3.4",
+		    "the message has %llu bytes, the server takes %llu",
+		    (unsigned long long)mail_size(mail),
+		    (unsigned long long)capability->size_limit);
+		return false;
+	}
+	if ((job->flags & ENVELOPE_UTF8) != 0 && !capability->utf8) {
+		status_set(status, STATUS_FAILED, REASON_MEDIA, "5.6.7",
+		    "the message needs SMTPUTF8, which the server has not");
+		return false;
+	}
+	if (has_8bit(job) && !capability->eight_bit) {
+		status_set(status, STATUS_FAILED, REASON_MEDIA, "5.6.3",
+		    "the message has 8-bit text and the server no 8BITMIME");
+		return false;
+	}
+	return true;
+}
+
+/* --- trying --- */
+
+static void try_hosts(struct attempt *attempt);
+static void on_client(void *arg, struct client *client,
+    enum client_event event);
+
+static void drop_client(struct attempt *attempt)
+{
+	const struct conf *conf = attempt->profile->conf;
+	struct client *client = attempt->client;
+
+	attempt->client = NULL;
+	/* After a reload the old connections are not for new messages. */
+	if (attempt->stopping || attempt->profile != attempt->scene->profile)
+		client_close(client);
+	else
+		pool_put(attempt->scene->pool, client,
+		    (unsigned)conf->reuse_limit, (unsigned)conf->reuse_idle);
+}
+
+/* The client is at READY: say the mail, or leave it for the next host. */
+static void use_client(struct attempt *attempt)
+{
+	struct client *client = attempt->client;
+	struct status status;
+
+	delivery_log_relay(&attempt->relay, client, host_of(attempt)->reason);
+	if (server_takes(&attempt->mail, client_capability(client),
+	    &status)) {
+		enter(attempt, ATTEMPT_SENDING);
+		client_send(client, &attempt->mail);
+		return;
+	}
+	client_stamp(client, &status);
+	attempt->misfit = status;
+	attempt->has_misfit = true;
+	drop_client(attempt);
+	if (attempt->state != ATTEMPT_TRYING)
+		enter(attempt, ATTEMPT_TRYING);
+	next_host(attempt);
+	try_hosts(attempt);
+}
+
+static void on_failed(struct attempt *attempt, struct client *client)
+{
+	const struct client_failure *failure = client_failure(client);
+	bool opportunistic = host_of(attempt)->requirement ==
+	    REQUIRE_OPPORTUNISTIC;
+
+	delivery_log_relay(&attempt->relay, client, host_of(attempt)->reason);
+	attempt->client = NULL;
+	enter(attempt, ATTEMPT_TRYING);
+	if (opportunistic && failure->symptom != SYMPTOM_NONE)
+		attempt->tls_trouble = true;
+	if (may_clear_broken(attempt, failure->symptom)) {
+		delivery_log_clear(attempt->mail.job, client,
+		    failure->symptom);
+		attempt->clear_only = true;
+	} else {
+		remember(attempt, &failure->status);
+		attempt->sessions += failure->connected;
+		next_address(attempt);
+	}
+	try_hosts(attempt);
+}
+
+/* Recipients are open after a transaction: where do they go? */
+static void go_on(struct attempt *attempt, struct client *client)
+{
+	size_t i;
+
+	if (client_was_stale(client)) {
+		/* Nothing was said to the host yet; the same place again. */
+		drop_client(attempt);
+		enter(attempt, ATTEMPT_TRYING);
+		try_hosts(attempt);
+		return;
+	}
+	if (!client_was_refused(client) && !attempt->stopping) {
+		enter(attempt, ATTEMPT_SENDING);
+		client_send(client, &attempt->mail);
+		return;
+	}
+	for (i = 0; attempt->mail.states[i] != RECIPIENT_OPEN; i++)
+		continue;
+	/* Of those that were in the transaction all say the same. */
+	if (attempt->mail.statuses[i].text[0] != '\0')
+		remember(attempt, &attempt->mail.statuses[i]);
+	attempt->sessions++;
+	drop_client(attempt);
+	enter(attempt, ATTEMPT_TRYING);
+	next_host(attempt);
+	try_hosts(attempt);
+}
+
+static void on_sent(struct attempt *attempt, struct client *client)
+{
+	struct mail *mail = &attempt->mail;
+	bool progress = client_delivered(client);
+
+	/* "Too many recipients" is worth a transaction of their own only if
+	 * this one took some (SMTP-161). */
+	mail_move(mail, RECIPIENT_LATER, progress && !attempt->stopping &&
+	    client_is_usable(client) ? RECIPIENT_OPEN : RECIPIENT_DONE);
+	log_settled(attempt);
+	if (mail_count(mail, RECIPIENT_OPEN) > 0) {
+		go_on(attempt, client);
+		return;
+	}
+	drop_client(attempt);
+	finish(attempt);
+}
+
+static void on_client(void *arg, struct client *client,
+    enum client_event event)
+{
+	struct attempt *attempt = arg;
+
+	switch (event) {
+	case CLIENT_READY: use_client(attempt); break;
+	case CLIENT_FAILED: on_failed(attempt, client); break;
+	case CLIENT_SENT: on_sent(attempt, client); break;
+	default: bug("attempt-event");
+	}
+}
+
+/* Addresses the plan should not have had. Loopback is for laboratories, and
+ * for a route in which the administrator wrote the address itself. */
+static bool may_connect(const struct attempt *attempt,
+    const struct endpoint *address)
+{
+	const char *written = attempt->mail.job->next.host;
+	struct endpoint literal;
+
+	if (!endpoint_is_loopback(address))
+		return !endpoint_is_unusable(address);
+	return attempt->profile->conf->allow_loopback ||
+	    endpoint_parse(&literal, written, 0) == 0 ||
+	    endpoint_parse_literal(&literal, written, 0) == 0;
+}
+
+static void make_need(struct attempt *attempt)
+{
+	const struct plan *plan = attempt->plan;
+	const struct plan_host *host = host_of(attempt);
+
+	attempt->need = (struct client_need){
+		.plan = plan,
+		.host = host,
+		.address = &host->addresses[attempt->address],
+		.host_from_dns = attempt->mail.job->next.mx,
+		.clear_only = attempt->clear_only,
+		.clear_if_missing = fallback_allows(attempt,
+		    plan->no_starttls, plan->no_starttls_after),
+	};
+}
+
+/* Takes or opens a connection to the address at hand; false: not this one. */
+static bool try_address(struct attempt *attempt)
+{
+	const struct plan_host *host = host_of(attempt);
+	struct client *client;
+
+	if (!may_connect(attempt, &host->addresses[attempt->address]))
+		return false;
+	make_need(attempt);
+	client = pool_take(attempt->scene->pool, &attempt->need);
+	if (client != NULL) {
+		attempt->client = client;
+		client_set_owner(client, on_client, attempt);
+		use_client(attempt);
+		return true;
+	}
+	if (attempt->connects == CONNECTS_MAX ||
+	    attempt->sessions == SESSIONS_MAX)
+		return false;
+	attempt->connects++;
+	enter(attempt, ATTEMPT_OPENING);
+	attempt->client = client_new(attempt->profile, &attempt->need,
+	    on_client, attempt);
+	return true;
+}
+
+static void try_hosts(struct attempt *attempt)
+{
+	while (!attempt->stopping &&
+	    attempt->host < attempt->plan->host_count) {
+		if (attempt->address == host_of(attempt)->address_count)
+			next_host(attempt);
+		else if (try_address(attempt))
+			return;
+		else
+			next_address(attempt);
+	}
+	give_up(attempt);
+}
+
+/* --- the plan --- */
+
+/* A copy that lives as long as the attempt: through the wire form, which is
+ * the one place that knows every member. */
+static const struct plan *copy_plan(const struct plan *plan,
+    struct arena *arena)
+{
+	struct buf bytes;
+	struct wire_writer writer;
+	struct wire_reader reader;
+	const struct plan *copy = NULL;
+
+	buf_init(&bytes, PLAN_BYTES_MAX / 2);
+	wire_write_begin(&writer, &bytes);
+	plan_put(&writer, plan);
+	if (wire_write_end(&writer) == 0) {
+		wire_read_begin(&reader, buf_data(&bytes), buf_length(&bytes));
+		copy = plan_get(&reader, arena);
+	}
+	buf_release(&bytes);
+	return copy;
+}
+
+static void on_plan(void *arg, const struct plan *plan)
+{
+	struct attempt *attempt = arg;
+	struct status status;
+
+	attempt->request = NULL;
+	if (plan->host_count == 0) {
+		status = plan->status;
+		finish_open(attempt, &status);
+		return;
+	}
+	attempt->plan = copy_plan(plan, attempt->arena);
+	if (attempt->plan == NULL) {
+		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
+		    "the plan is too large");
+		finish_open(attempt, &status);
+		return;
+	}
+	enter(attempt, ATTEMPT_TRYING);
+	try_hosts(attempt);
+}
+
+/* --- beginning --- */
+
+static void finish_at_once(struct job *job, const struct status *status)
+{
+	struct delivery_log_relay relay = { .tls = "none" };
+	struct status *statuses = mem_alloc_array(job->recipient_count,
+	    sizeof(*statuses));
+	size_t i;
+
+	snprintf(relay.place, sizeof(relay.place), "%s",
+	    job->next.transport == TRANSPORT_DISCARD ? "discard" : "");
+	for (i = 0; i < job->recipient_count; i++) {
+		statuses[i] = *status;
+		delivery_log_verdict(job, &job->recipients[i], status, &relay);
+	}
+	worker_finish(job, statuses, false);
+	mem_free(statuses);
+}
+
+/* An address that would not stay inside its command. The length is a bound
+ * of ours; servers have smaller ones. */
+static bool is_unsafe(const char *address)
+{
+	if (strlen(address) > ENVELOPE_TEXT_MAX)
+		return true;
+	for (; *address != '\0'; address++)
+		if ((unsigned char)*address < ' ' || *address == 0x7f)
+			return true;
+	return false;
+}
+
+/* Settles recipients that can be said to nobody. */
+static void refuse_unsafe(struct mail *mail)
+{
+	const struct job *job = mail->job;
+	struct status status;
+	size_t i;
+
+	status_set(&status, STATUS_FAILED, REASON_LOCAL, "5.1.3",
+	    "the address cannot stand in a command");
+	for (i = 0; i < job->recipient_count; i++) {
+		if (!is_unsafe(job->sender) &&
+		    !is_unsafe(job->recipients[i].address))
+			continue;
+		mail->states[i] = RECIPIENT_DONE;
+		mail->statuses[i] = status;
+	}
+}
+
+static void finish_later(void *arg)
+{
+	finish(arg);
+}
+
+struct attempt *attempt_start(struct attempt_scene *scene, struct job *job)
+{
+	struct attempt *attempt;
+	struct status status;
+
+	if (job->next.transport == TRANSPORT_DISCARD) {
+		status_set(&status, STATUS_DELIVERED, REASON_NONE, "2.0.0",
+		    "discarded");
+		finish_at_once(job, &status);
+		return NULL;
+	}
+	if (job->next.transport != TRANSPORT_SMTP) {
+		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
+		    "this mail is not for the delivery role");
+		finish_at_once(job, &status);
+		return NULL;
+	}
+	attempt = mem_alloc(sizeof(*attempt));
+	attempt->scene = scene;
+	attempt->profile = profile_share(scene->profile);
+	attempt->arena = arena_new(PLAN_BYTES_MAX);
+	mail_init(&attempt->mail, job);
+	refuse_unsafe(&attempt->mail);
+	if (mail_count(&attempt->mail, RECIPIENT_OPEN) == 0)
+		loop_defer(finish_later, attempt);
+	else
+		attempt->request = policy_plan(scene->policy, job->domain,
+		    &job->next, on_plan, attempt);
+	return attempt;
+}
+
+bool attempt_stop(struct attempt *attempt)
+{
+	bool begun = attempt->state == ATTEMPT_SENDING ||
+	    mail_count(&attempt->mail, RECIPIENT_DONE) > 0;
+
+	attempt->stopping = true;
+	if (begun && attempt->state != ATTEMPT_OPENING)
+		return true;
+	if (!begun) {
+		loop_undefer(attempt);
+		attempt_free(attempt);
+		return false;
+	}
+	/* Some are settled; the host being opened is not for the others. */
+	client_close(attempt->client);
+	attempt->client = NULL;
+	enter(attempt, ATTEMPT_TRYING);
+	try_hosts(attempt);
+	return true;
+}

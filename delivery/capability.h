@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a server offered in its EHLO reply. Nothing else may be used
+ * (SMTP-158), and what was offered in clear is void once TLS is on (TLS-32).
+ */
+#ifndef POSTERN_DELIVERY_CAPABILITY_H
+#define POSTERN_DELIVERY_CAPABILITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct answer;
+
+struct capability {
+	bool		 starttls;
+	/* A word stands where STARTTLS may have been: XXXXXXXA, STARTTLSX
+	 * (TLS-56). Somebody in between may have changed it. */
+	bool		 starttls_mangled;
+	bool		 pipelining;
+	bool		 eight_bit;	/* 8BITMIME */
+	bool		 utf8;		/* SMTPUTF8 */
+	bool		 dsn;
+	bool		 size;		/* MAIL may carry SIZE= */
+	uint64_t	 size_limit;	/* 0: none said */
+};
+
+/* From a 2xx reply to EHLO. */
+void	 capability_read(struct capability *capability, struct answer *reply);
+/* After HELO, and at STARTTLS: nothing is offered. */
+void	 capability_reset(struct capability *capability);
+
+#endif

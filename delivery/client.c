@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The life of an outgoing connection: connecting, what the stream reports,
+ * how it ends, and what its owner is told. Events to the owner are deferred
+ * to the end of the turn, so that no owner is called from its own call.
+ */
+#include "delivery/client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/stream.h"
+#include "conf/conf.h"
+#include "delivery/client_private.h"
+#include "delivery/delivery_log.h"
+#include "delivery/mail.h"
+#include "delivery/profile.h"
+
+enum { FINISH_MILLISECONDS = 2000 };
+
+static unsigned leaving_count;
+static uint64_t last_id;
+
+/* --- states --- */
+
+#define BIT(state) (1u << CLIENT_STATE_##state)
+
+static const struct state_entry {
+	const char	*name;
+	unsigned	 next;		/* legal transitions */
+} states[CLIENT_STATES] = {
+	[CLIENT_STATE_CONNECTING] = { "connecting", BIT(OPENING) | BIT(GONE) },
+	[CLIENT_STATE_OPENING] = { "opening", BIT(SECURING) | BIT(READY) |
+	    BIT(LEAVING) | BIT(GONE) },
+	[CLIENT_STATE_SECURING] = { "securing", BIT(OPENING) | BIT(LEAVING) |
+	    BIT(GONE) },
+	[CLIENT_STATE_READY] = { "ready", BIT(SENDING) | BIT(LEAVING) |
+	    BIT(GONE) },
+	[CLIENT_STATE_SENDING] = { "sending", BIT(READY) | BIT(GONE) },
+	[CLIENT_STATE_LEAVING] = { "leaving", BIT(GONE) },
+	[CLIENT_STATE_GONE] = { "gone", 0 },
+};
+
+static void free_now(void *arg)
+{
+	struct client *client = arg;
+
+	loop_undefer(client);
+	if (client->stream != NULL)
+		stream_free(client->stream);
+	payload_release(&client->payload);
+	answer_release(&client->reply);
+	buf_release(&client->command);
+	profile_release(client->profile);
+	mem_free(client);
+}
+
+void client_enter(struct client *client, enum client_state state)
+{
+	bool left_politely = client->state == CLIENT_STATE_LEAVING;
+
+	if ((states[client->state].next & (1u << state)) == 0)
+		bug("client-state");
+	log_debug("client-state", log_session(client->id),
+	    log_text("from", states[client->state].name),
+	    log_text("to", states[state].name));
+	leaving_count += state == CLIENT_STATE_LEAVING;
+	leaving_count -= left_politely;
+	client->state = state;
+	if (state != CLIENT_STATE_GONE)
+		return;
+	payload_stop(&client->payload);
+	/* TLS-51: close_notify, but never in the middle of something. */
+	if (left_politely)
+		stream_finish(client->stream, FINISH_MILLISECONDS);
+	else
+		stream_free(client->stream);
+	client->stream = NULL;
+	client->usable = false;
+	if (client->callback == NULL)
+		loop_defer(free_now, client);
+}
+
+/* --- telling the owner --- */
+
+static void deliver(struct client *client, enum client_event event)
+{
+	client_callback *callback = client->callback;
+
+	client->is_reporting = false;
+	if (event == CLIENT_FAILED)
+		client->callback = NULL;
+	callback(client->arg, client, event);
+	/* Of a failed client nobody else remains to free it. */
+	if (event == CLIENT_FAILED && client->state == CLIENT_STATE_GONE)
+		loop_defer(free_now, client);
+}
+
+static void deliver_ready(void *arg)
+{
+	deliver(arg, CLIENT_READY);
+}
+
+static void deliver_failed(void *arg)
+{
+	deliver(arg, CLIENT_FAILED);
+}
+
+static void deliver_sent(void *arg)
+{
+	deliver(arg, CLIENT_SENT);
+}
+
+void client_report(struct client *client, enum client_event event)
+{
+	static loop_callback *const deliverers[] = {
+		[CLIENT_READY] = deliver_ready,
+		[CLIENT_FAILED] = deliver_failed,
+		[CLIENT_SENT] = deliver_sent,
+	};
+
+	/* A failure right behind READY takes its place. */
+	loop_undefer(client);
+	client->reported = event;
+	client->is_reporting = true;
+	loop_defer(deliverers[event], client);
+}
+
+/* --- what is known about the connection, for a status --- */
+
+static bool is_secure(const struct client *client)
+{
+	return client->stream != NULL && stream_is_secure(client->stream);
+}
+
+const char *client_tls_name(const struct client *client)
+{
+	if (!client->was_secure)
+		return "none";
+	switch (client->requirement) {
+	case REQUIRE_OPPORTUNISTIC: return "opportunistic";
+	case REQUIRE_ENCRYPTED: return "encrypted";
+	case REQUIRE_NAME: return client->name_from_dns ? "verified" : "secure";
+	case REQUIRE_FINGERPRINT: return "secure";
+	default: bug("client-requirement");
+	}
+}
+
+/* For people; a host that is only an address is not named twice. */
+const char *client_host(const struct client *client)
+{
+	struct endpoint endpoint;
+
+	if (client->host[0] == '[' ||
+	    endpoint_parse(&endpoint, client->host, 0) == 0)
+		return "";
+	return client->host;
+}
+
+void client_stamp(const struct client *client, struct status *status)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	endpoint_format(&client->address, address, sizeof(address));
+	status_set_host(status, client_host(client), address);
+	if (client->was_secure)
+		snprintf(status->tls, sizeof(status->tls), "%s verify=%s",
+		    client->tls_text, client_tls_name(client));
+	else
+		snprintf(status->tls, sizeof(status->tls), "none");
+}
+
+void client_status(struct client *client, struct status *status)
+{
+	status_from_reply(status, client->reply.code,
+	    answer_text(&client->reply));
+	client_stamp(client, status);
+}
+
+void client_status_host(struct client *client, struct status *status)
+{
+	status_from_reply(status, client->reply.code,
+	    answer_text(&client->reply));
+	if (status->outcome != STATUS_DEFERRED) {
+		/* What a host says about itself is not about the message. */
+		status->outcome = STATUS_DEFERRED;
+		status->enhanced_class = 4;
+		if (status->reason == REASON_NONE)
+			status->reason = REASON_REPLY;
+	}
+	client_stamp(client, status);
+}
+
+/* --- ways to end --- */
+
+/* Says QUIT if the connection is good for it, else drops it. */
+static void leave(struct client *client)
+{
+	switch (client->state) {
+	case CLIENT_STATE_OPENING:
+	case CLIENT_STATE_SECURING:
+	case CLIENT_STATE_READY:
+		client_enter(client, CLIENT_STATE_LEAVING);
+		answer_reset(&client->reply);
+		client_say(client, STEP_QUIT);
+		break;
+	case CLIENT_STATE_CONNECTING:
+	case CLIENT_STATE_SENDING:
+		client_enter(client, CLIENT_STATE_GONE);
+		break;
+	case CLIENT_STATE_LEAVING:
+	case CLIENT_STATE_GONE:
+		break;
+	default:
+		bug("client-leave");
+	}
+}
+
+static void fail(struct client *client, const struct status *status)
+{
+	client->failure.status = *status;
+	client_stamp(client, &client->failure.status);
+	client->failure.connected = client->state != CLIENT_STATE_CONNECTING;
+	client->need = NULL;
+	client_report(client, CLIENT_FAILED);
+}
+
+void client_fail(struct client *client, const struct status *status)
+{
+	fail(client, status);
+	leave(client);
+}
+
+/* What the plan asks of this host, as part of a sentence. */
+static void describe_need(const struct client *client, char *out, size_t size)
+{
+	const struct plan_host *host = client->need->host;
+
+	switch (client->requirement) {
+	case REQUIRE_OPPORTUNISTIC:
+		snprintf(out, size, "TLS (clear is not allowed now)");
+		break;
+	case REQUIRE_ENCRYPTED:
+		snprintf(out, size, "TLS");
+		break;
+	case REQUIRE_NAME:
+		snprintf(out, size, "TLS with a certificate for %s%s",
+		    host->name_count > 0 ? host->names[0] : "nobody",
+		    host->name_count > 1 ? " or another configured name" : "");
+		break;
+	case REQUIRE_FINGERPRINT:
+		snprintf(out, size, "TLS with a pinned certificate or key");
+		break;
+	default:
+		bug("client-need");
+	}
+}
+
+void client_fail_tls(struct client *client, enum symptom symptom,
+    const char *seen)
+{
+	struct status status;
+	char needed[400], address[ENDPOINT_TEXT_MAX];
+
+	describe_need(client, needed, sizeof(needed));
+	endpoint_format(&client->address, address, sizeof(address));
+	if (seen == NULL)
+		seen = "";
+	status_print(&status, STATUS_DEFERRED, symptom_reason(symptom),
+	    symptom_enhanced(symptom), "%s[%s]: expected %s; seen: %s%s%s",
+	    client_host(client), address, needed, symptom_text(symptom),
+	    *seen == '\0' ? "" : ": ", seen);
+	client->failure.symptom = symptom;
+	delivery_log_symptom(client, symptom, seen);
+	if (client->state == CLIENT_STATE_SECURING && !is_secure(client)) {
+		fail(client, &status);
+		client_enter(client, CLIENT_STATE_GONE);
+	} else {
+		client_fail(client, &status);
+	}
+}
+
+void client_break(struct client *client, const struct status *status)
+{
+	struct status stamped = *status;
+
+	client_stamp(client, &stamped);
+	switch (client->state) {
+	case CLIENT_STATE_CONNECTING:
+	case CLIENT_STATE_OPENING:
+	case CLIENT_STATE_SECURING:
+		fail(client, &stamped);
+		break;
+	case CLIENT_STATE_READY:
+		/* What was sent stays sent: only the connection is lost. */
+		if (client->is_reporting && client->reported == CLIENT_SENT)
+			break;
+		fail(client, &stamped);
+		break;
+	case CLIENT_STATE_SENDING:
+		client_break_transaction(client, &stamped);
+		break;
+	case CLIENT_STATE_LEAVING:
+		break;
+	case CLIENT_STATE_GONE:
+		return;
+	default:
+		bug("client-break");
+	}
+	client_enter(client, CLIENT_STATE_GONE);
+}
+
+/* --- what the stream reports --- */
+
+/* TLS was begun and the server has not yet said anything under it. */
+static bool is_between_clear_and_tls(const struct client *client)
+{
+	return client->state == CLIENT_STATE_SECURING ||
+	    (client->state == CLIENT_STATE_OPENING && is_secure(client));
+}
+
+static bool waits_for_starttls(const struct client *client)
+{
+	return client->state == CLIENT_STATE_OPENING &&
+	    client->receiving.step == STEP_STARTTLS;
+}
+
+static void break_tls(struct client *client, enum symptom symptom,
+    const char *seen)
+{
+	client_fail_tls(client, symptom, seen);
+	/* No QUIT on a connection that does not work. */
+	if (client->state != CLIENT_STATE_GONE)
+		client_enter(client, CLIENT_STATE_GONE);
+}
+
+/* The connection ended under us. */
+static void on_lost(struct client *client, const char *problem)
+{
+	struct status status;
+
+	if (client->state == CLIENT_STATE_CONNECTING)
+		status_print(&status, STATUS_DEFERRED, REASON_CONNECT, "4.4.1",
+		    "cannot connect: %s", problem);
+	else
+		status_print(&status, STATUS_DEFERRED, REASON_LOST, "4.4.2",
+		    "connection lost while waiting for the answer to %s: %s",
+		    step_name(client->receiving.step), problem);
+	if (waits_for_starttls(client))
+		break_tls(client, SYMPTOM_CUT, problem);
+	else if (is_between_clear_and_tls(client))
+		break_tls(client, SYMPTOM_HANDSHAKE, problem);
+	else
+		client_break(client, &status);
+}
+
+static void on_deadline(struct client *client)
+{
+	struct status status;
+
+	if (client->state == CLIENT_STATE_READY) {
+		status_set(&status, STATUS_DEFERRED, REASON_TIMEOUT, "4.4.2",
+		    "idle for long enough");
+		client_fail(client, &status);
+		return;
+	}
+	if (client->state == CLIENT_STATE_CONNECTING)
+		status_set(&status, STATUS_DEFERRED, REASON_CONNECT, "4.4.1",
+		    "cannot connect: no answer in time");
+	else if (payload_is_active(&client->payload))
+		status_set(&status, STATUS_DEFERRED, REASON_TIMEOUT, "4.4.2",
+		    "the message was not taken in time");
+	else
+		status_print(&status, STATUS_DEFERRED, REASON_TIMEOUT, "4.4.2",
+		    "no answer to %s in time",
+		    step_name(client->receiving.step));
+	if (waits_for_starttls(client))
+		break_tls(client, SYMPTOM_CUT, "no answer in time");
+	else if (is_between_clear_and_tls(client))
+		break_tls(client, SYMPTOM_STALLED, NULL);
+	else
+		client_break(client, &status);
+}
+
+static void on_failed(struct client *client)
+{
+	const char *problem = stream_problem(client->stream);
+
+	switch (stream_failure(client->stream)) {
+	case STREAM_FAILURE_INJECTION:
+		break_tls(client, SYMPTOM_INJECTION, problem);
+		break;
+	case STREAM_FAILURE_HANDSHAKE:
+		break_tls(client, SYMPTOM_HANDSHAKE, problem);
+		break;
+	default:
+		on_lost(client, problem);
+	}
+}
+
+static void on_drained(struct client *client)
+{
+	if (!payload_is_active(&client->payload))
+		return;
+	/* RFC 5321 4.5.3.2.5: the clock of a block starts anew. */
+	stream_deadline(client->stream,
+	    client->profile->conf->reply_timeout * 1000);
+	payload_pump(&client->payload);
+}
+
+static void on_end(struct client *client, const char *problem)
+{
+	client_receive(client);
+	if (client->state != CLIENT_STATE_GONE)
+		on_lost(client, problem);
+}
+
+static void on_stream(void *arg, struct stream *stream,
+    enum stream_event event)
+{
+	struct client *client = arg;
+
+	(void)stream;
+	switch (event) {
+	case STREAM_CONNECTED:
+		client_enter(client, CLIENT_STATE_OPENING);
+		client_say(client, STEP_GREETING);
+		break;
+	case STREAM_INPUT: client_receive(client); break;
+	case STREAM_DRAINED: on_drained(client); break;
+	case STREAM_SECURED: client_on_secured(client); break;
+	case STREAM_END: on_end(client, "closed by the server"); break;
+	case STREAM_TRUNCATED:
+		on_end(client, "TLS ended without close_notify");
+		break;
+	case STREAM_DEADLINE: on_deadline(client); break;
+	case STREAM_FAILED:
+		client_receive(client);
+		if (client->state != CLIENT_STATE_GONE)
+			on_failed(client);
+		break;
+	default: bug("client-event");
+	}
+}
+
+/* --- opening --- */
+
+/* Our configured address of the same family, or null. */
+static const struct endpoint *source_address(const struct conf *conf,
+    const struct endpoint *remote, struct endpoint *local)
+{
+	size_t i;
+
+	for (i = 0; i < conf->source_addresses.count; i++)
+		if (endpoint_parse(local, conf->source_addresses.items[i],
+		    0) == 0 && local->address.any.sa_family ==
+		    remote->address.any.sa_family)
+			return local;
+	return NULL;
+}
+
+/* Was the host's own name, which came from the DNS, good enough? */
+static bool has_name(const struct plan_host *host)
+{
+	size_t i;
+
+	for (i = 0; i < host->name_count; i++)
+		if (strcmp(host->names[i], host->name) == 0)
+			return true;
+	return false;
+}
+
+struct client *client_new(struct profile *profile,
+    const struct client_need *need, client_callback *callback, void *arg)
+{
+	struct client *client = mem_alloc(sizeof(*client));
+	struct endpoint local;
+
+	client->id = ++last_id;
+	client->profile = profile_share(profile);
+	client->callback = callback;
+	client->arg = arg;
+	client->need = need;
+	snprintf(client->host, sizeof(client->host), "%s", need->host->name);
+	client->address = *need->address;
+	memcpy(client->key, need->plan->key, sizeof(client->key));
+	client->requirement = need->host->requirement;
+	client->clear_only = need->clear_only;
+	client->name_from_dns = need->host_from_dns && has_name(need->host);
+	client->sending.step = client->receiving.step = STEP_NONE;
+	answer_init(&client->reply);
+	buf_init(&client->command, CLIENT_COMMAND_MAX);
+	payload_init(&client->payload);
+	client->stream = stream_connect(&client->address,
+	    source_address(profile->conf, &client->address, &local),
+	    CLIENT_INPUT_MAX, on_stream, client);
+	stream_deadline(client->stream, profile->conf->connect_timeout * 1000);
+	return client;
+}
+
+void client_set_owner(struct client *client, client_callback *callback,
+    void *arg)
+{
+	client->callback = callback;
+	client->arg = arg;
+}
+
+void client_idle(struct client *client, int64_t milliseconds)
+{
+	stream_deadline(client->stream, milliseconds);
+}
+
+void client_close(struct client *client)
+{
+	loop_undefer(client);
+	client->callback = NULL;
+	client->need = NULL;
+	if (client->state == CLIENT_STATE_GONE) {
+		loop_defer(free_now, client);
+		return;
+	}
+	/* In the middle of the dialogue there is no place for QUIT. */
+	if (client->state == CLIENT_STATE_READY)
+		leave(client);
+	else
+		client_enter(client, CLIENT_STATE_GONE);
+}
+
+unsigned client_leaving(void)
+{
+	return leaving_count;
+}
+
+/* --- questions --- */
+
+const struct client_failure *client_failure(const struct client *client)
+{
+	return &client->failure;
+}
+
+const struct capability *client_capability(const struct client *client)
+{
+	return &client->capability;
+}
+
+bool client_is_usable(const struct client *client)
+{
+	return client->usable && client->state == CLIENT_STATE_READY;
+}
+
+bool client_delivered(const struct client *client)
+{
+	return client->delivered;
+}
+
+bool client_was_stale(const struct client *client)
+{
+	return client->stale;
+}
+
+bool client_was_refused(const struct client *client)
+{
+	return client->refused || !client_is_usable(client);
+}
+
+unsigned client_transactions(const struct client *client)
+{
+	return client->transactions;
+}
+
+bool client_fits(const struct client *client, const struct client_need *need)
+{
+	if (memcmp(client->key, need->plan->key, sizeof(client->key)) != 0 ||
+	    client->requirement != need->host->requirement ||
+	    client->clear_only != need->clear_only ||
+	    strcmp(client->host, need->host->name) != 0 ||
+	    client->address.length != need->address->length ||
+	    !endpoint_same_host(&client->address, need->address) ||
+	    endpoint_port(&client->address) != endpoint_port(need->address))
+		return false;
+	if (client->requirement == REQUIRE_CLEAR || is_secure(client))
+		return true;
+	/* In clear: only where this message may be said in clear, too. */
+	return client->requirement == REQUIRE_OPPORTUNISTIC &&
+	    (client->clear_only || need->clear_if_missing);
+}
+
+const struct endpoint *client_address(const struct client *client)
+{
+	return &client->address;
+}

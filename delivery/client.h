@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One outgoing SMTP connection. client_new() opens it and brings it to where
+ * it shows what the plan asks for; not one byte of mail is said before that.
+ * Then it sends one transaction after another, pipelined if the server can.
+ *
+ * Ownership goes with the events:
+ *  CLIENT_READY	mail may be said: client_send() or client_close()
+ *  CLIENT_FAILED	it could not be opened, or was lost while idle. The client
+ *		is void when the callback returns: it says QUIT by itself
+ *		where that is possible.
+ *  CLIENT_SENT	a transaction is over, each recipient of it has moved on;
+ *		client_send() again if client_is_usable(), else client_close()
+ * Events come from the loop, never from inside a call.
+ */
+#ifndef POSTERN_DELIVERY_CLIENT_H
+#define POSTERN_DELIVERY_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/net.h"
+#include "base/status.h"
+#include "delivery/capability.h"
+#include "delivery/symptom.h"
+#include "policy/plan.h"
+
+struct client;
+struct mail;
+struct profile;
+
+/* What is wanted, made by the attempt; borrowed until READY or FAILED. */
+struct client_need {
+	const struct plan	*plan;
+	const struct plan_host	*host;
+	const struct endpoint	*address;	/* one of the host's */
+	bool			 host_from_dns;	/* its name is from an MX */
+	/* Opportunistic: TLS broke at this address and the plan allows clear
+	 * after that, on a connection of its own (TLS-65). */
+	bool			 clear_only;
+	/* Opportunistic: the plan allows clear when no TLS is offered. */
+	bool			 clear_if_missing;
+};
+
+/* Why CLIENT_FAILED; borrowed until its callback returns. */
+struct client_failure {
+	struct status	 status;	/* always STATUS_DEFERRED */
+	enum symptom	 symptom;	/* NONE: not about TLS */
+	bool		 connected;	/* TCP was up: the host was reached */
+};
+
+enum client_event { CLIENT_READY, CLIENT_FAILED, CLIENT_SENT };
+
+typedef void client_callback(void *arg, struct client *client,
+    enum client_event event);
+
+struct client	*client_new(struct profile *profile,
+		    const struct client_need *need, client_callback *callback,
+		    void *arg);
+/* For the pool and those who take from it. */
+void		 client_set_owner(struct client *client,
+		    client_callback *callback, void *arg);
+/* Sends to recipients that are OPEN, as many as one transaction takes. */
+void		 client_send(struct client *client, struct mail *mail);
+/* No mail waits: the connection may stay idle for so long. */
+void		 client_idle(struct client *client, int64_t milliseconds);
+/* Says QUIT where possible. The pointer is void; no event comes. A message
+ * under way is broken off, without the final dot. */
+void		 client_close(struct client *client);
+/* The number of connections that still say goodbye, in this process. */
+unsigned	 client_leaving(void);
+
+const struct client_failure	*client_failure(const struct client *client);
+const struct capability	*client_capability(const struct client *client);
+/* Another transaction may follow. */
+bool	 client_is_usable(const struct client *client);
+/* The last transaction met a dead connection that had been idle: nothing was
+ * answered to it, so it may be tried anew on another one. */
+bool	 client_was_stale(const struct client *client);
+/* MAIL was refused in the last transaction, or the session broke: those who
+ * are still open need another host. */
+bool	 client_was_refused(const struct client *client);
+/* The last transaction ended with a 2xx to its message. */
+bool	 client_delivered(const struct client *client);
+/* Transactions begun. */
+unsigned client_transactions(const struct client *client);
+/* Does it show what is needed here? (key, host, address, clear or not) */
+bool	 client_fits(const struct client *client,
+	    const struct client_need *need);
+/* Puts host and TLS of this connection into a status. */
+void	 client_stamp(const struct client *client, struct status *status);
+/* "secure", "verified", "encrypted", "opportunistic", "none". */
+const char	*client_tls_name(const struct client *client);
+/* Empty when the host is only an address. */
+const char	*client_host(const struct client *client);
+const struct endpoint	*client_address(const struct client *client);
+
+#endif

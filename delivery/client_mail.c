@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The steps of one transaction: [RSET] MAIL RCPT... DATA, the message. Each
+ * recipient moves on by the replies that are its own. Where the server takes
+ * DATA although it took no recipient, it gets a lone dot (RFC 2920 3.1,
+ * SMTP-85). Nobody is delivered without a 2xx to the final dot (SMTP-66).
+ */
+#include "delivery/client_private.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/stream.h"
+#include "conf/conf.h"
+#include "delivery/mail.h"
+#include "delivery/profile.h"
+#include "queue/envelope.h"
+
+/* --- sending --- */
+
+/* What stands in a command may hold no byte that ends or splits it. */
+static bool is_plain(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text <= ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
+static void add_option(struct client *client, const char *name,
+    const char *value)
+{
+	if (value != NULL && *value != '\0' && is_plain(value))
+		buf_print(&client->command, " %s=%s", name, value);
+}
+
+void step_send_rset(struct client *client)
+{
+	buf_add_string(&client->command, "RSET");
+	client_write_command(client);
+}
+
+/* Only what was offered is said (SMTP-158); DSN options go on unchanged to
+ * those who know them (SMTP-122, SMTP-123). */
+void step_send_mail(struct client *client)
+{
+	const struct capability *capability = &client->capability;
+	const struct job *job = client->mail->job;
+
+	buf_print(&client->command, "MAIL FROM:<%s>", job->sender);
+	if (capability->size)
+		buf_print(&client->command, " SIZE=%llu",
+		    (unsigned long long)mail_size(client->mail));
+	if (capability->eight_bit &&
+	    (job->flags & (ENVELOPE_8BIT | ENVELOPE_HAS_8BIT)) != 0)
+		buf_add_string(&client->command, " BODY=8BITMIME");
+	if (capability->utf8 && (job->flags & ENVELOPE_UTF8) != 0)
+		buf_add_string(&client->command, " SMTPUTF8");
+	if (capability->dsn) {
+		if ((job->flags & ENVELOPE_RET_FULL) != 0)
+			add_option(client, "RET", "FULL");
+		else if ((job->flags & ENVELOPE_RET_HEADERS) != 0)
+			add_option(client, "RET", "HDRS");
+		add_option(client, "ENVID", job->envid);
+	}
+	client_write_command(client);
+}
+
+static void add_notify(struct client *client, unsigned notify)
+{
+	static const struct { unsigned flag; const char *name; } names[] = {
+		{ NOTIFY_NEVER, "NEVER" }, { NOTIFY_SUCCESS, "SUCCESS" },
+		{ NOTIFY_FAILURE, "FAILURE" }, { NOTIFY_DELAY, "DELAY" },
+	};
+	const char *before = " NOTIFY=";
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((notify & names[i].flag) == 0)
+			continue;
+		buf_print(&client->command, "%s%s", before, names[i].name);
+		before = ",";
+	}
+}
+
+void step_send_rcpt(struct client *client)
+{
+	size_t index = client->chosen[client->sending.recipient];
+	const struct job_recipient *to = &client->mail->job->recipients[index];
+
+	buf_print(&client->command, "RCPT TO:<%s>", to->address);
+	if (client->capability.dsn) {
+		add_notify(client, to->notify);
+		add_option(client, "ORCPT", to->original);
+	}
+	client_write_command(client);
+}
+
+void step_send_data(struct client *client)
+{
+	buf_add_string(&client->command, "DATA");
+	client_write_command(client);
+}
+
+static void on_body(void *arg, enum payload_event event)
+{
+	struct client *client = arg;
+	struct status status;
+
+	if (event == PAYLOAD_SAID) {
+		client->dot_said = true;
+		client_wait(client, STEP_MESSAGE);
+		return;
+	}
+	/* Without the dot the server must forget it all (SMTP-52). */
+	status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.0",
+	    "the stored message could not be read");
+	client_break(client, &status);
+}
+
+void step_send_message(struct client *client)
+{
+	if (client->accepted == 0) {
+		buf_add_string(&client->command, ".");
+		client_write_command(client);
+		return;
+	}
+	stream_deadline(client->stream,
+	    client->profile->conf->reply_timeout * 1000);
+	payload_start(&client->payload, client->mail->job, client->stream, on_body,
+	    client);
+}
+
+/* --- moving on --- */
+
+/* The final dot has left this process: an answer before that is not one to
+ * the message. */
+static bool message_has_left(const struct client *client)
+{
+	return client->dot_said && stream_pending(client->stream) == 0;
+}
+
+/* Nothing more of this transaction is sent, unless DATA was: that must be
+ * ended by a dot if it is taken. */
+static void stop_sending(struct client *client)
+{
+	if (client->sending.step != STEP_MESSAGE)
+		client->sending.step = STEP_NONE;
+}
+
+/* The server wants TLS or a password first. Neither is the message's fault
+ * while we speak in clear (TLS-58). */
+static bool is_about_the_host(const struct client *client, int code)
+{
+	return code == 530 && !client->was_secure;
+}
+
+static void status_of_reply(struct client *client, struct status *status)
+{
+	if (is_about_the_host(client, client->reply.code))
+		client_status_host(client, status);
+	else
+		client_status(client, status);
+}
+
+static void settle_chosen(struct client *client, enum recipient_state to,
+    const struct status *status)
+{
+	mail_settle(client->mail, RECIPIENT_ASKED, to, status);
+	mail_settle(client->mail, RECIPIENT_ACCEPTED, to, status);
+}
+
+/* The session is out of step; nobody can say what the server believes. */
+static void out_of_step(struct client *client)
+{
+	struct status status;
+
+	status_print(&status, STATUS_DEFERRED, REASON_PROTOCOL, "4.5.0",
+	    "an answer to %s that has no meaning there: %d",
+	    step_name(client->receiving.step), client->reply.code);
+	client_break(client, &status);
+}
+
+/* --- replies --- */
+
+void step_on_rset(struct client *client)
+{
+	struct status status;
+
+	if (answer_class(&client->reply) == 2)
+		return;
+	/* Not fit for more: like a connection that was lost while idle. */
+	client->answered = false;
+	client_status_host(client, &status);
+	client_break(client, &status);
+}
+
+void step_on_mail(struct client *client)
+{
+	struct status status;
+
+	if (answer_class(&client->reply) == 2)
+		return;
+	status_of_reply(client, &status);
+	/* 5xx is for good (RFC 5321 4.2.1); else another host may take it. */
+	settle_chosen(client, status.outcome == STATUS_FAILED ?
+	    RECIPIENT_DONE : RECIPIENT_OPEN, &status);
+	client->refused = true;
+	stop_sending(client);
+}
+
+/*
+ * "Too many recipients" (RFC 5321 4.5.3.1.10): 452, or 552 from old servers,
+ * without a code that says something else about this recipient.
+ */
+static bool is_too_many(const struct client *client,
+    const struct status *status)
+{
+	bool untold = status->enhanced_subject == 0 &&
+	    status->enhanced_detail == 0;
+
+	if (client->reply.code != 452 && client->reply.code != 552)
+		return false;
+	return untold || (status->enhanced_subject == 5 &&
+	    status->enhanced_detail == 3);
+}
+
+/* The last RCPT was answered before DATA was sent: is there still a point? */
+static void maybe_give_up(struct client *client)
+{
+	if (client->outstanding == 0 && client->accepted == 0 &&
+	    client->sending.step == STEP_DATA)
+		client->sending.step = STEP_NONE;
+}
+
+void step_on_rcpt(struct client *client)
+{
+	size_t index = client->chosen[client->receiving.recipient];
+	enum recipient_state *state = &client->mail->states[index];
+	struct status status;
+
+	/* After a refused MAIL the recipients have their status already. */
+	if (client->refused)
+		return;
+	status_of_reply(client, &status);
+	if (status.outcome == STATUS_RELAYED) {
+		*state = RECIPIENT_ACCEPTED;
+		client->accepted++;
+		return;
+	}
+	*state = RECIPIENT_DONE;
+	if (is_too_many(client, &status)) {
+		status.outcome = STATUS_DEFERRED;
+		status.enhanced_class = 4;
+		*state = RECIPIENT_LATER;
+	}
+	client->mail->statuses[index] = status;
+	maybe_give_up(client);
+}
+
+void step_on_data(struct client *client)
+{
+	struct status status;
+
+	if (answer_class(&client->reply) == 3)
+		return;
+	if (answer_class(&client->reply) == 2) {
+		out_of_step(client);
+		return;
+	}
+	status_of_reply(client, &status);
+	settle_chosen(client, RECIPIENT_DONE, &status);
+	client->sending.step = STEP_NONE;
+}
+
+void step_on_message(struct client *client)
+{
+	bool whole = message_has_left(client);
+	struct status status;
+
+	if (client->accepted == 0) {
+		client->dirty = false;
+		return;
+	}
+	if (answer_class(&client->reply) == 3 ||
+	    (answer_class(&client->reply) == 2 && !whole)) {
+		out_of_step(client);
+		return;
+	}
+	status_of_reply(client, &status);
+	settle_chosen(client, RECIPIENT_DONE, &status);
+	client->delivered = status.outcome == STATUS_RELAYED;
+	client->dirty = false;
+	/* A refusal in the middle of the message: it cannot be ended there. */
+	if (!whole)
+		client_break(client, &status);
+}
+
+/* --- begin and end --- */
+
+void client_end_transaction(struct client *client)
+{
+	client->mail = NULL;
+	client_enter(client, CLIENT_STATE_READY);
+	stream_deadline(client->stream, 0);
+	client_report(client, CLIENT_SENT);
+}
+
+void client_break_transaction(struct client *client,
+    const struct status *status)
+{
+	/* Once the dot has left, only the server knows (SMTP-66). */
+	settle_chosen(client, message_has_left(client) ? RECIPIENT_DONE :
+	    RECIPIENT_OPEN, status);
+	client->stale = client->transactions > 1 && !client->answered;
+	client->mail = NULL;
+	client->usable = false;
+	client_report(client, CLIENT_SENT);
+}
+
+static void choose(struct client *client, struct mail *mail)
+{
+	size_t i;
+
+	client->chosen_count = 0;
+	for (i = 0; i < mail->job->recipient_count; i++) {
+		if (mail->states[i] != RECIPIENT_OPEN)
+			continue;
+		if (client->chosen_count == CLIENT_RECIPIENTS_MAX)
+			break;
+		client->chosen[client->chosen_count++] = i;
+		mail->states[i] = RECIPIENT_ASKED;
+	}
+	if (client->chosen_count == 0)
+		bug("client-send");
+}
+
+void client_send(struct client *client, struct mail *mail)
+{
+	struct cursor first = { client->dirty ? STEP_RSET : STEP_MAIL, 0 };
+
+	client_enter(client, CLIENT_STATE_SENDING);
+	client->mail = mail;
+	choose(client, mail);
+	client->refused = false;
+	client->accepted = 0;
+	client->dot_said = false;
+	client->delivered = false;
+	client->answered = false;
+	client->stale = false;
+	client->dirty = true;
+	client->transactions++;
+	client->sending = client->receiving = first;
+	client_pump(client);
+}

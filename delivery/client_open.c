@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From connect to the point where mail may be said (TLS-47):
+ *
+ *	greeting, EHLO, [STARTTLS, handshake, EHLO]
+ *
+ * The rule of this file: when the plan wants TLS, nothing that is said in
+ * clear can do more than make this host fail for now. No reply before TLS is
+ * permanent, and none leads to MAIL.
+ */
+#include "delivery/client_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/stream.h"
+#include "base/tls.h"
+#include "conf/conf.h"
+#include "delivery/delivery_log.h"
+#include "delivery/profile.h"
+
+/* TLS is to be tried on this connection. */
+static bool wants_tls(const struct client *client)
+{
+	return client->requirement != REQUIRE_CLEAR && !client->clear_only;
+}
+
+/* Mail may go in clear if no TLS is to be had. */
+static bool allows_missing(const struct client *client)
+{
+	return !wants_tls(client) ||
+	    (client->requirement == REQUIRE_OPPORTUNISTIC &&
+	    client->need->clear_if_missing);
+}
+
+static void become_ready(struct client *client)
+{
+	client->need = NULL;
+	client->usable = true;
+	client_enter(client, CLIENT_STATE_READY);
+	stream_deadline(client->stream, 0);
+	client_report(client, CLIENT_READY);
+}
+
+/* The host refuses us as a whole: the next one may be better (SMTP-163). */
+static void fail_host(struct client *client)
+{
+	struct status status;
+
+	client_status_host(client, &status);
+	client_fail(client, &status);
+}
+
+/* --- sending --- */
+
+static void send_hello(struct client *client, const char *verb)
+{
+	buf_print(&client->command, "%s %s", verb,
+	    client->profile->conf->hostname);
+	client_write_command(client);
+}
+
+void step_send_ehlo(struct client *client)
+{
+	send_hello(client, "EHLO");
+}
+
+void step_send_helo(struct client *client)
+{
+	send_hello(client, "HELO");
+}
+
+void step_send_starttls(struct client *client)
+{
+	buf_add_string(&client->command, "STARTTLS");
+	client_write_command(client);
+}
+
+/* --- replies --- */
+
+void step_on_greeting(struct client *client)
+{
+	if (answer_class(&client->reply) == 2)
+		client_say(client, STEP_EHLO);
+	else
+		fail_host(client);
+}
+
+/* EHLO was answered in clear, and TLS is wanted. */
+static void try_tls(struct client *client)
+{
+	enum symptom symptom = SYMPTOM_ABSENT;
+
+	if (client->capability.starttls) {
+		client_say(client, STEP_STARTTLS);
+		return;
+	}
+	if (client->capability.starttls_mangled)
+		symptom = SYMPTOM_MANGLED;
+	if (!allows_missing(client)) {
+		client_fail_tls(client, symptom, NULL);
+		return;
+	}
+	if (symptom == SYMPTOM_MANGLED)
+		delivery_log_symptom(client, symptom, NULL);
+	become_ready(client);
+}
+
+/* EHLO was refused. HELO leads to clear, so it is for those who may (TLS-48);
+ * under TLS there is no sense in it. */
+static void without_ehlo(struct client *client)
+{
+	char seen[400];
+
+	if (stream_is_secure(client->stream) ||
+	    answer_class(&client->reply) != 5) {
+		fail_host(client);
+		return;
+	}
+	if (allows_missing(client)) {
+		if (wants_tls(client))
+			delivery_log_symptom(client, SYMPTOM_NO_EHLO, NULL);
+		client_say(client, STEP_HELO);
+		return;
+	}
+	snprintf(seen, sizeof(seen), "%d %.380s", client->reply.code,
+	    answer_text(&client->reply));
+	client_fail_tls(client, SYMPTOM_NO_EHLO, seen);
+}
+
+void step_on_ehlo(struct client *client)
+{
+	if (answer_class(&client->reply) != 2) {
+		without_ehlo(client);
+		return;
+	}
+	capability_read(&client->capability, &client->reply);
+	if (wants_tls(client) && !stream_is_secure(client->stream))
+		try_tls(client);
+	else
+		become_ready(client);
+}
+
+void step_on_helo(struct client *client)
+{
+	capability_reset(&client->capability);
+	if (answer_class(&client->reply) == 2)
+		become_ready(client);
+	else
+		fail_host(client);
+}
+
+static enum tls_check check_of(enum requirement requirement)
+{
+	switch (requirement) {
+	case REQUIRE_NAME: return TLS_CHECK_NAME;
+	case REQUIRE_FINGERPRINT: return TLS_CHECK_FINGERPRINT;
+	case REQUIRE_OPPORTUNISTIC:
+	case REQUIRE_ENCRYPTED: return TLS_CHECK_NONE;
+	default: bug("client-check");
+	}
+}
+
+static void start_handshake(struct client *client)
+{
+	const struct plan_host *host = client->need->host;
+	enum tls_check check = check_of(client->requirement);
+	/* RFC 6066 3: an address is no server name. */
+	struct tls_expect expect = { .check = check,
+	    .sni = client_host(client)[0] == '\0' ? NULL : client->host };
+
+	if (check == TLS_CHECK_NAME) {
+		expect.names = (const char *const *)host->names;
+		expect.name_count = host->name_count;
+	} else if (check == TLS_CHECK_FINGERPRINT) {
+		expect.fingerprints = (const uint8_t (*)[DIGEST_BYTES])
+		    client->need->plan->fingerprints;
+		expect.fingerprint_count =
+		    client->need->plan->fingerprint_count;
+	}
+	client_enter(client, CLIENT_STATE_SECURING);
+	stream_deadline(client->stream,
+	    client->profile->conf->handshake_timeout * 1000);
+	stream_secure_client(client->stream, client->profile->tls[check],
+	    &expect);
+}
+
+void step_on_starttls(struct client *client)
+{
+	char seen[400];
+
+	if (answer_class(&client->reply) != 2) {
+		snprintf(seen, sizeof(seen), "%d %.380s", client->reply.code,
+		    answer_text(&client->reply));
+		client_fail_tls(client, answer_class(&client->reply) == 4 ?
+		    SYMPTOM_REFUSED_FOR_NOW : SYMPTOM_REFUSED, seen);
+		return;
+	}
+	/* TLS-28: who else could have put bytes behind this reply? */
+	if (buf_length(stream_input(client->stream)) > 0) {
+		client_enter(client, CLIENT_STATE_SECURING);
+		client_fail_tls(client, SYMPTOM_INJECTION, NULL);
+		return;
+	}
+	/* TLS-25, TLS-31, TLS-32: what was learned so far is void. */
+	capability_reset(&client->capability);
+	answer_reset(&client->reply);
+	client->receiving.step = STEP_NONE;
+	start_handshake(client);
+}
+
+void client_on_secured(struct client *client)
+{
+	const struct tls_facts *facts = stream_facts(client->stream);
+
+	client->was_secure = true;
+	snprintf(client->tls_text, sizeof(client->tls_text), "%.15s %.50s",
+	    facts->version, facts->cipher);
+	if (strcmp(facts->version, "TLSv1.2") != 0 &&
+	    strcmp(facts->version, "TLSv1.3") != 0) {
+		client_fail_tls(client, SYMPTOM_OLD_TLS, facts->version);
+		return;
+	}
+	if (check_of(client->requirement) != TLS_CHECK_NONE &&
+	    !facts->verified) {
+		client_fail_tls(client, SYMPTOM_CERTIFICATE, facts->problem);
+		return;
+	}
+	client_enter(client, CLIENT_STATE_OPENING);
+	client_say(client, STEP_EHLO);
+}

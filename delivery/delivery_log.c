@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What delivery says in the log; see delivery_log.h.
+ */
+#include "delivery/delivery_log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/net.h"
+#include "base/status.h"
+#include "delivery/client.h"
+#include "queue/client.h"
+
+void delivery_log_relay(struct delivery_log_relay *relay,
+    const struct client *client, const char *why)
+{
+	char address[ENDPOINT_TEXT_MAX], host[STATUS_HOST_MAX];
+
+	endpoint_format(client_address(client), address, sizeof(address));
+	status_format_host(client_host(client), address, host, sizeof(host));
+	snprintf(relay->place, sizeof(relay->place), "%s:%u", host,
+	    (unsigned)endpoint_port(client_address(client)));
+	relay->tls = client_tls_name(client);
+	snprintf(relay->why, sizeof(relay->why), "%s", why);
+}
+
+void delivery_log_verdict(const struct job *job,
+    const struct job_recipient *recipient, const struct status *status,
+    const struct delivery_log_relay *relay)
+{
+	char enhanced[16], reply[STATUS_TEXT_MAX + 8];
+
+	status_format_enhanced(status, enhanced, sizeof(enhanced));
+	if (status->code != 0)
+		snprintf(reply, sizeof(reply), "%u %s",
+		    (unsigned)status->code, status->text);
+	else
+		snprintf(reply, sizeof(reply), "%s", status->text);
+	log_info(status_outcome_name(status->outcome),
+	    log_message(job->message),
+	    log_text("r", recipient->address),
+	    log_text("relay", relay->place),
+	    log_text("tls", relay->tls == NULL ? "none" : relay->tls),
+	    log_text("why", relay->why),
+	    log_text("status", enhanced),
+	    log_text("reason", status_reason_name(status->reason)),
+	    log_text("reply", reply));
+}
+
+void delivery_log_symptom(const struct client *client, enum symptom symptom,
+    const char *seen)
+{
+	struct delivery_log_relay relay;
+
+	delivery_log_relay(&relay, client, "");
+	log_warn("tls-trouble", log_text("relay", relay.place),
+	    log_text("symptom", symptom_name(symptom)),
+	    log_text("seen", seen));
+}
+
+void delivery_log_clear(const struct job *job, const struct client *client,
+    enum symptom symptom)
+{
+	struct delivery_log_relay relay;
+
+	delivery_log_relay(&relay, client, "");
+	log_warn("clear-after-tls-trouble", log_message(job->message),
+	    log_text("relay", relay.place),
+	    log_text("symptom", symptom_name(symptom)));
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The sentences of the delivery and mailbox roles. One line per recipient and
+ * attempt:
+ *
+ *	m=7c31 delivery relayed r=b@example.net
+ *	    relay=mx1.example.net[192.0.2.7]:25 tls=verified why="..."
+ *	    status=2.0.0 reply="ok"
+ */
+#ifndef POSTERN_DELIVERY_DELIVERY_LOG_H
+#define POSTERN_DELIVERY_DELIVERY_LOG_H
+
+#include "delivery/symptom.h"
+
+struct client;
+struct job;
+struct job_recipient;
+struct status;
+
+/* Where a recipient's mail went, or was to go. */
+struct delivery_log_relay {
+	char		 place[400];	/* "host[addr]:port"; may be empty */
+	const char	*tls;		/* client_tls_name(), or "none" */
+	char		 why[160];	/* of the plan; may be empty */
+};
+void	 delivery_log_relay(struct delivery_log_relay *relay,
+	    const struct client *client, const char *why);
+
+void	 delivery_log_verdict(const struct job *job,
+	    const struct job_recipient *recipient,
+	    const struct status *status,
+	    const struct delivery_log_relay *relay);
+/* A host did not show TLS, at warning (TLS-55 to TLS-62). */
+void	 delivery_log_symptom(const struct client *client,
+	    enum symptom symptom, const char *seen);
+/* Mail goes in clear on a new connection because TLS broke (TLS-65). */
+void	 delivery_log_clear(const struct job *job,
+	    const struct client *client, enum symptom symptom);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One message on its way to its recipients: what the attempt and the client
+ * both look at. The attempt owns it; the client has it between client_send()
+ * and CLIENT_SENT.
+ */
+#ifndef POSTERN_DELIVERY_MAIL_H
+#define POSTERN_DELIVERY_MAIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "queue/client.h"
+
+/*
+ *	OPEN -> ASKED -> ACCEPTED -> DONE
+ *	  ^       |  \        |        ^
+ *	  |       |   +-------|--------+
+ *	  |       v           |
+ *	  +---- LATER         |
+ *	  +-------------------+
+ *
+ * OPEN again: the session ended before the final dot, and another host may be
+ * asked. The status holds then what that session said.
+ */
+enum recipient_state {
+	RECIPIENT_OPEN,		/* not decided; to be said to some host */
+	RECIPIENT_ASKED,	/* RCPT was sent or is about to be */
+	RECIPIENT_ACCEPTED,	/* RCPT was answered 2xx */
+	RECIPIENT_LATER,	/* "too many": in a transaction of its own */
+	RECIPIENT_DONE		/* the status is what this attempt reports */
+};
+
+struct mail {
+	struct job		*job;		/* borrowed */
+	enum recipient_state	*states;	/* owned; one per recipient */
+	struct status		*statuses;	/* owned; one per recipient */
+	bool			*logged;	/* owned; one per recipient */
+};
+
+void	 mail_init(struct mail *mail, struct job *job);
+void	 mail_release(struct mail *mail);
+size_t	 mail_count(const struct mail *mail, enum recipient_state state);
+/* Moves every recipient in that state on. */
+void	 mail_move(struct mail *mail, enum recipient_state from,
+	    enum recipient_state to);
+/* Gives every recipient in that state this status, and moves it on. */
+void	 mail_settle(struct mail *mail, enum recipient_state from,
+	    enum recipient_state to, const struct status *status);
+/* Bytes of the message, prefix and body: for SIZE (RFC 1870 6.4 lets it be an
+ * estimate). */
+uint64_t mail_size(const struct mail *mail);
+
+#endif

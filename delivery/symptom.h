@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The ways in which a host does not show TLS (standards TLS-28, TLS-55 to
+ * TLS-62), as one list: for the log, for the reason in a status, and for the
+ * question which fallback option rules an opportunistic host. All of them are
+ * failures of the host, never of the message.
+ */
+#ifndef POSTERN_DELIVERY_SYMPTOM_H
+#define POSTERN_DELIVERY_SYMPTOM_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+enum symptom {
+	SYMPTOM_NONE,
+	SYMPTOM_ABSENT,			/* no STARTTLS offered: TLS-55 */
+	SYMPTOM_MANGLED,		/* TLS-56 */
+	SYMPTOM_NO_EHLO,		/* EHLO refused: TLS-57 */
+	SYMPTOM_REFUSED,		/* 5xx to STARTTLS: TLS-58 */
+	SYMPTOM_REFUSED_FOR_NOW,	/* 4xx to STARTTLS: TLS-59 */
+	SYMPTOM_CUT,			/* lost or stalled after it: TLS-61 */
+	SYMPTOM_INJECTION,		/* bytes behind the 220: TLS-28 */
+	SYMPTOM_HANDSHAKE,		/* garbage, alert: TLS-60, TLS-62 */
+	SYMPTOM_STALLED,		/* handshake timeout: TLS-62 */
+	SYMPTOM_OLD_TLS,		/* older than 1.2 */
+	SYMPTOM_CERTIFICATE,		/* not what the plan asks for */
+	SYMPTOMS
+};
+
+/* "starttls-absent": for the log and for counting. */
+const char	*symptom_name(enum symptom symptom);
+/* What was seen, as part of a sentence. */
+const char	*symptom_text(enum symptom symptom);
+enum status_reason	 symptom_reason(enum symptom symptom);
+/* An enhanced code of class 4. */
+const char	*symptom_enhanced(enum symptom symptom);
+/* TLS was not there to be had: the option no-starttls rules. */
+bool	 symptom_is_missing(enum symptom symptom);
+/* TLS was begun and broke: the option broken-tls rules. Not for injection:
+ * that is an attack, and no reason to speak in clear. */
+bool	 symptom_is_broken(enum symptom symptom);
+
+#endif

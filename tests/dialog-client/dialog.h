@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Plays an SMTP server by a script against an attempt of the delivery role,
+ * over real sockets and real TLS, all in one process and one loop.
+ *
+ * A script is lines; '#' begins a comment line. First the world:
+ *
+ *	timeout NAME SECONDS	connect greeting reply final handshake idle
+ *	reuse N			messages per connection
+ *	hosts N			hosts in the plan; default 1
+ *	closed N		host N refuses connections
+ *
+ * then one or more jobs, done one after the other:
+ *
+ *	job			begins one; the rest may be left out
+ *	require clear | opportunistic | encrypted | name | fingerprint
+ *	name N			a name for `require name` (mx1.test is the default)
+ *	pin good | key | bad	for `require fingerprint`
+ *	no-starttls clear | defer | SECONDS
+ *	broken-tls clear | defer | SECONDS
+ *	trouble SECONDS		TLS trouble was first seen so long ago
+ *	plan TEXT		makes the key of the plan differ
+ *	from A, to A [NOTIFY [ORCPT]], envid X, flags 8bit utf8 full headers
+ *	many N			recipients u1@example.net to uN@example.net
+ *	prefix TEXT, body TEXT	with \r \n \t \\ \xHH
+ *	large N			a body of N bytes
+ *	fail N			reading the body fails at offset N
+ *	expect A OUTCOME [CODE [REASON]]	e.g. a@b deferred 4.7.10 no-starttls
+ *	expect-all OUTCOME [CODE [REASON]]
+ *	expect-trouble yes | no
+ *	expect-tls A NAME	what the status says behind verify=, or none
+ *
+ * and the connections, in the order in which they come to each host:
+ *
+ *	server [N]		the next connection to host N
+ *	S TEXT			send a line
+ *	R TEXT			send bytes as written, with escapes
+ *	C TEXT			a line must come; '*' at the end: whatever follows
+ *	D TEXT			DATA comes as one: all up to the final dot, compared
+ *	D			the same, compared with the message of the job
+ *	TLS [good | other | self]	take the handshake; the certificates are
+ *				for mx1.test, for elsewhere.test, and for
+ *				mx1.test by an unknown authority
+ *	IN-TLS			the session must be under TLS now
+ *	QUIET MS		nothing may come for so long
+ *	PAUSE MS		do not even look for so long
+ *	CLOSE, RESET		end the connection properly, or at once
+ *	STALL			say nothing more and wait for the end
+ *
+ * Behind the last line the client must close, without another word. A section
+ * that was not played, or a connection too many, is an error.
+ */
+#ifndef POSTERN_TESTS_DIALOG_CLIENT_DIALOG_H
+#define POSTERN_TESTS_DIALOG_CLIENT_DIALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tests/dialog-client/pki.h"
+#include "tests/fake_policy_client.h"
+#include "tests/fake_worker.h"
+
+struct dialog_result {
+	char		 error[2048];	/* empty: all as expected */
+	unsigned	 mail_in_clear;	/* MAIL lines heard without TLS */
+	unsigned	 connections;
+	size_t		 data_length;	/* of the last D */
+	bool		 tls_trouble;
+	struct status	 first;		/* of the first recipient, last job */
+	char		 transcript[65536];
+};
+
+/* Once per process. */
+void	 dialog_init(void);
+void	 dialog_release(void);
+/* result->error tells. */
+void	 dialog_play(const char *script, struct dialog_result *result);
+
+#endif

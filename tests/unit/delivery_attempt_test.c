@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * delivery/attempt.c where no dialogue is needed: discard, plans without
+ * hosts, addresses nobody may connect to, being stopped at each stage, and how
+ * much of a message is held at once.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/net.h"
+#include "base/stream.h"
+#include "base/tls.h"
+#include "conf/conf.h"
+#include "delivery/attempt.h"
+#include "delivery/payload.h"
+#include "delivery/pool.h"
+#include "delivery/profile.h"
+#include "policy/plan.h"
+#include "tests/fake_policy_client.h"
+#include "tests/fake_worker.h"
+
+static struct attempt_scene scene;
+static struct profile *profile;
+static struct status last;
+static unsigned finished;
+static struct plan plan;
+static struct plan_host host;
+static struct endpoint address;
+
+static void on_finished(const struct job *job, const struct status *statuses,
+    bool tls_trouble)
+{
+	(void)tls_trouble;
+	assert_true(job->recipient_count > 0);
+	last = statuses[0];
+	finished++;
+}
+
+static void on_over(void *arg, struct attempt *attempt)
+{
+	(void)arg;
+	(void)attempt;
+	loop_stop();
+}
+
+static void stop(void *arg)
+{
+	(void)arg;
+	loop_stop();
+}
+
+static void some_turns(int turns)
+{
+	while (turns-- > 0) {
+		loop_defer(stop, NULL);
+		loop_run();
+	}
+}
+
+static int set_up(void **state)
+{
+	char error[100];
+
+	(void)state;
+	profile = mem_alloc(sizeof(*profile));
+	profile->references = 1;
+	profile->conf = mem_alloc(sizeof(*profile->conf));
+	profile->conf->hostname = mem_dup_string("client.test");
+	profile->conf->connect_timeout = profile->conf->reply_timeout = 20;
+	profile->conf->greeting_timeout = 20;
+	profile->tls[TLS_CHECK_NONE] = tls_client_new(TLS_CHECK_NONE, NULL,
+	    error, sizeof(error));
+	scene = (struct attempt_scene){ .profile = profile,
+	    .pool = pool_new(), .over = on_over };
+	memset(&plan, 0, sizeof(plan));
+	memset(&host, 0, sizeof(host));
+	snprintf(host.name, sizeof(host.name), "mx.test");
+	host.requirement = REQUIRE_CLEAR;
+	host.addresses = &address;
+	host.address_count = 1;
+	plan.hosts = &host;
+	fake_policy_plan = &plan;
+	fake_worker_finished = on_finished;
+	finished = 0;
+	memset(&last, 0, sizeof(last));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	pool_free(scene.pool);
+	profile_release(profile);
+	some_turns(3);
+	return 0;
+}
+
+static struct job *make_job(enum conf_transport transport, const char *to)
+{
+	struct fake_job made = { .transport = transport, .domain = "b.test",
+	    .sender = "a@a.test", .body = "x\r\n", .body_length = 3 };
+	struct job *job = fake_job_new(&made);
+
+	fake_job_add(job, to, NULL, 0);
+	return job;
+}
+
+/* Discard does not ask for a plan or read a byte, and is cheap: far more than
+ * 10,000 a second, also under the sanitizers. */
+static void discard(void **state)
+{
+	int64_t start = clock_monotonic();
+	unsigned questions = fake_policy_questions, reads = fake_worker_reads;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 10000; i++)
+		assert_null(attempt_start(&scene,
+		    make_job(TRANSPORT_DISCARD, "b@b.test")));
+	assert_int_equal(finished, 10000);
+	assert_int_equal(last.outcome, STATUS_DELIVERED);
+	assert_string_equal(last.text, "discarded");
+	assert_int_equal(fake_policy_questions, questions);
+	assert_int_equal(fake_worker_reads, reads);
+	assert_true(clock_monotonic() - start < 5000);
+}
+
+static void misdirected(void **state)
+{
+	(void)state;
+	assert_null(attempt_start(&scene,
+	    make_job(TRANSPORT_MAILDIR, "b@b.test")));
+	assert_int_equal(finished, 1);
+	assert_int_equal(last.outcome, STATUS_DEFERRED);
+}
+
+/* A plan without hosts decides by itself: null MX, DNS errors (SMTP-172). */
+static void no_hosts(void **state)
+{
+	(void)state;
+	plan.host_count = 0;
+	status_set(&plan.status, STATUS_FAILED, REASON_NULL_MX, "5.1.10",
+	    "the domain takes no mail");
+	attempt_start(&scene, make_job(TRANSPORT_SMTP, "b@b.test"));
+	loop_run();
+	assert_int_equal(finished, 1);
+	assert_int_equal(last.outcome, STATUS_FAILED);
+	assert_int_equal(last.reason, REASON_NULL_MX);
+}
+
+/* Hosts whose addresses are not for mail: SMTP-175. */
+static void bad_addresses(void **state)
+{
+	static const char *const texts[] = { "127.0.0.1", "127.9.9.9", "::1",
+	    "0.0.0.0", "::", "224.0.0.1", "255.255.255.255" };
+	size_t i;
+
+	(void)state;
+	plan.host_count = 1;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(endpoint_parse(&address, texts[i], 25), 0);
+		attempt_start(&scene, make_job(TRANSPORT_SMTP, "b@b.test"));
+		loop_run();
+		assert_int_equal(last.outcome, STATUS_DEFERRED);
+		assert_int_equal(last.reason, REASON_NO_HOST);
+	}
+	assert_int_equal(finished, sizeof(texts) / sizeof(texts[0]));
+}
+
+/* The administrator's own address is taken at its word. */
+static void written_loopback(void **state)
+{
+	struct job *job = make_job(TRANSPORT_SMTP, "b@b.test");
+
+	(void)state;
+	plan.host_count = 1;
+	snprintf(job->next.host, sizeof(job->next.host), "127.0.0.1");
+	/* port 1 of this machine: nobody listens */
+	assert_int_equal(endpoint_parse(&address, "127.0.0.1", 1), 0);
+	attempt_start(&scene, job);
+	loop_run();
+	assert_int_equal(last.outcome, STATUS_DEFERRED);
+	assert_int_equal(last.reason, REASON_CONNECT);
+}
+
+/* An address with a line end in it is said to nobody. */
+static void unsafe_address(void **state)
+{
+	(void)state;
+	plan.host_count = 1;
+	attempt_start(&scene, make_job(TRANSPORT_SMTP,
+	    "b@b.test>\r\nRCPT TO:<c@c.test"));
+	loop_run();
+	assert_int_equal(finished, 1);
+	assert_int_equal(last.outcome, STATUS_FAILED);
+	assert_int_equal(last.enhanced_detail, 3);
+}
+
+/* Stopped before anything was said: the job stays the queue's. */
+static void stop_early(void **state)
+{
+	struct job *job = make_job(TRANSPORT_SMTP, "b@b.test");
+	struct attempt *attempt;
+	struct endpoint local;
+	int turns, listener;
+
+	(void)state;
+	/* A host that never greets. */
+	endpoint_parse(&local, "127.0.0.1", 0);
+	listener = net_listen(&local, 4);
+	net_local(listener, &address);
+	profile->conf->allow_loopback = true;
+	plan.host_count = 1;
+	for (turns = 0; turns < 4; turns++) {
+		attempt = attempt_start(&scene, job);
+		some_turns(turns);
+		assert_false(attempt_stop(attempt));
+		some_turns(3);
+		assert_int_equal(finished, 0);
+	}
+	fake_job_free(job);
+	close(listener);
+}
+
+/* What waits in the process of a message that the peer does not read. */
+static struct stream *halves[2];
+static size_t most;
+static bool said;
+
+static void on_stream(void *arg, struct stream *stream,
+    enum stream_event event)
+{
+	struct payload *payload = arg;
+
+	if (event == STREAM_INPUT && stream == halves[1]) {
+		buf_reset(stream_input(stream));
+		stream_consumed(stream);
+	}
+	if (event == STREAM_DRAINED && payload != NULL)
+		payload_pump(payload);
+	if (stream_pending(halves[0]) > most)
+		most = stream_pending(halves[0]);
+	if (said && stream_bytes_in(halves[1]) == stream_bytes_out(halves[0]) &&
+	    stream_pending(halves[0]) == 0)
+		loop_stop();
+}
+
+static void on_payload(void *arg, enum payload_event event)
+{
+	(void)arg;
+	assert_int_equal(event, PAYLOAD_SAID);
+	said = true;
+}
+
+/* SMTP-88: 10 MB through a window, to a reader with a small buffer. */
+static void window(void **state)
+{
+	size_t length = 10 << 20;
+	char *body = mem_alloc(length);
+	struct fake_job made = { .domain = "b.test", .sender = "a@a.test",
+	    .body = body, .body_length = length };
+	struct job *job = fake_job_new(&made);
+	struct payload payload;
+	int fds[2];
+
+	(void)state;
+	memset(body, 'x', length);
+	assert_int_equal(socketpair(AF_UNIX,
+	    SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	payload_init(&payload);
+	halves[0] = stream_new(fds[0], 1024, on_stream, &payload);
+	halves[1] = stream_new(fds[1], 1024, on_stream, NULL);
+	most = 0;
+	said = false;
+	fake_worker_reads = 0;
+	payload_start(&payload, job, halves[0], on_payload, NULL);
+	loop_run();
+	assert_true(fake_worker_reads >= length / WORKER_READ_MAX);
+	assert_int_equal(stream_bytes_out(halves[0]), length + 5);
+	assert_true(most <= PAYLOAD_WINDOW + 2 * WORKER_READ_MAX + 16);
+	stream_free(halves[0]);
+	stream_free(halves[1]);
+	payload_release(&payload);
+	fake_job_free(job);
+	mem_free(body);
+}
+
+int main(void)
+{
+#define WITH_SCENE(test) \
+	cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		WITH_SCENE(discard),
+		WITH_SCENE(misdirected),
+		WITH_SCENE(no_hosts),
+		WITH_SCENE(bad_addresses),
+		WITH_SCENE(written_loopback),
+		WITH_SCENE(unsafe_address),
+		WITH_SCENE(stop_early),
+		cmocka_unit_test(window),
+	};
+	int status;
+
+	log_init("test", LOG_LEVEL_ERROR);
+	tls_init();
+	loop_init();
+	status = cmocka_run_group_tests(tests, NULL, NULL);
+	loop_release();
+	return status;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * delivery/capability.c and symptom.c: what is offered, and what only looks as
+ * if it had been.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "delivery/answer.h"
+#include "delivery/capability.h"
+#include "delivery/symptom.h"
+
+enum { TLS = 1, MANGLED = 2, PIPELINING = 4, BIT8 = 8, UTF8 = 16, DSN = 32,
+    SIZE = 64 };
+
+static const struct capability_case {
+	const char	*lines;
+	int		 flags;
+	uint64_t	 limit;
+} cases[] = {
+	{ "250 mx\r\n", 0, 0 },
+	/* the first line is a name, whatever it says */
+	{ "250 STARTTLS\r\n", 0, 0 },
+	{ "250-mx\r\n250 STARTTLS\r\n", TLS, 0 },
+	{ "250-mx\r\n250 starttls\r\n", TLS, 0 },
+	{ "250-mx\r\n250 STARTTLS  \r\n", TLS, 0 },
+	{ "250-mx\r\n250 STARTTLS junk\r\n", TLS, 0 },
+	{ "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+	    "250-DSN\r\n250-SIZE 1000\r\n250 STARTTLS\r\n",
+	    TLS | PIPELINING | BIT8 | UTF8 | DSN | SIZE, 1000 },
+	/* SMTP-92, SMTP-94 */
+	{ "250-mx\r\n250 SIZE\r\n", SIZE, 0 },
+	{ "250-mx\r\n250 SIZE 0\r\n", SIZE, 0 },
+	{ "250-mx\r\n250 SIZE 18446744073709551615\r\n", SIZE, UINT64_MAX },
+	{ "250-mx\r\n250 SIZE 18446744073709551616\r\n", SIZE, 0 },
+	{ "250-mx\r\n250 SIZE 99999999999999999999\r\n", SIZE, 0 },
+	{ "250-mx\r\n250 SIZE 12x\r\n", SIZE, 0 },
+	{ "250-mx\r\n250 SIZEX 12\r\n", 0, 0 },
+	/* TLS-56 */
+	{ "250-mx\r\n250 XXXXXXXA\r\n", MANGLED, 0 },
+	{ "250-mx\r\n250 XXXXXXXX\r\n", MANGLED, 0 },
+	{ "250-mx\r\n250 ********\r\n", MANGLED, 0 },
+	{ "250-mx\r\n250 STARTTLSX\r\n", MANGLED, 0 },
+	{ "250-mx\r\n250 xstarttls\r\n", 0, 0 },
+	{ "250-mx\r\n250 X-FOOBAR\r\n", 0, 0 },
+	{ "250-mx\r\n250-XXXXXXXX\r\n250 STARTTLS\r\n", TLS, 0 },
+	{ "250-mx\r\n250-\r\n250 \r\n", 0, 0 },
+};
+
+static int flags_of(const struct capability *capability)
+{
+	return (capability->starttls ? TLS : 0) |
+	    (capability->starttls_mangled ? MANGLED : 0) |
+	    (capability->pipelining ? PIPELINING : 0) |
+	    (capability->eight_bit ? BIT8 : 0) |
+	    (capability->utf8 ? UTF8 : 0) | (capability->dsn ? DSN : 0) |
+	    (capability->size ? SIZE : 0);
+}
+
+static void table(void **state)
+{
+	struct capability capability;
+	struct answer answer;
+	struct buf input;
+	size_t i;
+
+	(void)state;
+	memset(&capability, 0xff, sizeof(capability));
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		answer_init(&answer);
+		buf_init(&input, 4096);
+		buf_add_string(&input, cases[i].lines);
+		assert_int_equal(answer_read(&answer, &input), ANSWER_READY);
+		capability_read(&capability, &answer);
+		if (flags_of(&capability) != cases[i].flags ||
+		    capability.size_limit != cases[i].limit)
+			fail_msg("%s: flags %d, limit %llu", cases[i].lines,
+			    flags_of(&capability),
+			    (unsigned long long)capability.size_limit);
+		buf_release(&input);
+		answer_release(&answer);
+	}
+}
+
+/* TLS-32 */
+static void reset(void **state)
+{
+	struct capability capability;
+
+	(void)state;
+	memset(&capability, 1, sizeof(capability));
+	capability_reset(&capability);
+	assert_int_equal(flags_of(&capability), 0);
+	assert_int_equal(capability.size_limit, 0);
+}
+
+/* TLS-74: each symptom has words, a reason, and a code of class 4; at most one
+ * of the two options rules it. */
+static void symptoms(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = SYMPTOM_NONE; i < SYMPTOMS; i++) {
+		enum symptom symptom = (enum symptom)i;
+
+		assert_non_null(symptom_name(symptom));
+		assert_non_null(symptom_text(symptom));
+		assert_int_equal(symptom_enhanced(symptom)[0], '4');
+		assert_false(symptom_is_missing(symptom) &&
+		    symptom_is_broken(symptom));
+		if (symptom != SYMPTOM_NONE)
+			assert_int_not_equal(symptom_reason(symptom),
+			    REASON_NONE);
+	}
+	assert_false(symptom_is_broken(SYMPTOM_INJECTION));
+	assert_false(symptom_is_broken(SYMPTOM_CERTIFICATE));
+	assert_false(symptom_is_missing(SYMPTOM_CERTIFICATE));
+	assert_true(symptom_is_missing(SYMPTOM_NO_EHLO));
+	assert_true(symptom_is_broken(SYMPTOM_STALLED));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(table),
+		cmocka_unit_test(reset),
+		cmocka_unit_test(symptoms),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * TLS-46, TLS-55 to TLS-65, TLS-74: every way in which a host can fail to show
+ * TLS, against every requirement. Where TLS is required no MAIL is ever heard
+ * in clear and the mail waits; where it is opportunistic, the options
+ * no-starttls and broken-tls decide, and after broken TLS clear goes over a
+ * connection of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "tests/dialog-client/dialog.h"
+
+/* KIND_HOST: not about TLS; the host fails whatever is allowed. */
+enum kind { KIND_MISSING, KIND_BROKEN, KIND_ATTACK, KIND_HOST };
+
+static const struct symptom_case {
+	const char	*name;
+	enum kind	 kind;
+	const char	*reason;	/* of the status when it is deferred */
+	const char	*opening;	/* what the server does */
+	const char	*end;		/* ... when the client gives it up */
+} symptoms[] = {
+#define GREETING "S 220 mx1.test\nC EHLO client.test\n"
+#define OFFER GREETING "S 250-mx1.test\nS 250 STARTTLS\nC STARTTLS\n"
+#define GOODBYE "C QUIT\nS 221 bye\n"
+	{ "TLS-55 absent", KIND_MISSING, "no-starttls",
+	    GREETING "S 250-mx1.test\nS 250 HELP\n", GOODBYE },
+	{ "TLS-56 XXXXXXXA", KIND_MISSING, "no-starttls",
+	    GREETING "S 250-mx1.test\nS 250 XXXXXXXA\n", GOODBYE },
+	{ "TLS-56 XXXXXXXX", KIND_MISSING, "no-starttls",
+	    GREETING "S 250-mx1.test\nS 250-XXXXXXXX\nS 250 HELP\n",
+	    GOODBYE },
+	{ "TLS-56 STARTTLSX", KIND_MISSING, "no-starttls",
+	    GREETING "S 250-mx1.test\nS 250 STARTTLSX\n", GOODBYE },
+	{ "TLS-57 EHLO 500", KIND_MISSING, "no-starttls",
+	    GREETING "S 500 what\n", GOODBYE },
+	{ "TLS-57 EHLO 502", KIND_MISSING, "no-starttls",
+	    GREETING "S 502 what\n", GOODBYE },
+	{ "TLS-58 EHLO 530", KIND_MISSING, "no-starttls",
+	    GREETING "S 530 5.7.0 TLS first\n", GOODBYE },
+#define REFUSAL(code) \
+	{ "STARTTLS " code, KIND_BROKEN, "starttls-refused", \
+	    OFFER "S " code " no\n", GOODBYE }
+	/* TLS-58 */
+	REFUSAL("500"), REFUSAL("501"), REFUSAL("502"), REFUSAL("503"),
+	REFUSAL("504"), REFUSAL("530"), REFUSAL("550"), REFUSAL("554"),
+	/* TLS-59 */
+	REFUSAL("421"), REFUSAL("454"),
+	{ "TLS-60 SMTP instead of TLS", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nPAUSE 60\nR 500 what is that\\r\\n\n",
+	    "STALL\n" },
+	{ "TLS-60 garbage", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nPAUSE 60\nR \\x00\\xff\\x17zzzzzzzzzz\n",
+	    "STALL\n" },
+	{ "TLS-60 reset instead of TLS", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nPAUSE 60\nRESET\n", "" },
+	{ "TLS-60 end instead of TLS", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nPAUSE 60\nCLOSE\n", "" },
+	{ "TLS-61 reset at STARTTLS", KIND_BROKEN, "starttls-refused",
+	    OFFER "RESET\n", "" },
+	{ "TLS-61 end at STARTTLS", KIND_BROKEN, "starttls-refused",
+	    OFFER "CLOSE\n", "" },
+	{ "TLS-61 silence at STARTTLS", KIND_BROKEN, "starttls-refused",
+	    OFFER "STALL\n", "" },
+	{ "TLS-62 alert protocol_version", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nPAUSE 60\n"
+	    "R \\x15\\x03\\x01\\x00\\x02\\x02\\x46\n", "STALL\n" },
+	{ "TLS-62 alert handshake_failure", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nPAUSE 60\n"
+	    "R \\x15\\x03\\x03\\x00\\x02\\x02\\x28\n", "STALL\n" },
+	{ "TLS-62 alert internal_error", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nPAUSE 60\n"
+	    "R \\x15\\x03\\x03\\x00\\x02\\x02\\x50\n", "STALL\n" },
+	{ "TLS-62 silence in the handshake", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nSTALL\n", "" },
+	{ "TLS-28 injection", KIND_ATTACK, "tls-handshake",
+	    OFFER "R 220 go\\r\\n250 AUTH PLAIN\\r\\n\n", "STALL\n" },
+	{ "greeting 554", KIND_HOST, "reply", "S 554 no\n", GOODBYE },
+	{ "greeting 530", KIND_HOST, "reply", "S 530 5.7.0 TLS\n", GOODBYE },
+	{ "EHLO 421", KIND_HOST, "reply", GREETING "S 421 busy\n", GOODBYE },
+	{ "lost behind the greeting", KIND_HOST, "lost", GREETING "RESET\n",
+	    "" },
+};
+enum { SYMPTOM_COUNT = sizeof(symptoms) / sizeof(symptoms[0]) };
+
+#define TRANSACTION \
+	"C MAIL FROM:<sender@example.org>\nS 250 ok\n" \
+	"C RCPT TO:<a@example.net>\nS 250 ok\nC DATA\nS 354 go\nD\n" \
+	"S 250 ok\nC QUIT\nS 221 bye\n"
+#define CLEAR_CONNECTION \
+	"server\nS 220 mx1.test\nC EHLO client.test\n" \
+	"S 250-mx1.test\nS 250 STARTTLS\n" TRANSACTION
+#define WORLD "timeout reply 1\ntimeout handshake 1\njob\nto a@example.net\n"
+
+static void play(const char *name, const char *script,
+    struct dialog_result *result)
+{
+	dialog_play(script, result);
+	if (result->error[0] != '\0')
+		print_error("%s\n%s\n%s\n", name, result->transcript,
+		    result->error);
+	assert_string_equal(result->error, "");
+}
+
+/* Deferred, in words that name the host, and nothing said in clear. */
+static void play_deferred(const char *name, const char *plan,
+    const struct symptom_case *symptom)
+{
+	struct dialog_result *result = mem_alloc(sizeof(*result));
+	char *script = mem_print("%s%sexpect-all deferred\nserver\n%s%s",
+	    WORLD, plan, symptom->opening, symptom->end);
+
+	play(name, script, result);
+	assert_int_equal(result->mail_in_clear, 0);
+	assert_int_equal(result->connections, 1);
+	assert_int_equal(result->first.outcome, STATUS_DEFERRED);
+	assert_int_equal(result->first.enhanced_class, 4);
+	assert_string_equal(status_reason_name(result->first.reason),
+	    symptom->reason);
+	assert_non_null(strstr(result->first.host, "mx1.test"));
+	if (symptom->kind != KIND_HOST) {
+		assert_non_null(strstr(result->first.text, "expected TLS"));
+		assert_non_null(strstr(result->first.text, "seen: "));
+	}
+	mem_free(script);
+	mem_free(result);
+}
+
+static void refuse_all(const char *plan)
+{
+	size_t i;
+
+	for (i = 0; i < SYMPTOM_COUNT; i++)
+		play_deferred(symptoms[i].name, plan, &symptoms[i]);
+}
+
+static void encrypted(void **state)
+{
+	(void)state;
+	refuse_all("require encrypted\nno-starttls clear\nbroken-tls clear\n");
+}
+
+static void name(void **state)
+{
+	(void)state;
+	refuse_all("require name\nno-starttls clear\nbroken-tls clear\n");
+}
+
+static void fingerprint(void **state)
+{
+	(void)state;
+	refuse_all("require fingerprint\npin good\nno-starttls clear\n"
+	    "broken-tls clear\n");
+}
+
+static void opportunistic_defer(void **state)
+{
+	(void)state;
+	refuse_all("no-starttls defer\nbroken-tls defer\n"
+	    "trouble 999999\n");
+}
+
+/* clear-after counts from the first trouble of the message: too young. */
+static void opportunistic_young(void **state)
+{
+	(void)state;
+	refuse_all("no-starttls 3600\nbroken-tls 3600\n");
+}
+
+static void opportunistic_nearly(void **state)
+{
+	(void)state;
+	refuse_all("no-starttls 3600\nbroken-tls 3600\ntrouble 3500\n");
+}
+
+/* What the client says in clear on the same connection. */
+static const char *continuation(const struct symptom_case *symptom)
+{
+	if (strstr(symptom->name, "EHLO 5") != NULL)
+		return "C HELO client.test\nS 250 mx1.test\n" TRANSACTION;
+	return TRANSACTION;
+}
+
+static void play_clear(const struct symptom_case *symptom, const char *plan)
+{
+	struct dialog_result *result = mem_alloc(sizeof(*result));
+	bool broken = symptom->kind == KIND_BROKEN;
+	char *script = mem_print("%s%sexpect-all relayed\n"
+	    "expect-tls a@example.net none\nserver\n%s%s%s", WORLD, plan,
+	    symptom->opening,
+	    broken ? symptom->end : continuation(symptom),
+	    broken ? CLEAR_CONNECTION : "");
+
+	play(symptom->name, script, result);
+	assert_int_equal(result->mail_in_clear, 3);
+	assert_int_equal(result->connections, broken ? 2 : 1);
+	assert_int_equal(result->tls_trouble, broken);
+	mem_free(script);
+	mem_free(result);
+}
+
+static void allow_all(const char *plan)
+{
+	size_t i;
+
+	for (i = 0; i < SYMPTOM_COUNT; i++) {
+		if (symptoms[i].kind == KIND_MISSING ||
+		    symptoms[i].kind == KIND_BROKEN)
+			play_clear(&symptoms[i], plan);
+		else
+			play_deferred(symptoms[i].name, plan, &symptoms[i]);
+	}
+}
+
+static void opportunistic_clear(void **state)
+{
+	(void)state;
+	allow_all("no-starttls clear\nbroken-tls clear\n");
+}
+
+static void opportunistic_old_enough(void **state)
+{
+	(void)state;
+	allow_all("no-starttls 3600\nbroken-tls 3600\ntrouble 3700\n");
+}
+
+/* Each option rules its own symptoms. */
+static void options_apart(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < SYMPTOM_COUNT; i++) {
+		if (symptoms[i].kind == KIND_MISSING)
+			play_deferred(symptoms[i].name,
+			    "no-starttls defer\nbroken-tls clear\n",
+			    &symptoms[i]);
+		if (symptoms[i].kind == KIND_BROKEN)
+			play_deferred(symptoms[i].name,
+			    "no-starttls clear\nbroken-tls defer\n",
+			    &symptoms[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(encrypted),
+		cmocka_unit_test(name),
+		cmocka_unit_test(fingerprint),
+		cmocka_unit_test(opportunistic_defer),
+		cmocka_unit_test(opportunistic_young),
+		cmocka_unit_test(opportunistic_nearly),
+		cmocka_unit_test(opportunistic_clear),
+		cmocka_unit_test(opportunistic_old_enough),
+		cmocka_unit_test(options_apart),
+	};
+	int status;
+
+	dialog_init();
+	status = cmocka_run_group_tests(tests, NULL, NULL);
+	dialog_release();
+	return status;
+}
