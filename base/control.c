@@ -33,8 +33,7 @@ struct control {
 	void	*arg;
 };
 
-static void
-release(struct control *control)
+static void release(struct control *control)
 {
 	if (control->release != NULL)
 		control->release(control->arg);
@@ -42,8 +41,7 @@ release(struct control *control)
 	control->produce = NULL;
 }
 
-static void
-delete(void *arg)
+static void delete(void *arg)
 {
 	struct control *control = arg;
 
@@ -53,8 +51,7 @@ delete(void *arg)
 	mem_free(control);
 }
 
-static void
-drop(struct control *control)
+static void drop(struct control *control)
 {
 	if (control->ended)
 		return;
@@ -62,8 +59,8 @@ drop(struct control *control)
 	loop_defer(delete, control);
 }
 
-static const struct control_verb *
-find_verb(const struct control *control, const char *name)
+static const struct control_verb *find_verb(const struct control *control,
+    const char *name)
 {
 	size_t i;
 
@@ -73,8 +70,7 @@ find_verb(const struct control *control, const char *name)
 	return NULL;
 }
 
-static void
-run_request(struct control *control, const json_t *request)
+static void run_request(struct control *control, const json_t *request)
 {
 	const json_t *arguments = json_object_get(request, "arguments");
 	const char *name = json_string_value(json_object_get(request, "verb"));
@@ -96,8 +92,7 @@ run_request(struct control *control, const json_t *request)
 		verb->handler(control, arguments);
 }
 
-static void
-read_request(struct control *control)
+static void read_request(struct control *control)
 {
 	struct buf *input = stream_input(control->stream);
 	long end = buf_find(input, '\n', 0);
@@ -123,8 +118,7 @@ read_request(struct control *control)
 	json_decref(request);
 }
 
-static void
-on_event(void *arg, struct stream *stream, enum stream_event event)
+static void on_event(void *arg, struct stream *stream, enum stream_event event)
 {
 	struct control *control = arg;
 
@@ -155,8 +149,7 @@ on_event(void *arg, struct stream *stream, enum stream_event event)
 	}
 }
 
-struct control *
-control_open(int fd, const struct process_caller *caller)
+struct control *control_open(int fd, const struct process_caller *caller)
 {
 	struct control *control = mem_alloc(sizeof(*control));
 
@@ -168,8 +161,7 @@ control_open(int fd, const struct process_caller *caller)
 	return control;
 }
 
-void
-control_accept(int fd, const struct process_caller *caller,
+void control_accept(int fd, const struct process_caller *caller,
     const struct control_verb *verbs, size_t count)
 {
 	struct control *control = control_open(fd, caller);
@@ -180,8 +172,7 @@ control_accept(int fd, const struct process_caller *caller,
 	stream_deadline(control->stream, REQUEST_MILLISECONDS);
 }
 
-void
-control_send(struct control *control, json_t *object)
+void control_send(struct control *control, json_t *object)
 {
 	char *text = json_dumps(object, JSON_COMPACT);
 
@@ -195,8 +186,7 @@ control_send(struct control *control, json_t *object)
 	mem_free(text);
 }
 
-void
-control_end(struct control *control, enum control_code code,
+void control_end(struct control *control, enum control_code code,
     const char *message)
 {
 	if (control->ended)
@@ -211,8 +201,7 @@ control_end(struct control *control, enum control_code code,
 	drop(control);
 }
 
-void
-control_produce(struct control *control,
+void control_produce(struct control *control,
     void (*produce)(struct control *control, void *arg),
     void (*release_arg)(void *arg), void *arg)
 {
@@ -222,8 +211,7 @@ control_produce(struct control *control,
 	produce(control, arg);
 }
 
-const struct process_caller *
-control_caller(const struct control *control)
+const struct process_caller *control_caller(const struct control *control)
 {
 	return &control->caller;
 }

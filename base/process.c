@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -23,6 +23,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/process_message.h"
+#include "base/stream.h"
 #include "base/tls.h"
 
 enum { NAME_MAX_BYTES = 4096 };
@@ -43,21 +44,19 @@ static struct {
 	int			 status;
 } process;
 
-static void
-answer(uint32_t request, bool failed, const char *text)
+static void answer(uint32_t request, bool failed, const char *text)
 {
 	struct wire_writer *writer;
 	char fixed[PROCESS_RESULT_TEXT] = "";
 
-	strncpy(fixed, text, sizeof(fixed) - 1);
+	snprintf(fixed, sizeof(fixed), "%s", text);
 	writer = channel_begin(process.supervisor, PROCESS_RESULT, request);
 	wire_put_u32(writer, failed);
 	wire_put_bytes(writer, fixed, sizeof(fixed));
 	channel_end(process.supervisor);
 }
 
-static void
-on_begin(struct channel_message *message)
+static void on_begin(struct channel_message *message)
 {
 	struct arena *arena = arena_new(64 << 10);
 
@@ -73,8 +72,7 @@ on_begin(struct channel_message *message)
 	arena_free(arena);
 }
 
-static void
-on_configure(struct channel_message *message)
+static void on_configure(struct channel_message *message)
 {
 	char error[PROCESS_RESULT_TEXT] = "";
 	const void *bundle;
@@ -92,8 +90,7 @@ on_configure(struct channel_message *message)
 	answer(message->request, failed != 0, error);
 }
 
-static void
-limit(int resource, const char *name, rlim_t value)
+static void limit(int resource, const char *name, rlim_t value)
 {
 	struct rlimit limits;
 
@@ -109,8 +106,7 @@ limit(int resource, const char *name, rlim_t value)
 		    log_errno(errno));
 }
 
-static void
-change_user(const struct passwd *user)
+static void change_user(const struct passwd *user)
 {
 	if (setgroups(0, NULL) == -1 ||
 	    setresgid(user->pw_gid, user->pw_gid, user->pw_gid) == -1 ||
@@ -121,8 +117,7 @@ change_user(const struct passwd *user)
 		bug("privileges came back");
 }
 
-static void
-confine(void)
+static void confine(void)
 {
 	struct passwd *user = NULL;
 
@@ -154,8 +149,7 @@ confine(void)
 		fatal("cannot set no_new_privs", log_errno(errno));
 }
 
-static void
-on_start(void)
+static void on_start(void)
 {
 	if (!process.configured || process.user == NULL || process.started)
 		bug("started out of order");
@@ -168,8 +162,7 @@ on_start(void)
 	channel_end(process.supervisor);
 }
 
-static void
-on_peer(struct channel_message *message)
+static void on_peer(struct channel_message *message)
 {
 	struct process_peer peer;
 
@@ -181,8 +174,7 @@ on_peer(struct channel_message *message)
 	message->fd = -1;
 }
 
-static void
-on_listener(struct channel_message *message, bool gone)
+static void on_listener(struct channel_message *message, bool gone)
 {
 	struct arena *arena = arena_new(16 << 10);
 	const char *name;
@@ -196,8 +188,7 @@ on_listener(struct channel_message *message, bool gone)
 	arena_free(arena);
 }
 
-static void
-on_control(struct channel_message *message)
+static void on_control(struct channel_message *message)
 {
 	struct process_caller caller;
 
@@ -211,8 +202,7 @@ on_control(struct channel_message *message)
 	message->fd = -1;
 }
 
-static void
-stop(void)
+static void stop(void)
 {
 	if (process.stopping)
 		return;
@@ -223,8 +213,8 @@ stop(void)
 		process_exit(0);
 }
 
-static void
-on_message(void *arg, struct channel *channel, struct channel_message *message)
+static void on_message(void *arg, struct channel *channel,
+    struct channel_message *message)
 {
 	(void)arg;
 	(void)channel;
@@ -244,8 +234,7 @@ on_message(void *arg, struct channel *channel, struct channel_message *message)
 	}
 }
 
-static void
-on_closed(void *arg, struct channel *channel)
+static void on_closed(void *arg, struct channel *channel)
 {
 	(void)arg;
 	log_warn("the supervisor is gone: stopping");
@@ -273,8 +262,7 @@ static const struct channel_handler handler = {
 	.closed = on_closed,
 };
 
-int
-process_run(const struct role_entry *entry, unsigned instance)
+int process_run(const struct role_entry *entry, unsigned instance)
 {
 	process.entry = entry;
 	process.instance = instance;
@@ -287,6 +275,7 @@ process_run(const struct role_entry *entry, unsigned instance)
 	process.supervisor = channel_new(PROCESS_CHANNEL_FD, "supervisor",
 	    &handler, NULL, 1 << 20);
 	loop_run();
+	stream_end_all();
 	if (process.supervisor != NULL)
 		channel_free(process.supervisor);
 	mem_free(process.user);
@@ -296,8 +285,7 @@ process_run(const struct role_entry *entry, unsigned instance)
 	return process.status;
 }
 
-void
-process_exit(int status)
+void process_exit(int status)
 {
 	process.status = status;
 	loop_stop();
@@ -309,14 +297,12 @@ process_instance(void)
 	return process.instance;
 }
 
-bool
-process_is_confined(void)
+bool process_is_confined(void)
 {
 	return process.confined;
 }
 
-const char *
-process_directory(const char *configured)
+const char *process_directory(const char *configured)
 {
 	bool changed = process.started && process.root[0] != '\0';
 

@@ -26,14 +26,12 @@ static const enum role pairs[][2] = {
 	{ ROLE_DELIVERY, ROLE_POLICY },
 };
 
-const char *
-role_name(enum role role)
+const char *role_name(enum role role)
 {
 	return role < ROLE_COUNT ? names[role] : "nobody";
 }
 
-enum role
-role_find(const char *name)
+enum role role_find(const char *name)
 {
 	int role;
 
@@ -43,8 +41,7 @@ role_find(const char *name)
 	return role;
 }
 
-bool
-role_may_talk(enum role one, enum role other)
+bool role_may_talk(enum role one, enum role other)
 {
 	size_t i;
 

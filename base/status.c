@@ -224,17 +224,35 @@ void status_from_reply(struct status *status, int code, const char *text)
 	}
 }
 
+/* A host that was named by its address is written once. */
+static bool is_same(const char *name, const char *address)
+{
+	size_t length = strlen(address);
+
+	return strcmp(name, address) == 0 || (name[0] == '[' &&
+	    strncmp(name + 1, address, length) == 0 &&
+	    strcmp(name + 1 + length, "]") == 0);
+}
+
+void status_format_host(const char *name, const char *address, char *out,
+    size_t size)
+{
+	if (name == NULL)
+		name = "";
+	if (address == NULL || *address == '\0')
+		snprintf(out, size, "%s", name);
+	else if (is_same(name, address))
+		snprintf(out, size, "[%s]", address);
+	else
+		snprintf(out, size, "%s[%s]", name, address);
+}
+
 void status_set_host(struct status *status, const char *name,
     const char *address)
 {
 	char host[STATUS_HOST_MAX * 2];
 
-	if (name == NULL)
-		name = "";
-	if (address == NULL || *address == '\0')
-		snprintf(host, sizeof host, "%s", name);
-	else
-		snprintf(host, sizeof host, "%s[%s]", name, address);
+	status_format_host(name, address, host, sizeof(host));
 	copy_line(status->host, sizeof status->host, host);
 }
 

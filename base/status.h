@@ -62,6 +62,9 @@ void	 status_print(struct status *status, enum status_outcome outcome,
 void	 status_from_reply(struct status *status, int code, const char *text);
 void	 status_set_host(struct status *status, const char *name,
 	    const char *address);
+/* "mx1.example.net[192.0.2.7]"; "[192.0.2.7]" when the name is the address. */
+void	 status_format_host(const char *name, const char *address, char *out,
+	    size_t size);
 /* "5.1.1" */
 void	 status_format_enhanced(const struct status *status, char *out,
 	    size_t size);

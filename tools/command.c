@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Finding the command, and the options all of them share.
+ */
+#include "tools/command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/control.h"
+#include "base/process.h"
+#include "base/role.h"
+#include "config.h"
+#include "delivery/delivery.h"
+#include "delivery/mailbox.h"
+#include "policy/directory.h"
+#include "policy/policy.h"
+#include "queue/queue.h"
+#include "smtpd/smtpd.h"
+
+static const struct command commands[] = {
+	{ "run", "[-c FILE]", "start the server and stay in the foreground",
+	    command_run },
+	{ "stop", "[-c FILE]", "stop the running server, finishing what is "
+	    "in flight", command_stop },
+	{ "reload", "[-c FILE]", "read configuration and certificates again",
+	    command_reload },
+	{ "status", "[-c FILE] [-j]", "show the processes and listeners of "
+	    "the running server", command_status },
+	{ "check", "[-c FILE]", "check configuration, certificates, ports and "
+	    "directories without starting", command_check },
+	{ "conf", "check|print|sample|manual [-c FILE]",
+	    "work with the configuration file", command_conf },
+	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|stats ...",
+	    "look at queued mail and change it", command_queue },
+};
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static const struct role_entry *const roles[ROLE_COUNT] = {
+	[ROLE_SMTPD] = &smtpd_entry,
+	[ROLE_QUEUE] = &queue_entry,
+	[ROLE_DELIVERY] = &delivery_entry,
+	[ROLE_MAILBOX] = &mailbox_entry,
+	[ROLE_POLICY] = &policy_entry,
+	[ROLE_DIRECTORY] = &directory_entry,
+};
+
+static void print_table(FILE *out, const char *prefix,
+    const struct command *table, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		fprintf(out, "  %s %s %s\n      %s\n", prefix, table[i].name,
+		    table[i].arguments, table[i].summary);
+}
+
+static int print_help(const char *prefix, const struct command *table,
+    size_t count)
+{
+	printf("usage: %s COMMAND [ARGUMENTS]\n\n", prefix);
+	print_table(stdout, prefix, table, count);
+	printf("\nThe configuration is %s/postern.conf unless -c names "
+	    "another file.\nSee postern(8) and postern.conf(5).\n",
+	    POSTERN_SYSCONFDIR);
+	return CONTROL_OK;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+	    strcmp(word, "help") == 0;
+}
+
+int command_dispatch(const char *prefix, const struct command *table,
+    size_t count, int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s COMMAND [ARGUMENTS]\n\n", prefix);
+		print_table(stderr, prefix, table, count);
+		return CONTROL_USAGE;
+	}
+	if (is_help(argv[1]))
+		return print_help(prefix, table, count);
+	for (i = 0; i < count; i++)
+		if (strcmp(table[i].name, argv[1]) == 0)
+			return table[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "postern: there is no command \"%s %s\"; there are:",
+	    prefix, argv[1]);
+	for (i = 0; i < count; i++)
+		fprintf(stderr, " %s", table[i].name);
+	fprintf(stderr, "\n");
+	return CONTROL_USAGE;
+}
+
+int command_usage(const char *prefix, const struct command *command,
+    const char *problem)
+{
+	if (problem != NULL)
+		fprintf(stderr, "postern: %s\n", problem);
+	fprintf(stderr, "usage: %s %s %s\n", prefix, command->name,
+	    command->arguments);
+	return CONTROL_USAGE;
+}
+
+int command_read_options(const char *prefix, const struct command *command,
+    struct command_options *options, int *argc, char ***argv)
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int letter;
+
+	options->configuration = POSTERN_SYSCONFDIR "/postern.conf";
+	options->json = false;
+	optind = 1;
+	while ((letter = getopt_long(*argc, *argv, "c:jh", longs,
+	    NULL)) != -1) {
+		if (letter == 'c') {
+			options->configuration = optarg;
+		} else if (letter == 'j') {
+			options->json = true;
+		} else if (letter == 'h') {
+			printf("usage: %s %s %s\n\n%s\n", prefix,
+			    command->name, command->arguments,
+			    command->summary);
+			return CONTROL_OK;
+		} else {
+			return command_usage(prefix, command, NULL);
+		}
+	}
+	*argc -= optind;
+	*argv += optind;
+	return -1;
+}
+
+/* Only the supervisor starts the binary so; descriptors 2 and 3 are set. */
+static int run_role(int argc, char **argv)
+{
+	const char *name = argv[1] + strlen("--role=");
+	enum role role = role_find(name);
+	unsigned instance = 0;
+
+	if (argc > 2 && strncmp(argv[2], "--instance=", 11) == 0)
+		instance = (unsigned)strtoul(argv[2] + 11, NULL, 10);
+	if (role >= ROLE_COUNT || roles[role] == NULL) {
+		fprintf(stderr, "postern: no role \"%s\"\n", name);
+		return CONTROL_USAGE;
+	}
+	return process_run(roles[role], instance);
+}
+
+int command_main(int argc, char **argv)
+{
+	if (argc > 1 && strncmp(argv[1], "--role=", 7) == 0)
+		return run_role(argc, argv);
+	if (argc > 1 && (strcmp(argv[1], "--version") == 0 ||
+	    strcmp(argv[1], "version") == 0)) {
+		printf("postern %s\n", POSTERN_VERSION);
+		return CONTROL_OK;
+	}
+	return command_dispatch("postern", commands, COMMANDS, argc, argv);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The command's end of the operator's socket: one request, answers line by
+ * line. Blocking, with a deadline on each step; for short-lived commands only.
+ */
+#ifndef POSTERN_TOOLS_CONTROL_CLIENT_H
+#define POSTERN_TOOLS_CONTROL_CLIENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/role.h"
+
+struct conf;
+
+/* Reads the configuration for a command; says what is wrong on stderr and
+ * returns null when it cannot. */
+struct conf	*control_client_conf(const char *path);
+
+/*
+ * Asks role for verb with arguments (reference taken; null for none). Each
+ * answer goes to line (borrowed). The final message is printed on stderr when
+ * the code is not 0, on stdout otherwise. Returns the code.
+ */
+int	 control_client_ask(const struct conf *conf, enum role role,
+	    const char *verb, json_t *arguments,
+	    void (*line)(void *arg, const json_t *object), void *arg);
+/* The same for the supervisor's own verbs (enum control_supervisor_verb). */
+int	 control_client_tell(const struct conf *conf, unsigned verb,
+	    void (*line)(void *arg, const json_t *object), void *arg);
+
+/* Prints text with control characters escaped: it came from outside. */
+void	 control_client_print(const char *text);
+
+#endif

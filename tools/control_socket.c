@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A connection that says nothing, or nonsense, is closed and touches nothing
+ * else. At most HELLO_COUNT wait to be read at once.
+ */
+#include "tools/control_socket.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/net.h"
+#include "conf/conf.h"
+
+enum { HELLO_MILLISECONDS = 5000, HELLO_COUNT = 64, BACKLOG = 64,
+    SOCKET_MODE = 0660 };
+
+struct control_socket {
+	struct watch	 watch;
+	int		 fd;		/* owned */
+	char		*path;		/* owned */
+	control_wanted	*wanted;
+	unsigned	 waiting;	/* connections without hello */
+};
+
+struct hello {
+	struct control_socket	*socket;	/* outlives us */
+	struct watch		 watch;
+	struct timer		 timer;
+	int			 fd;		/* owned until passed on */
+};
+
+static void hello_free(struct hello *hello)
+{
+	watch_release(&hello->watch);
+	timer_stop(&hello->timer);
+	if (hello->fd != -1)
+		close(hello->fd);
+	hello->socket->waiting--;
+	mem_free(hello);
+}
+
+static void hello_late(void *arg)
+{
+	hello_free(arg);
+}
+
+static int find_caller(int fd, struct process_caller *caller)
+{
+	struct ucred credentials;
+	socklen_t length = sizeof(credentials);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials,
+	    &length) == -1)
+		return -1;
+	caller->uid = credentials.uid;
+	caller->gid = credentials.gid;
+	caller->privileged = credentials.uid == 0 ||
+	    credentials.uid == geteuid();
+	return 0;
+}
+
+/* The command writes its hello in one go, so it is read in one go. */
+static void hello_readable(void *arg, int flags)
+{
+	struct hello *hello = arg;
+	struct control_hello said;
+	struct process_caller caller;
+	int fd = hello->fd;
+
+	(void)flags;
+	if (recv(fd, &said, sizeof(said), 0) == sizeof(said) &&
+	    memcmp(said.magic, CONTROL_MAGIC, sizeof(said.magic)) == 0 &&
+	    said.role < ROLE_COUNT && find_caller(fd, &caller) == 0) {
+		hello->fd = -1;
+		hello->socket->wanted(said.role, said.verb, fd, &caller);
+	} else {
+		log_warn("control connection refused: not a Postern command");
+	}
+	hello_free(hello);
+}
+
+static void on_connection(void *arg, int flags)
+{
+	struct control_socket *listening = arg;
+	struct endpoint nobody;
+	struct hello *hello;
+	int fd;
+
+	(void)flags;
+	fd = net_accept(listening->fd, &nobody);
+	if (fd == -1)
+		return;
+	if (listening->waiting >= HELLO_COUNT) {
+		close(fd);
+		return;
+	}
+	hello = mem_alloc(sizeof(*hello));
+	hello->socket = listening;
+	hello->fd = fd;
+	listening->waiting++;
+	watch_init(&hello->watch, fd, hello_readable, hello);
+	watch_set(&hello->watch, WATCH_READ);
+	timer_start(&hello->timer, HELLO_MILLISECONDS, hello_late, hello);
+}
+
+/* The group may read metadata; without the group only root reaches us. */
+static void give_to_group(const struct conf *conf)
+{
+	struct group *group;
+
+	if (geteuid() != 0 || conf->control_group[0] == '\0')
+		return;
+	group = getgrnam(conf->control_group);
+	if (group == NULL)
+		log_warn("no such group: only root may use the control socket",
+		    log_text("group", conf->control_group));
+	else if (chown(conf->control_socket, 0, group->gr_gid) == -1)
+		log_warn("cannot give the control socket to its group",
+		    log_text("path", conf->control_socket), log_errno(errno));
+}
+
+struct control_socket *control_socket_open(const struct conf *conf,
+    control_wanted *wanted, char **errors)
+{
+	struct control_socket *listening;
+	int fd;
+
+	/* The lock on the run directory is ours, so a socket that lies there
+	 * is left over from a process that is gone. */
+	if (unlink(conf->control_socket) == -1 && errno != ENOENT) {
+		*errors = mem_print("%s: %s", conf->control_socket,
+		    strerror(errno));
+		return NULL;
+	}
+	fd = net_listen_unix(conf->control_socket, SOCKET_MODE, BACKLOG);
+	if (fd == -1) {
+		*errors = mem_print("%s: %s", conf->control_socket,
+		    strerror(errno));
+		return NULL;
+	}
+	give_to_group(conf);
+	listening = mem_alloc(sizeof(*listening));
+	listening->fd = fd;
+	listening->path = mem_dup_string(conf->control_socket);
+	listening->wanted = wanted;
+	watch_init(&listening->watch, fd, on_connection, listening);
+	watch_set(&listening->watch, WATCH_READ);
+	return listening;
+}
+
+void control_socket_close(struct control_socket *listening)
+{
+	if (listening == NULL)
+		return;
+	unlink(listening->path);
+	watch_release(&listening->watch);
+	close(listening->fd);
+	mem_free(listening->path);
+	/* Connections without hello keep pointing here: the process ends. */
+	if (listening->waiting == 0)
+		mem_free(listening);
+}
