@@ -47,8 +47,7 @@ struct policy_client {
 	LIST_HEAD(, policy_request) all;
 };
 
-static void
-forget(struct policy_request *request)
+static void forget(struct policy_request *request)
 {
 	if (request->number != 0)
 		hash_remove_id(request->client->requests, request->number);
@@ -57,8 +56,7 @@ forget(struct policy_request *request)
 	mem_free(request);
 }
 
-static void
-finish(struct policy_request *request, const struct plan *plan,
+static void finish(struct policy_request *request, const struct plan *plan,
     const char *name)
 {
 	struct policy_request kept = *request;
@@ -70,8 +68,7 @@ finish(struct policy_request *request, const struct plan *plan,
 		kept.done_reverse(kept.arg, name);
 }
 
-static void
-on_deadline(void *arg)
+static void on_deadline(void *arg)
 {
 	struct plan plan = { .ttl = 0 };
 
@@ -82,8 +79,7 @@ on_deadline(void *arg)
 
 /* --- questions --- */
 
-static void
-send_plan(struct policy_request *request)
+static void send_plan(struct policy_request *request)
 {
 	struct wire_writer *writer;
 
@@ -96,8 +92,7 @@ send_plan(struct policy_request *request)
 	channel_end(request->client->channel);
 }
 
-static void
-send_reverse(struct policy_request *request)
+static void send_reverse(struct policy_request *request)
 {
 	const struct endpoint *address = &request->address;
 	struct wire_writer *writer;
@@ -114,8 +109,7 @@ send_reverse(struct policy_request *request)
 	channel_end(request->client->channel);
 }
 
-static void
-ask(struct policy_request *request)
+static void ask(struct policy_request *request)
 {
 	struct policy_client *client = request->client;
 
@@ -131,8 +125,7 @@ ask(struct policy_request *request)
 
 /* --- answers --- */
 
-static void
-disconnect(struct policy_client *client)
+static void disconnect(struct policy_client *client)
 {
 	struct policy_request *request;
 
@@ -148,8 +141,8 @@ disconnect(struct policy_client *client)
 	}
 }
 
-static int
-on_plan_answer(struct policy_request *request, struct wire_reader *body)
+static int on_plan_answer(struct policy_request *request,
+    struct wire_reader *body)
 {
 	struct arena *arena = arena_new(ANSWER_BYTES);
 	struct plan *plan = plan_get(body, arena);
@@ -160,8 +153,8 @@ on_plan_answer(struct policy_request *request, struct wire_reader *body)
 	return plan == NULL ? -1 : 0;
 }
 
-static int
-on_reverse_answer(struct policy_request *request, struct wire_reader *body)
+static int on_reverse_answer(struct policy_request *request,
+    struct wire_reader *body)
 {
 	struct arena *arena = arena_new(4096);
 	const char *name = wire_get_text(body, arena, POLICY_NAME_MAX);
@@ -173,8 +166,8 @@ on_reverse_answer(struct policy_request *request, struct wire_reader *body)
 	return result;
 }
 
-static void
-on_message(void *arg, struct channel *channel, struct channel_message *message)
+static void on_message(void *arg, struct channel *channel,
+    struct channel_message *message)
 {
 	struct policy_client *client = arg;
 	struct policy_request *request;
@@ -193,8 +186,7 @@ on_message(void *arg, struct channel *channel, struct channel_message *message)
 	}
 }
 
-static void
-on_closed(void *arg, struct channel *channel)
+static void on_closed(void *arg, struct channel *channel)
 {
 	(void)channel;
 	disconnect(arg);
@@ -212,8 +204,7 @@ static const struct channel_handler handler = {
 	.closed = on_closed,
 };
 
-struct policy_client *
-policy_client_new(void)
+struct policy_client *policy_client_new(void)
 {
 	struct policy_client *client = mem_alloc(sizeof(*client));
 
@@ -222,8 +213,7 @@ policy_client_new(void)
 	return client;
 }
 
-void
-policy_client_free(struct policy_client *client)
+void policy_client_free(struct policy_client *client)
 {
 	if (client->channel != NULL)
 		channel_free(client->channel);
@@ -233,8 +223,7 @@ policy_client_free(struct policy_client *client)
 	mem_free(client);
 }
 
-void
-policy_client_connect(struct policy_client *client, int fd)
+void policy_client_connect(struct policy_client *client, int fd)
 {
 	struct policy_request *request;
 
@@ -245,8 +234,8 @@ policy_client_connect(struct policy_client *client, int fd)
 		ask(request);
 }
 
-static struct policy_request *
-request_new(struct policy_client *client, void *arg)
+static struct policy_request *request_new(struct policy_client *client,
+    void *arg)
 {
 	struct policy_request *request = mem_alloc(sizeof(*request));
 
@@ -256,9 +245,9 @@ request_new(struct policy_client *client, void *arg)
 	return request;
 }
 
-struct policy_request *
-policy_plan(struct policy_client *client, const char *domain,
-    const struct conf_next_hop *next, policy_plan_done *done, void *arg)
+struct policy_request *policy_plan(struct policy_client *client,
+    const char *domain, const struct conf_next_hop *next,
+    policy_plan_done *done, void *arg)
 {
 	struct policy_request *request = request_new(client, arg);
 
@@ -270,9 +259,9 @@ policy_plan(struct policy_client *client, const char *domain,
 	return request;
 }
 
-struct policy_request *
-policy_reverse(struct policy_client *client, const struct endpoint *address,
-    int milliseconds, policy_reverse_done *done, void *arg)
+struct policy_request *policy_reverse(struct policy_client *client,
+    const struct endpoint *address, int milliseconds,
+    policy_reverse_done *done, void *arg)
 {
 	struct policy_request *request = request_new(client, arg);
 
@@ -285,8 +274,7 @@ policy_reverse(struct policy_client *client, const struct endpoint *address,
 	return request;
 }
 
-void
-policy_cancel(struct policy_request *request)
+void policy_cancel(struct policy_request *request)
 {
 	forget(request);
 }

@@ -23,8 +23,7 @@ static struct {
 	struct channel	*peers[PEERS_MAX];	/* owned, by smtpd instance */
 } directory;
 
-static int
-configure(const void *data, size_t length, char *error, size_t size)
+static int configure(const void *data, size_t length, char *error, size_t size)
 {
 	struct bundle *bundle = bundle_decode(data, length);
 	struct users *users = NULL;
@@ -55,8 +54,8 @@ configure(const void *data, size_t length, char *error, size_t size)
 	return 0;
 }
 
-static void
-answer(struct channel *channel, uint32_t request, const char *address)
+static void answer(struct channel *channel, uint32_t request,
+    const char *address)
 {
 	char mailbox[DIRECTORY_TEXT_MAX + 1] = "";
 	struct wire_writer *writer;
@@ -69,8 +68,7 @@ answer(struct channel *channel, uint32_t request, const char *address)
 	channel_end(channel);
 }
 
-static void
-drop(struct channel *channel)
+static void drop(struct channel *channel)
 {
 	size_t i;
 
@@ -80,8 +78,8 @@ drop(struct channel *channel)
 	channel_free(channel);
 }
 
-static void
-on_message(void *arg, struct channel *channel, struct channel_message *message)
+static void on_message(void *arg, struct channel *channel,
+    struct channel_message *message)
 {
 	struct arena *arena = arena_new(4096);
 	const char *address;
@@ -98,8 +96,7 @@ on_message(void *arg, struct channel *channel, struct channel_message *message)
 	arena_free(arena);
 }
 
-static void
-on_closed(void *arg, struct channel *channel)
+static void on_closed(void *arg, struct channel *channel)
 {
 	(void)arg;
 	drop(channel);
@@ -116,8 +113,7 @@ static const struct channel_handler handler = {
 	.closed = on_closed,
 };
 
-static void
-take_peer(const struct process_peer *peer, int fd)
+static void take_peer(const struct process_peer *peer, int fd)
 {
 	char name[32];
 
@@ -130,13 +126,11 @@ take_peer(const struct process_peer *peer, int fd)
 	    QUEUED_MAX);
 }
 
-static void
-start(void)
+static void start(void)
 {
 }
 
-static void
-stop(void)
+static void stop(void)
 {
 	size_t i;
 

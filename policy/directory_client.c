@@ -37,8 +37,7 @@ struct directory_client {
 	LIST_HEAD(, directory_request) all;
 };
 
-static void
-forget(struct directory_request *request)
+static void forget(struct directory_request *request)
 {
 	if (request->number != 0)
 		hash_remove_id(request->client->requests, request->number);
@@ -47,9 +46,8 @@ forget(struct directory_request *request)
 	mem_free(request);
 }
 
-static void
-finish(struct directory_request *request, enum directory_answer answer,
-    const char *mailbox)
+static void finish(struct directory_request *request,
+    enum directory_answer answer, const char *mailbox)
 {
 	directory_done *done = request->done;
 	void *arg = request->arg;
@@ -58,15 +56,13 @@ finish(struct directory_request *request, enum directory_answer answer,
 	done(arg, answer, mailbox);
 }
 
-static void
-unavailable(void *arg)
+static void unavailable(void *arg)
 {
 	finish(arg, DIRECTORY_UNAVAILABLE, NULL);
 }
 
 /* Nobody will answer these: they end in the next turn. */
-static void
-disconnect(struct directory_client *client)
+static void disconnect(struct directory_client *client)
 {
 	struct directory_request *request;
 
@@ -83,8 +79,8 @@ disconnect(struct directory_client *client)
 	}
 }
 
-static void
-on_message(void *arg, struct channel *channel, struct channel_message *message)
+static void on_message(void *arg, struct channel *channel,
+    struct channel_message *message)
 {
 	struct directory_client *client = arg;
 	struct arena *arena = arena_new(4096);
@@ -107,8 +103,7 @@ on_message(void *arg, struct channel *channel, struct channel_message *message)
 	arena_free(arena);
 }
 
-static void
-on_closed(void *arg, struct channel *channel)
+static void on_closed(void *arg, struct channel *channel)
 {
 	(void)channel;
 	disconnect(arg);
@@ -125,8 +120,7 @@ static const struct channel_handler handler = {
 	.closed = on_closed,
 };
 
-struct directory_client *
-directory_client_new(void)
+struct directory_client *directory_client_new(void)
 {
 	struct directory_client *client = mem_alloc(sizeof(*client));
 
@@ -135,8 +129,7 @@ directory_client_new(void)
 	return client;
 }
 
-void
-directory_client_free(struct directory_client *client)
+void directory_client_free(struct directory_client *client)
 {
 	if (client->channel != NULL)
 		channel_free(client->channel);
@@ -146,17 +139,15 @@ directory_client_free(struct directory_client *client)
 	mem_free(client);
 }
 
-void
-directory_client_connect(struct directory_client *client, int fd)
+void directory_client_connect(struct directory_client *client, int fd)
 {
 	disconnect(client);
 	client->channel = channel_new(fd, "directory", &handler, client,
 	    QUEUED_MAX);
 }
 
-struct directory_request *
-directory_check(struct directory_client *client, const char *address,
-    directory_done *done, void *arg)
+struct directory_request *directory_check(struct directory_client *client,
+    const char *address, directory_done *done, void *arg)
 {
 	struct directory_request *request = mem_alloc(sizeof(*request));
 
@@ -178,8 +169,7 @@ directory_check(struct directory_client *client, const char *address,
 	return request;
 }
 
-void
-directory_cancel(struct directory_request *request)
+void directory_cancel(struct directory_request *request)
 {
 	forget(request);
 }

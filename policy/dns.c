@@ -33,8 +33,7 @@ struct record {
 	uint16_t	 data_length;
 };
 
-static uint8_t
-get_u8(struct packet *packet)
+static uint8_t get_u8(struct packet *packet)
 {
 	if (packet->bad || packet->position >= packet->length) {
 		packet->bad = true;
@@ -43,16 +42,14 @@ get_u8(struct packet *packet)
 	return packet->data[packet->position++];
 }
 
-static uint16_t
-get_u16(struct packet *packet)
+static uint16_t get_u16(struct packet *packet)
 {
 	uint16_t high = get_u8(packet);
 
 	return (uint16_t)(high << 8 | get_u8(packet));
 }
 
-static uint32_t
-get_u32(struct packet *packet)
+static uint32_t get_u32(struct packet *packet)
 {
 	uint32_t high = get_u16(packet);
 
@@ -60,8 +57,8 @@ get_u32(struct packet *packet)
 }
 
 /* One label as text; bytes that are not of host names become \DDD. */
-static size_t
-add_label(char *out, size_t used, const uint8_t *label, size_t length)
+static size_t add_label(char *out, size_t used, const uint8_t *label,
+    size_t length)
 {
 	size_t i;
 
@@ -82,8 +79,7 @@ add_label(char *out, size_t used, const uint8_t *label, size_t length)
  * is the empty text. At most 255 bytes of labels, so out (TEXT_MAX) holds it
  * with every byte escaped.
  */
-static void
-get_name(struct packet *packet, char *out)
+static void get_name(struct packet *packet, char *out)
 {
 	size_t position = packet->position, used = 0, wire = 0;
 	unsigned hops = 0;
@@ -120,8 +116,7 @@ get_name(struct packet *packet, char *out)
 	out[0] = '\0';
 }
 
-static void
-get_record(struct packet *packet, struct record *record)
+static void get_record(struct packet *packet, struct record *record)
 {
 	get_name(packet, record->owner);
 	record->type = get_u16(packet);
@@ -140,8 +135,8 @@ get_record(struct packet *packet, struct record *record)
 
 /* A reader for the data of a record: names may point back into the packet,
  * but not read past the record's end. */
-static struct packet
-record_data(const struct packet *packet, const struct record *record)
+static struct packet record_data(const struct packet *packet,
+    const struct record *record)
 {
 	struct packet data = *packet;
 
@@ -152,15 +147,13 @@ record_data(const struct packet *packet, const struct record *record)
 
 /* A record that cannot be used must not look like one that is not there: MX
  * would give way to the domain's own address (SMTP-169). */
-static void
-note_malformed(struct dns_answer *answer)
+static void note_malformed(struct dns_answer *answer)
 {
 	snprintf(answer->reason, sizeof(answer->reason),
 	    "a record is malformed");
 }
 
-static void
-take_mx(struct packet *data, struct dns_answer *answer)
+static void take_mx(struct packet *data, struct dns_answer *answer)
 {
 	struct fact_mx *mx = &answer->mx[answer->count];
 	char name[TEXT_MAX];
@@ -175,8 +168,8 @@ take_mx(struct packet *data, struct dns_answer *answer)
 	answer->count++;
 }
 
-static void
-take_name(struct packet *data, struct arena *arena, struct dns_answer *answer)
+static void take_name(struct packet *data, struct arena *arena,
+    struct dns_answer *answer)
 {
 	char name[TEXT_MAX];
 
@@ -185,9 +178,8 @@ take_name(struct packet *data, struct arena *arena, struct dns_answer *answer)
 		answer->names[answer->count++] = arena_dup_string(arena, name);
 }
 
-static void
-take_address(const struct packet *data, const struct record *record,
-    struct dns_answer *answer)
+static void take_address(const struct packet *data,
+    const struct record *record, struct dns_answer *answer)
 {
 	bool v4 = record->type == DNS_A;
 
@@ -199,9 +191,8 @@ take_address(const struct packet *data, const struct record *record,
 	    v4 ? AF_INET : AF_INET6, data->data + record->data, 0);
 }
 
-static void
-take_record(const struct packet *packet, const struct record *record,
-    struct arena *arena, struct dns_answer *answer)
+static void take_record(const struct packet *packet,
+    const struct record *record, struct arena *arena, struct dns_answer *answer)
 {
 	struct packet data = record_data(packet, record);
 
@@ -214,8 +205,7 @@ take_record(const struct packet *packet, const struct record *record,
 	}
 }
 
-static void
-lower_ttl(struct dns_answer *answer, uint32_t ttl)
+static void lower_ttl(struct dns_answer *answer, uint32_t ttl)
 {
 	if (ttl < answer->ttl)
 		answer->ttl = ttl;
@@ -225,8 +215,7 @@ lower_ttl(struct dns_answer *answer, uint32_t ttl)
  * owner. A CNAME there moves owner on and true is returned: another pass is
  * needed. A section that ends early makes the packet bad: what is missing in
  * it must not be taken for absent. */
-static bool
-read_answers(struct packet *whole, unsigned count, char *owner,
+static bool read_answers(struct packet *whole, unsigned count, char *owner,
     struct arena *arena, enum dns_type type, struct dns_answer *answer)
 {
 	struct packet packet = *whole, data;
@@ -261,8 +250,8 @@ read_answers(struct packet *whole, unsigned count, char *owner,
 }
 
 /* How long the absence holds: the SOA's TTL and minimum, whichever is less. */
-static uint32_t
-negative_ttl(struct packet packet, unsigned answers, unsigned authorities)
+static uint32_t negative_ttl(struct packet packet, unsigned answers,
+    unsigned authorities)
 {
 	struct record record;
 	struct packet data;
@@ -286,8 +275,7 @@ negative_ttl(struct packet packet, unsigned answers, unsigned authorities)
 	return NEGATIVE_TTL;
 }
 
-static void
-set_error(struct dns_answer *answer, const char *reason)
+static void set_error(struct dns_answer *answer, const char *reason)
 {
 	answer->result = FACT_ERROR;
 	answer->count = 0;
@@ -295,8 +283,8 @@ set_error(struct dns_answer *answer, const char *reason)
 	snprintf(answer->reason, sizeof(answer->reason), "%s", reason);
 }
 
-static void
-make_room(struct dns_answer *answer, struct arena *arena, enum dns_type type)
+static void make_room(struct dns_answer *answer, struct arena *arena,
+    enum dns_type type)
 {
 	if (type == DNS_MX)
 		answer->mx = arena_alloc_array(arena, DNS_RECORDS_MAX,
@@ -309,8 +297,7 @@ make_room(struct dns_answer *answer, struct arena *arena, enum dns_type type)
 		    sizeof(*answer->addresses));
 }
 
-void
-dns_read(const uint8_t *data, size_t length, const char *name,
+void dns_read(const uint8_t *data, size_t length, const char *name,
     enum dns_type type, struct arena *arena, struct dns_answer *answer)
 {
 	struct packet packet = { .data = data, .length = length };

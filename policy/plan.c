@@ -41,9 +41,8 @@ struct planner {
 
 /* --- facts --- */
 
-static const struct fact *
-find_fact(const struct planner *planner, enum query_type type,
-    const char *name)
+static const struct fact *find_fact(const struct planner *planner,
+    enum query_type type, const char *name)
 {
 	const struct fact *fact;
 	size_t i;
@@ -59,8 +58,8 @@ find_fact(const struct planner *planner, enum query_type type,
 }
 
 /* The fact, or null after noting it as what is needed next. */
-static const struct fact *
-want(struct planner *planner, enum query_type type, const char *name)
+static const struct fact *want(struct planner *planner, enum query_type type,
+    const char *name)
 {
 	const struct fact *fact = find_fact(planner, type, name);
 
@@ -75,16 +74,14 @@ want(struct planner *planner, enum query_type type, const char *name)
 	return NULL;
 }
 
-static bool
-is_error(const struct fact *fact)
+static bool is_error(const struct fact *fact)
 {
 	return fact->result == FACT_ERROR || fact->result == FACT_BOGUS;
 }
 
 /* --- ends without a host --- */
 
-static enum step
-end_error(struct planner *planner, const struct fact *fact)
+static enum step end_error(struct planner *planner, const struct fact *fact)
 {
 	bool bogus = fact->result == FACT_BOGUS;
 
@@ -97,9 +94,8 @@ end_error(struct planner *planner, const struct fact *fact)
 	return STEP_DONE;
 }
 
-static enum step
-end_failed(struct planner *planner, enum status_reason reason,
-    const char *enhanced, const char *text)
+static enum step end_failed(struct planner *planner,
+    enum status_reason reason, const char *enhanced, const char *text)
 {
 	status_print(&planner->plan->status, STATUS_FAILED, reason, enhanced,
 	    "%s: %s", planner->facts->domain, text);
@@ -108,8 +104,8 @@ end_failed(struct planner *planner, enum status_reason reason,
 
 /* --- hosts --- */
 
-static struct plan_host *
-add_host(struct planner *planner, const char *name, uint16_t preference)
+static struct plan_host *add_host(struct planner *planner, const char *name,
+    uint16_t preference)
 {
 	struct plan *plan = planner->plan;
 	struct plan_host *host;
@@ -122,16 +118,15 @@ add_host(struct planner *planner, const char *name, uint16_t preference)
 	return host;
 }
 
-static const char *
-looked_up_name(const struct planner *planner)
+static const char *looked_up_name(const struct planner *planner)
 {
 	const struct conf_next_hop *next = planner->facts->next;
 
 	return next->host[0] != '\0' ? next->host : planner->facts->domain;
 }
 
-static bool
-parse_literal(const char *name, uint16_t port, struct endpoint *endpoint)
+static bool parse_literal(const char *name, uint16_t port,
+    struct endpoint *endpoint)
 {
 	if (domain_is_literal(name))
 		return endpoint_parse_literal(endpoint, name, port) == 0;
@@ -139,8 +134,7 @@ parse_literal(const char *name, uint16_t port, struct endpoint *endpoint)
 }
 
 /* The recipient's own domain is a stranger's word; a route is not. */
-static bool
-written_by_administrator(const struct planner *planner)
+static bool written_by_administrator(const struct planner *planner)
 {
 	const struct conf_next_hop *next = planner->facts->next;
 
@@ -150,8 +144,7 @@ written_by_administrator(const struct planner *planner)
 
 /* A next hop that is an address needs no lookup (SMTP-173). Only one that the
  * administrator wrote may be loopback without the laboratory's permission. */
-static enum step
-stage_literal(struct planner *planner)
+static enum step stage_literal(struct planner *planner)
 {
 	const struct plan_facts *facts = planner->facts;
 	const char *name = looked_up_name(planner);
@@ -176,15 +169,13 @@ stage_literal(struct planner *planner)
 
 /* A small generator seeded by the caller: the plan stays a function of its
  * facts, and equal preferences are still spread (RFC 5321 5.1). */
-static uint32_t
-next_random(uint32_t *state)
+static uint32_t next_random(uint32_t *state)
 {
 	*state = *state * 1664525u + 1013904223u;
 	return *state >> 8;
 }
 
-static void
-swap_mx(struct fact_mx *one, struct fact_mx *other)
+static void swap_mx(struct fact_mx *one, struct fact_mx *other)
 {
 	struct fact_mx kept = *one;
 
@@ -193,8 +184,7 @@ swap_mx(struct fact_mx *one, struct fact_mx *other)
 }
 
 /* Shuffles all, then sorts by preference without disturbing equals. */
-static void
-order_mx(struct fact_mx *mx, size_t count, uint32_t seed)
+static void order_mx(struct fact_mx *mx, size_t count, uint32_t seed)
 {
 	size_t i, j;
 
@@ -207,8 +197,7 @@ order_mx(struct fact_mx *mx, size_t count, uint32_t seed)
 }
 
 /* Drops hosts from the first one at least as bad as preference (SMTP-171). */
-static void
-drop_from(struct planner *planner, uint16_t preference)
+static void drop_from(struct planner *planner, uint16_t preference)
 {
 	struct plan *plan = planner->plan;
 	size_t i, kept = 0;
@@ -220,8 +209,7 @@ drop_from(struct planner *planner, uint16_t preference)
 	planner->met_self = true;
 }
 
-static void
-add_mx(struct planner *planner, const struct fact *fact)
+static void add_mx(struct planner *planner, const struct fact *fact)
 {
 	const struct plan_facts *facts = planner->facts;
 	struct fact_mx *mx = arena_dup(planner->arena, fact->mx,
@@ -240,8 +228,7 @@ add_mx(struct planner *planner, const struct fact *fact)
 		}
 }
 
-static enum step
-stage_mx(struct planner *planner)
+static enum step stage_mx(struct planner *planner)
 {
 	const char *name = looked_up_name(planner);
 	const struct fact *fact;
@@ -279,8 +266,8 @@ stage_mx(struct planner *planner)
 
 /* --- addresses --- */
 
-static bool
-is_own(const struct planner *planner, const struct endpoint *endpoint)
+static bool is_own(const struct planner *planner,
+    const struct endpoint *endpoint)
 {
 	const struct plan_facts *facts = planner->facts;
 	size_t i;
@@ -292,14 +279,12 @@ is_own(const struct planner *planner, const struct endpoint *endpoint)
 }
 
 /* Only mail for port 25 found by MX can come back to us in a circle. */
-static bool
-can_loop(const struct planner *planner)
+static bool can_loop(const struct planner *planner)
 {
 	return planner->facts->next->port == 25 && planner->facts->next->mx;
 }
 
-static void
-take_addresses(struct planner *planner, struct plan_host *host,
+static void take_addresses(struct planner *planner, struct plan_host *host,
     const struct fact *fact)
 {
 	const struct plan_facts *facts = planner->facts;
@@ -325,8 +310,7 @@ take_addresses(struct planner *planner, struct plan_host *host,
 }
 
 /* IPv6 first (RFC 6724); the other family is the second try. */
-static enum step
-find_addresses(struct planner *planner, struct plan_host *host)
+static enum step find_addresses(struct planner *planner, struct plan_host *host)
 {
 	static const enum query_type types[] = { QUERY_AAAA, QUERY_A };
 	const struct plan_facts *facts = planner->facts;
@@ -352,8 +336,7 @@ find_addresses(struct planner *planner, struct plan_host *host)
 
 /* The hosts are in order of preference, so the first one that is us is the one
  * that counts. */
-static void
-drop_self(struct planner *planner)
+static void drop_self(struct planner *planner)
 {
 	struct plan *plan = planner->plan;
 	size_t i, j;
@@ -366,8 +349,7 @@ drop_self(struct planner *planner)
 			}
 }
 
-static void
-keep_reachable(struct planner *planner)
+static void keep_reachable(struct planner *planner)
 {
 	struct plan *plan = planner->plan;
 	size_t i, kept = 0;
@@ -380,8 +362,7 @@ keep_reachable(struct planner *planner)
 	plan->host_count = kept;
 }
 
-static enum step
-stage_addresses(struct planner *planner)
+static enum step stage_addresses(struct planner *planner)
 {
 	struct plan *plan = planner->plan;
 	size_t i;
@@ -406,8 +387,7 @@ stage_addresses(struct planner *planner)
 
 /* --- requirement --- */
 
-static enum requirement
-requirement_of(enum conf_level level)
+static enum requirement requirement_of(enum conf_level level)
 {
 	switch (level) {
 	case LEVEL_NONE: return REQUIRE_CLEAR;
@@ -420,9 +400,8 @@ requirement_of(enum conf_level level)
 	}
 }
 
-static void
-add_name(struct plan_host *host, struct arena *arena, const char *format,
-    const char *name)
+static void add_name(struct plan_host *host, struct arena *arena,
+    const char *format, const char *name)
 {
 	if (host->name_count < PLAN_NAMES_MAX)
 		host->names[host->name_count++] = arena_print(arena, format,
@@ -435,8 +414,7 @@ add_name(struct plan_host *host, struct arena *arena, const char *format,
  * administrator or the recipient's address said (RFC 9525 6.1.1): the
  * configured host, or the recipient's domain and one label below it.
  */
-static void
-set_names(struct planner *planner, struct plan_host *host)
+static void set_names(struct planner *planner, struct plan_host *host)
 {
 	const struct conf_destination *destination =
 	    planner->facts->destination;
@@ -460,15 +438,13 @@ set_names(struct planner *planner, struct plan_host *host)
 		    looked_up_name(planner));
 }
 
-static void
-digest_text(struct digest *digest, const char *text)
+static void digest_text(struct digest *digest, const char *text)
 {
 	digest_add(digest, text, strlen(text) + 1);
 }
 
 /* Everything that decides TLS, and nothing that does not. */
-static void
-set_key(struct plan *plan)
+static void set_key(struct plan *plan)
 {
 	struct digest *digest = digest_new();
 	const struct plan_host *host;
@@ -493,8 +469,7 @@ set_key(struct plan *plan)
 	digest_end(digest, plan->key);
 }
 
-static void
-copy_destination(struct planner *planner)
+static void copy_destination(struct planner *planner)
 {
 	const struct conf_destination *destination =
 	    planner->facts->destination;
@@ -513,8 +488,7 @@ copy_destination(struct planner *planner)
 		    plan->fingerprint_count * DIGEST_BYTES);
 }
 
-static enum step
-stage_requirement(struct planner *planner)
+static enum step stage_requirement(struct planner *planner)
 {
 	const struct conf_destination *destination =
 	    planner->facts->destination;
@@ -526,8 +500,8 @@ stage_requirement(struct planner *planner)
 		host->requirement = requirement_of(destination->level);
 		if (host->requirement == REQUIRE_NAME)
 			set_names(planner, host);
-		snprintf(host->reason, sizeof(host->reason), "destination "
-		    "\"%s\" has level %s", destination->pattern,
+		snprintf(host->reason, sizeof(host->reason),
+		    "destination %.100s: level %s", destination->pattern,
 		    conf_level_name(destination->level));
 	}
 	copy_destination(planner);
@@ -535,9 +509,8 @@ stage_requirement(struct planner *planner)
 	return STEP_DONE;
 }
 
-enum plan_answer
-plan_step(const struct plan_facts *facts, struct arena *arena,
-    struct plan_query *query, struct plan *plan)
+enum plan_answer plan_step(const struct plan_facts *facts,
+    struct arena *arena, struct plan_query *query, struct plan *plan)
 {
 	static enum step (*const stages[])(struct planner *planner) = {
 		stage_literal, stage_mx, stage_addresses, stage_requirement,
@@ -556,8 +529,7 @@ plan_step(const struct plan_facts *facts, struct arena *arena,
 	return step == STEP_NEED ? PLAN_NEED : PLAN_DONE;
 }
 
-const char *
-requirement_name(enum requirement requirement)
+const char *requirement_name(enum requirement requirement)
 {
 	static const char *const names[REQUIREMENTS] = {
 		[REQUIRE_CLEAR] = "clear",
@@ -570,8 +542,7 @@ requirement_name(enum requirement requirement)
 	return requirement < REQUIREMENTS ? names[requirement] : "unknown";
 }
 
-const char *
-query_type_name(enum query_type type)
+const char *query_type_name(enum query_type type)
 {
 	static const char *const names[QUERY_TYPES] = { [QUERY_MX] = "MX",
 	    [QUERY_A] = "A", [QUERY_AAAA] = "AAAA" };

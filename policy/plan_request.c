@@ -37,8 +37,7 @@ struct plan_request {
 	void			*arg;
 };
 
-static void
-delete(struct plan_request *request)
+static void delete(struct plan_request *request)
 {
 	timer_stop(&request->timer);
 	arena_free(request->arena);
@@ -46,8 +45,7 @@ delete(struct plan_request *request)
 	mem_free(request);
 }
 
-static void
-tell(void *arg)
+static void tell(void *arg)
 {
 	struct plan_request *request = arg;
 
@@ -55,8 +53,8 @@ tell(void *arg)
 	delete(request);
 }
 
-static void
-add_fact(struct plan_request *request, const struct dns_answer *answer)
+static void add_fact(struct plan_request *request,
+    const struct dns_answer *answer)
 {
 	struct fact *fact = &request->facts.facts[request->facts.fact_count++];
 
@@ -76,8 +74,7 @@ add_fact(struct plan_request *request, const struct dns_answer *answer)
 
 static void	on_answer(void *arg, const struct dns_answer *answer);
 
-static void
-step(struct plan_request *request)
+static void step(struct plan_request *request)
 {
 	static const enum dns_type types[QUERY_TYPES] = { [QUERY_MX] = DNS_MX,
 	    [QUERY_A] = DNS_A, [QUERY_AAAA] = DNS_AAAA };
@@ -96,8 +93,7 @@ step(struct plan_request *request)
 	timer_start(&request->timer, 0, tell, request);
 }
 
-static void
-on_answer(void *arg, const struct dns_answer *answer)
+static void on_answer(void *arg, const struct dns_answer *answer)
 {
 	struct plan_request *request = arg;
 
@@ -106,9 +102,9 @@ on_answer(void *arg, const struct dns_answer *answer)
 	step(request);
 }
 
-struct plan_request *
-plan_request_start(const struct plan_context *context, const char *domain,
-    const struct conf_next_hop *next, plan_request_done *done, void *arg)
+struct plan_request *plan_request_start(const struct plan_context *context,
+    const char *domain, const struct conf_next_hop *next,
+    plan_request_done *done, void *arg)
 {
 	struct plan_request *request = mem_alloc(sizeof(*request));
 
@@ -138,8 +134,7 @@ plan_request_start(const struct plan_context *context, const char *domain,
 	return request;
 }
 
-void
-plan_request_cancel(struct plan_request *request)
+void plan_request_cancel(struct plan_request *request)
 {
 	if (request->query != NULL)
 		resolver_cancel(request->query);

@@ -13,8 +13,8 @@
 
 enum { NAME_MAX_BYTES = 255 };
 
-static void
-put_endpoint(struct wire_writer *writer, const struct endpoint *endpoint)
+static void put_endpoint(struct wire_writer *writer,
+    const struct endpoint *endpoint)
 {
 	if (endpoint->address.any.sa_family == AF_INET6)
 		wire_put_bytes(writer, &endpoint->address.v6.sin6_addr, 16);
@@ -23,8 +23,7 @@ put_endpoint(struct wire_writer *writer, const struct endpoint *endpoint)
 	wire_put_u16(writer, endpoint_port(endpoint));
 }
 
-static void
-put_host(struct wire_writer *writer, const struct plan_host *host)
+static void put_host(struct wire_writer *writer, const struct plan_host *host)
 {
 	size_t i;
 
@@ -40,8 +39,7 @@ put_host(struct wire_writer *writer, const struct plan_host *host)
 		wire_put_text(writer, host->names[i]);
 }
 
-void
-plan_put(struct wire_writer *writer, const struct plan *plan)
+void plan_put(struct wire_writer *writer, const struct plan *plan)
 {
 	size_t i;
 
@@ -62,8 +60,7 @@ plan_put(struct wire_writer *writer, const struct plan *plan)
 }
 
 /* A field of exactly that many bytes. */
-static void
-get_exactly(struct wire_reader *reader, void *out, size_t length)
+static void get_exactly(struct wire_reader *reader, void *out, size_t length)
 {
 	const void *bytes;
 	size_t got;
@@ -75,8 +72,7 @@ get_exactly(struct wire_reader *reader, void *out, size_t length)
 		reader->bad = true;
 }
 
-static void
-get_endpoint(struct wire_reader *reader, struct endpoint *endpoint)
+static void get_endpoint(struct wire_reader *reader, struct endpoint *endpoint)
 {
 	const void *bytes;
 	size_t length;
@@ -92,17 +88,15 @@ get_endpoint(struct wire_reader *reader, struct endpoint *endpoint)
 		reader->bad = true;
 }
 
-static void
-get_name(struct wire_reader *reader, struct arena *arena, char *out,
-    size_t size)
+static void get_name(struct wire_reader *reader, struct arena *arena,
+    char *out, size_t size)
 {
 	const char *text = wire_get_text(reader, arena, size - 1);
 
 	memcpy(out, text, strlen(text) + 1);
 }
 
-static void
-get_host(struct wire_reader *reader, struct arena *arena,
+static void get_host(struct wire_reader *reader, struct arena *arena,
     struct plan_host *host)
 {
 	size_t i;
@@ -124,8 +118,7 @@ get_host(struct wire_reader *reader, struct arena *arena,
 		    NAME_MAX_BYTES);
 }
 
-static void
-get_fallbacks(struct wire_reader *reader, struct plan *plan)
+static void get_fallbacks(struct wire_reader *reader, struct plan *plan)
 {
 	plan->no_starttls = wire_get_enum(reader, FALLBACK_CLEAR_AFTER + 1);
 	plan->no_starttls_after = (int64_t)wire_get_u64(reader);
@@ -133,8 +126,7 @@ get_fallbacks(struct wire_reader *reader, struct plan *plan)
 	plan->broken_tls_after = (int64_t)wire_get_u64(reader);
 }
 
-struct plan *
-plan_get(struct wire_reader *reader, struct arena *arena)
+struct plan *plan_get(struct wire_reader *reader, struct arena *arena)
 {
 	struct plan *plan = arena_alloc(arena, sizeof(*plan));
 	size_t i;

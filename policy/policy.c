@@ -63,16 +63,14 @@ static struct {
 
 /* --- requests --- */
 
-static void
-request_free(struct request *request)
+static void request_free(struct request *request)
 {
 	LIST_REMOVE(request, entry);
 	policy.request_count--;
 	mem_free(request);
 }
 
-static void
-request_cancel(struct request *request)
+static void request_cancel(struct request *request)
 {
 	if (request->plan != NULL)
 		plan_request_cancel(request->plan);
@@ -81,8 +79,7 @@ request_cancel(struct request *request)
 	request_free(request);
 }
 
-static struct request *
-request_new(struct peer *peer, uint32_t number)
+static struct request *request_new(struct peer *peer, uint32_t number)
 {
 	struct request *request = mem_alloc(sizeof(*request));
 
@@ -94,8 +91,7 @@ request_new(struct peer *peer, uint32_t number)
 }
 
 /* Interfaces come and go; loops are recognised by their addresses. */
-static void
-read_own_addresses(void)
+static void read_own_addresses(void)
 {
 	struct ifaddrs *list, *one;
 
@@ -122,8 +118,7 @@ read_own_addresses(void)
 	freeifaddrs(list);
 }
 
-static void
-on_plan(void *arg, const struct plan *plan)
+static void on_plan(void *arg, const struct plan *plan)
 {
 	struct request *request = arg;
 
@@ -133,8 +128,7 @@ on_plan(void *arg, const struct plan *plan)
 	request_free(request);
 }
 
-static void
-start_plan(struct request *request)
+static void start_plan(struct request *request)
 {
 	struct plan_context context = {
 		.resolver = policy.resolver,
@@ -149,8 +143,7 @@ start_plan(struct request *request)
 	    &request->next, on_plan, request);
 }
 
-static int
-on_plan_question(struct peer *peer, struct channel_message *message)
+static int on_plan_question(struct peer *peer, struct channel_message *message)
 {
 	struct arena *arena = arena_new(4096);
 	const char *domain, *host;
@@ -177,8 +170,7 @@ on_plan_question(struct peer *peer, struct channel_message *message)
 	return 0;
 }
 
-static void
-on_reverse(void *arg, const char *name)
+static void on_reverse(void *arg, const char *name)
 {
 	struct request *request = arg;
 
@@ -188,8 +180,8 @@ on_reverse(void *arg, const char *name)
 	request_free(request);
 }
 
-static int
-on_reverse_question(struct peer *peer, struct channel_message *message)
+static int on_reverse_question(struct peer *peer,
+    struct channel_message *message)
 {
 	struct endpoint address;
 	struct request *request;
@@ -216,8 +208,7 @@ on_reverse_question(struct peer *peer, struct channel_message *message)
 
 /* --- peers --- */
 
-static void
-peer_free(struct peer *peer)
+static void peer_free(struct peer *peer)
 {
 	size_t i;
 
@@ -230,8 +221,8 @@ peer_free(struct peer *peer)
 	mem_free(peer);
 }
 
-static void
-on_message(void *arg, struct channel *channel, struct channel_message *message)
+static void on_message(void *arg, struct channel *channel,
+    struct channel_message *message)
 {
 	struct peer *peer = arg;
 	int result = -1;
@@ -248,8 +239,7 @@ on_message(void *arg, struct channel *channel, struct channel_message *message)
 	}
 }
 
-static void
-on_closed(void *arg, struct channel *channel)
+static void on_closed(void *arg, struct channel *channel)
 {
 	(void)channel;
 	peer_free(arg);
@@ -270,8 +260,7 @@ static const struct channel_handler smtpd_handler = {
 	.message = on_message, .closed = on_closed,
 };
 
-static void
-take_peer(const struct process_peer *who, int fd)
+static void take_peer(const struct process_peer *who, int fd)
 {
 	bool delivery = who->role == ROLE_DELIVERY;
 	struct peer *peer;
@@ -302,8 +291,7 @@ take_peer(const struct process_peer *who, int fd)
 
 /* --- configuration --- */
 
-static void
-restart_plans(void)
+static void restart_plans(void)
 {
 	struct request *request;
 	size_t i;
@@ -319,8 +307,8 @@ restart_plans(void)
 	}
 }
 
-static bool
-same_texts(const struct conf_texts *one, const struct conf_texts *other)
+static bool same_texts(const struct conf_texts *one,
+    const struct conf_texts *other)
 {
 	size_t i;
 
@@ -332,8 +320,7 @@ same_texts(const struct conf_texts *one, const struct conf_texts *other)
 	return true;
 }
 
-static bool
-same_resolver(const struct conf *one, const struct conf *other)
+static bool same_resolver(const struct conf *one, const struct conf *other)
 {
 	return one->resolver == other->resolver &&
 	    one->resolver_timeout == other->resolver_timeout &&
@@ -341,8 +328,7 @@ same_resolver(const struct conf *one, const struct conf *other)
 	    same_texts(&one->stub_zones, &other->stub_zones);
 }
 
-static void
-read_anchor(const struct bundle *bundle, const struct conf *conf)
+static void read_anchor(const struct bundle *bundle, const struct conf *conf)
 {
 	const struct bundle_file *file = NULL;
 
@@ -354,8 +340,7 @@ read_anchor(const struct bundle *bundle, const struct conf *conf)
 	    mem_dup_string(file->contents);
 }
 
-static int
-configure(const void *data, size_t length, char *error, size_t size)
+static int configure(const void *data, size_t length, char *error, size_t size)
 {
 	struct bundle *bundle = bundle_decode(data, length);
 	struct conf *conf = NULL, *old = policy.conf;
@@ -386,8 +371,7 @@ configure(const void *data, size_t length, char *error, size_t size)
 }
 
 /* Before the chroot: libunbound reads files at its first lookup. */
-static void
-prepare(void)
+static void prepare(void)
 {
 	char error[256];
 
@@ -400,13 +384,11 @@ prepare(void)
 		fatal("cannot start the resolver", log_text("reason", error));
 }
 
-static void
-start(void)
+static void start(void)
 {
 }
 
-static void
-stop(void)
+static void stop(void)
 {
 	size_t i;
 

@@ -47,8 +47,7 @@ struct resolver_query {
 
 /* --- life of a query --- */
 
-static void
-forget(struct resolver_query *query)
+static void forget(struct resolver_query *query)
 {
 	LIST_REMOVE(query, entry);
 	query->resolver->count--;
@@ -57,8 +56,7 @@ forget(struct resolver_query *query)
 	mem_free(query);
 }
 
-static void
-tell(void *arg)
+static void tell(void *arg)
 {
 	struct resolver_query *query = arg;
 
@@ -66,8 +64,7 @@ tell(void *arg)
 	forget(query);
 }
 
-static void
-set_error(struct resolver_query *query, enum fact_result result,
+static void set_error(struct resolver_query *query, enum fact_result result,
     const char *reason)
 {
 	memset(&query->answer, 0, sizeof(query->answer));
@@ -76,8 +73,7 @@ set_error(struct resolver_query *query, enum fact_result result,
 	    reason);
 }
 
-static void
-on_deadline(void *arg)
+static void on_deadline(void *arg)
 {
 	struct resolver_query *query = arg;
 
@@ -87,9 +83,8 @@ on_deadline(void *arg)
 	tell(query);
 }
 
-static void
-on_answer(void *arg, int rcode, void *packet, int length, int security,
-    char *why_bogus, int was_ratelimited)
+static void on_answer(void *arg, int rcode, void *packet, int length,
+    int security, char *why_bogus, int was_ratelimited)
 {
 	struct resolver_query *query = arg;
 
@@ -115,9 +110,8 @@ on_answer(void *arg, int rcode, void *packet, int length, int security,
 		tell(query);
 }
 
-struct resolver_query *
-resolver_lookup(struct resolver *resolver, const char *name,
-    enum dns_type type, resolver_done *done, void *arg)
+struct resolver_query *resolver_lookup(struct resolver *resolver,
+    const char *name, enum dns_type type, resolver_done *done, void *arg)
 {
 	struct resolver_query *query = mem_alloc(sizeof(*query));
 	int result;
@@ -148,8 +142,7 @@ resolver_lookup(struct resolver *resolver, const char *name,
 	return query;
 }
 
-void
-resolver_cancel(struct resolver_query *query)
+void resolver_cancel(struct resolver_query *query)
 {
 	if (!query->answered)
 		ub_cancel(query->resolver->context, query->id);
@@ -159,8 +152,7 @@ resolver_cancel(struct resolver_query *query)
 /* --- set-up --- */
 
 /* Option names and values are ours: one that is refused is a bug of ours. */
-static void
-set(struct ub_ctx *context, const char *option, const char *value)
+static void set(struct ub_ctx *context, const char *option, const char *value)
 {
 	int result = ub_ctx_set_option(context, option, value);
 
@@ -170,8 +162,7 @@ set(struct ub_ctx *context, const char *option, const char *value)
 		    log_text("reason", ub_strerror(result)));
 }
 
-static void
-set_common(struct ub_ctx *context)
+static void set_common(struct ub_ctx *context)
 {
 	set(context, "do-daemonize:", "no");
 	set(context, "use-syslog:", "no");
@@ -189,8 +180,8 @@ set_common(struct ub_ctx *context)
 	set(context, "cache-max-negative-ttl:", "900");
 }
 
-static int
-add_anchor(struct ub_ctx *context, const char *text, char *error, size_t size)
+static int add_anchor(struct ub_ctx *context, const char *text, char *error,
+    size_t size)
 {
 	char *copy = mem_dup_string(text), *rest = copy, *line;
 	int result = 0, lines = 0;
@@ -211,9 +202,8 @@ add_anchor(struct ub_ctx *context, const char *text, char *error, size_t size)
 	return 0;
 }
 
-static int
-set_upstream(struct ub_ctx *context, const struct conf *conf, char *error,
-    size_t size)
+static int set_upstream(struct ub_ctx *context, const struct conf *conf,
+    char *error, size_t size)
 {
 	int result = 0;
 	size_t i;
@@ -242,8 +232,8 @@ set_upstream(struct ub_ctx *context, const struct conf *conf, char *error,
 }
 
 /* "zone address[@port]" */
-static int
-add_stub(struct ub_ctx *context, const char *text, char *error, size_t size)
+static int add_stub(struct ub_ctx *context, const char *text, char *error,
+    size_t size)
 {
 	char zone[DNS_NAME_MAX + 1], address[96];
 	int result;
@@ -265,8 +255,7 @@ add_stub(struct ub_ctx *context, const char *text, char *error, size_t size)
 
 /* libunbound opens files at the first lookup; this one needs no network and
  * happens before the chroot. */
-static void
-first_done(void *arg, const struct dns_answer *answer)
+static void first_done(void *arg, const struct dns_answer *answer)
 {
 	(void)arg;
 	if (answer->result != FACT_DATA)
@@ -274,9 +263,8 @@ first_done(void *arg, const struct dns_answer *answer)
 		    log_text("reason", answer->reason));
 }
 
-struct resolver *
-resolver_new(const struct conf *conf, const char *trust_anchor, char *error,
-    size_t size)
+struct resolver *resolver_new(const struct conf *conf,
+    const char *trust_anchor, char *error, size_t size)
 {
 	struct resolver *resolver = mem_alloc(sizeof(*resolver));
 	bool validate = trust_anchor != NULL && trust_anchor[0] != '\0';
@@ -309,8 +297,7 @@ resolver_new(const struct conf *conf, const char *trust_anchor, char *error,
 	return resolver;
 }
 
-void
-resolver_free(struct resolver *resolver)
+void resolver_free(struct resolver *resolver)
 {
 	if (resolver == NULL)
 		return;

@@ -23,8 +23,7 @@ struct reverse {
 	void			*arg;
 };
 
-void
-reverse_cancel(struct reverse *reverse)
+void reverse_cancel(struct reverse *reverse)
 {
 	if (reverse->query != NULL)
 		resolver_cancel(reverse->query);
@@ -32,21 +31,18 @@ reverse_cancel(struct reverse *reverse)
 	mem_free(reverse);
 }
 
-static void
-finish(struct reverse *reverse, const char *name)
+static void finish(struct reverse *reverse, const char *name)
 {
 	reverse->done(reverse->arg, name);
 	reverse_cancel(reverse);
 }
 
-static void
-on_deadline(void *arg)
+static void on_deadline(void *arg)
 {
 	finish(arg, NULL);
 }
 
-static void
-on_addresses(void *arg, const struct dns_answer *answer)
+static void on_addresses(void *arg, const struct dns_answer *answer)
 {
 	struct reverse *reverse = arg;
 	bool confirmed = false;
@@ -60,8 +56,7 @@ on_addresses(void *arg, const struct dns_answer *answer)
 	finish(reverse, confirmed ? reverse->name : NULL);
 }
 
-static void
-on_name(void *arg, const struct dns_answer *answer)
+static void on_name(void *arg, const struct dns_answer *answer)
 {
 	struct reverse *reverse = arg;
 	bool v6 = reverse->address.address.any.sa_family == AF_INET6;
@@ -78,9 +73,9 @@ on_name(void *arg, const struct dns_answer *answer)
 	    v6 ? DNS_AAAA : DNS_A, on_addresses, reverse);
 }
 
-struct reverse *
-reverse_start(struct resolver *resolver, const struct endpoint *address,
-    int64_t milliseconds, reverse_done *done, void *arg)
+struct reverse *reverse_start(struct resolver *resolver,
+    const struct endpoint *address, int64_t milliseconds, reverse_done *done,
+    void *arg)
 {
 	struct reverse *reverse = mem_alloc(sizeof(*reverse));
 	char name[128];

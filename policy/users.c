@@ -26,16 +26,14 @@ struct users {
 
 static char closed, open_to_all;
 
-static void
-lower(char *text)
+static void lower(char *text)
 {
 	for (; *text != '\0'; text++)
 		*text = (char)tolower((unsigned char)*text);
 }
 
 /* One local part; "*" opens the domain. -1 if it is not a local part. */
-static int
-add_user(struct users *users, const char *domain, const char *local)
+static int add_user(struct users *users, const char *domain, const char *local)
 {
 	struct address address;
 	char text[ADDRESS_MAX + 1];
@@ -54,8 +52,7 @@ add_user(struct users *users, const char *domain, const char *local)
 }
 
 /* One name a line; blank lines and lines that begin with # are passed over. */
-static int
-add_line(struct users *users, const char *domain, const char *line,
+static int add_line(struct users *users, const char *domain, const char *line,
     size_t length)
 {
 	char text[LINE_MAX_BYTES];
@@ -75,8 +72,7 @@ add_line(struct users *users, const char *domain, const char *line,
 	return add_user(users, domain, text);
 }
 
-static int
-add_file(struct users *users, const char *domain,
+static int add_file(struct users *users, const char *domain,
     const struct bundle_file *file, char *error, size_t size)
 {
 	const char *position = file->contents, *newline;
@@ -98,8 +94,7 @@ add_file(struct users *users, const char *domain,
 	return 0;
 }
 
-static int
-add_domain(struct users *users, const struct conf_domain *domain,
+static int add_domain(struct users *users, const struct conf_domain *domain,
     const struct bundle *bundle, char *error, size_t size)
 {
 	const struct bundle_file *file;
@@ -126,9 +121,8 @@ add_domain(struct users *users, const struct conf_domain *domain,
 	return add_file(users, domain->name, file, error, size);
 }
 
-struct users *
-users_new(const struct conf *conf, const struct bundle *bundle, char *error,
-    size_t size)
+struct users *users_new(const struct conf *conf, const struct bundle *bundle,
+    char *error, size_t size)
 {
 	struct users *users = mem_alloc(sizeof(*users));
 	size_t i;
@@ -144,8 +138,7 @@ users_new(const struct conf *conf, const struct bundle *bundle, char *error,
 	return users;
 }
 
-void
-users_free(struct users *users)
+void users_free(struct users *users)
 {
 	if (users == NULL)
 		return;
@@ -155,8 +148,8 @@ users_free(struct users *users)
 	mem_free(users);
 }
 
-static int
-parse(const struct users *users, const char *text, struct address *address)
+static int parse(const struct users *users, const char *text,
+    struct address *address)
 {
 	if (strcasecmp(text, "postmaster") == 0) {
 		if (users->first_domain == NULL)
@@ -170,9 +163,8 @@ parse(const struct users *users, const char *text, struct address *address)
 	return address_parse(address, text) == ADDRESS_OK ? 0 : -1;
 }
 
-enum directory_answer
-users_find(const struct users *users, const char *text, char *mailbox,
-    size_t size)
+enum directory_answer users_find(const struct users *users, const char *text,
+    char *mailbox, size_t size)
 {
 	struct address address;
 	const char *kind;
