@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conf/check.c: what must hold across options. Each row is a text and the
+ * whole of what is told about it; the line before each text gives a host
+ * name, so that the first line of a text is line 2. Covers TLS-14 (a public
+ * host may demand TLS only by choice, so it is never a default), SMTP-20.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "conf/conf.h"
+
+static const char first_line[] = "hostname = mx.example.org\n";
+
+struct row {
+	const char	*text;
+	const char	*lines;		/* told */
+};
+
+static const struct row bad_top[] = {
+	{ "postmaster = root",
+	    "f.conf:2: postmaster = root is not an address; accepted: "
+	    "LOCAL-PART@DOMAIN\n" },
+	{ "relay-from = 0.0.0.0/0",
+	    "f.conf:2: relay-from has the whole Internet in it, which "
+	    "makes an open relay; name the networks of your own "
+	    "machines\n" },
+	{ "retry-first = 5h",
+	    "f.conf:2: retry-max is shorter than retry-first; "
+	    "accepted: retry-first <= retry-max < message-expiry\n" },
+	{ "message-expiry = 1h",
+	    "f.conf:2: message-expiry is not longer than retry-max, so "
+	    "messages would expire between two attempts; accepted: "
+	    "retry-first <= retry-max < message-expiry\n" },
+	{ "retry-max = 6d",
+	    "f.conf:2: message-expiry is not longer than retry-max, so "
+	    "messages would expire between two attempts; accepted: "
+	    "retry-first <= retry-max < message-expiry\n" },
+	{ "ipv4 = no ipv6 = no",
+	    "f.conf:2: ipv4 and ipv6 are both no, so nothing can be "
+	    "sent; set one of them to yes\n" },
+	{ "source-addresses = { 192.0.2.1, 192.0.2.2, x }",
+	    "f.conf:2: source-addresses: 192.0.2.2 is the second of "
+	    "its kind; accepted: one IPv4 and one IPv6 address\n"
+	    "f.conf:2: source-addresses: x is not an address; "
+	    "accepted: such as 192.0.2.1 and 2001:db8::1\n" },
+	{ "resolver = forward",
+	    "f.conf:2: resolver = forward needs forwarders; name them, "
+	    "such as forwarders = 192.0.2.53\n" },
+	{ "forwarders = 192.0.2.53",
+	    "f.conf:2: forwarders are used with resolver = forward "
+	    "only; write that, or remove them\n" },
+	{ "resolver = forward forwarders = { 192.0.2.1@0, "
+	    "192.0.2.1@53, \"::1@5353\", x, 192.0.2.1@, 192.0.2.1@70000 }",
+	    "f.conf:2: forwarders: 192.0.2.1@0 is not a server; "
+	    "accepted: ADDRESS or ADDRESS@PORT, such as 192.0.2.53@53\n"
+	    "f.conf:2: forwarders: x is not a server; accepted: "
+	    "ADDRESS or ADDRESS@PORT, such as 192.0.2.53@53\n"
+	    "f.conf:2: forwarders: 192.0.2.1@ is not a server; "
+	    "accepted: ADDRESS or ADDRESS@PORT, such as 192.0.2.53@53\n"
+	    "f.conf:2: forwarders: 192.0.2.1@70000 is not a server; "
+	    "accepted: ADDRESS or ADDRESS@PORT, such as 192.0.2.53@53\n" },
+	{ "stub-zones = { \"test 127.0.0.1@5353\", \". ::1\", test, "
+	    "\"te_st ::1\" }",
+	    "f.conf:2: stub-zones: \"test\" is not a zone and its "
+	    "server; accepted: \"ZONE ADDRESS\" or \"ZONE ADDRESS@PORT\"\n"
+	    "f.conf:2: stub-zones: \"te_st ::1\" is not a zone and its "
+	    "server; accepted: \"ZONE ADDRESS\" or \"ZONE ADDRESS@PORT\"\n" },
+	{ "users-prefix = Post",
+	    "f.conf:2: users-prefix = Post cannot begin a user's name; "
+	    "accepted: lower-case letters, digits, '_' and '-', a "
+	    "letter first, at most 20\n" },
+	{ "mail-user = 0x",
+	    "f.conf:2: mail-user = 0x is not a user's name; accepted: "
+	    "lower-case letters, digits, '_' and '-', a letter first\n" },
+	{ "control-group = \"a b\"",
+	    "f.conf:2: control-group = a b is not a group's name; "
+	    "accepted: lower-case letters, digits, '_' and '-', a "
+	    "letter first\n" },
+	{ "control-socket = "
+	    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    "f.conf:2: control-socket "
+	    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "
+	    "is longer than the 107 bytes the system allows; give a "
+	    "shorter control-socket or run-directory\n" },
+	{ "queue-directory = /var/lib/postern",
+	    "f.conf:2: queue-directory /var/lib/postern is also "
+	    "another directory; the queue needs one of its own\n" },
+};
+
+static const struct row bad_sections[] = {
+	{ "listen a { port = 70000 }",
+	    "f.conf:2: port = 70000 is out of range; accepted: 1 to "
+	    "65535\n" },
+	{ "listen a { tls = require }",
+	    "f.conf:2: listen a: tls = require, but there is no "
+	    "certificate; add a section certificate NAME { chain = ... "
+	    "key = ... }\n" },
+	{ "listen a { } listen b { addresses = 127.0.0.1 }",
+	    "f.conf:2: listen b: address 127.0.0.1 with port 25 "
+	    "collides with address 0.0.0.0 of listen a; give one of "
+	    "them another port or address\n" },
+	{ "listen a { addresses = \"::1\" } listen b { addresses = "
+	    "\"::\" }",
+	    "f.conf:2: listen b: address :: with port 25 collides with "
+	    "address ::1 of listen a; give one of them another port or "
+	    "address\n" },
+	{ "listen a { addresses = { 127.0.0.1, 127.0.0.1 } }",
+	    "f.conf:2: listen a: address 127.0.0.1 with port 25 "
+	    "collides with address 127.0.0.1 of listen a; give one of "
+	    "them another port or address\n" },
+	{ "listen \"a b\" { addresses = mx.example.org }",
+	    "f.conf:2: listen 'a b': not a name; accepted: letters, "
+	    "digits, '.', '_' and '-'\n"
+	    "f.conf:2: listen a b: mx.example.org is not an address; "
+	    "accepted: such as 192.0.2.1, 0.0.0.0 or \"::\"\n" },
+	{ "certificate a { chain = /x }\n"
+	    "certificate b { key = /x }",
+	    "f.conf:2: certificate a has no key; accepted: a path that "
+	    "begins with /\n"
+	    "f.conf:3: certificate b has no chain; accepted: a path "
+	    "that begins with /\n" },
+	{ "certificate \"\" { chain = /x key = /y }",
+	    "f.conf:2: certificate '': not a name; accepted: letters, "
+	    "digits, '.', '_' and '-'\n" },
+	{ "domain a.b { }",
+	    "f.conf:2: domain a.b has no users; give it users = { "
+	    "NAME, NAME }, users-file = PATH, or users = \"*\" for "
+	    "everybody\n" },
+	{ "domain a_b { users = x }",
+	    "f.conf:2: domain 'a_b' is not a domain name; accepted: "
+	    "letters, digits and hyphens between dots, such as "
+	    "example.org; xn-- form for others\n" },
+	{ "domain 192.0.2.1 { users = x }",
+	    "f.conf:2: domain '192.0.2.1' is not a domain name; "
+	    "accepted: letters, digits and hyphens between dots, such "
+	    "as example.org; xn-- form for others\n" },
+	{ "domain \"\" { users = x }",
+	    "f.conf:2: domain '' is not a domain name; accepted: "
+	    "letters, digits and hyphens between dots, such as "
+	    "example.org; xn-- form for others\n" },
+	{ "domain a.b { users = { \"a@b\", \"a b\", \"\\\"a b\\\"\" } }",
+	    "f.conf:2: domain a.b: user 'a@b' is not a local part; "
+	    "accepted: what stands left of the @ in an address\n"
+	    "f.conf:2: domain a.b: user 'a b' is not a local part; "
+	    "accepted: what stands left of the @ in an address\n" },
+	{ "mail-directory = /m/\n"
+	    "domain a.b { users = x maildir = /mm/a }\n"
+	    "domain b.b { users = x maildir = /m/../a }\n"
+	    "domain c.b { users = x maildir = /m/ }\n"
+	    "domain d.b { users = x maildir = /m/a/b }",
+	    "f.conf:3: domain a.b: maildir = /mm/a is not below "
+	    "mail-directory, /m/; accepted: a path below it, or "
+	    "another mail-directory\n"
+	    "f.conf:4: domain b.b: maildir = /m/../a is not below "
+	    "mail-directory, /m/; accepted: a path below it, or "
+	    "another mail-directory\n"
+	    "f.conf:5: domain c.b: maildir = /m/ is not below "
+	    "mail-directory, /m/; accepted: a path below it, or "
+	    "another mail-directory\n" },
+	{ "route .x { } route a.x { } route .x. { } route X.y { }\n"
+	    "route x.Y { }",
+	    "f.conf:2: route '.x.' is not a pattern; accepted: a "
+	    "domain name, \".DOMAIN\" for all names below it, "
+	    "\"[ADDRESS]\" or \"*\"\n"
+	    "f.conf:3: route x.y is never used, because route x.y in "
+	    "line 2 matches first; remove it or move it up\n" },
+	{ "route a.x { host = x_y }",
+	    "f.conf:2: route a.x: host = x_y is neither a host name "
+	    "nor an address; accepted: such as mx.example.org, "
+	    "192.0.2.1, \"2001:db8::1\"\n" },
+	{ "route a.x { host = 192.0.2 }",
+	    "f.conf:2: route a.x: host = 192.0.2 is neither a host "
+	    "name nor an address; accepted: such as mx.example.org, "
+	    "192.0.2.1, \"2001:db8::1\"\n" },
+	{ "route a.x { host = 192.0.2.1 mx = yes }",
+	    "f.conf:2: route a.x: mx = yes, but an address has no MX "
+	    "records; write mx = no or remove it\n" },
+	{ "route a.x { transport = discard\n"
+	    "host = b.c\n"
+	    "port = 26 }",
+	    "f.conf:3: route a.x: host is for transport = smtp; remove "
+	    "one of them\n"
+	    "f.conf:4: route a.x: port is for transport = smtp; remove "
+	    "one of them\n" },
+	{ "route a.x { transport = maildir }",
+	    "f.conf:2: route a.x: transport = maildir is for our own "
+	    "domains; add a section domain a.x { ... }, or take "
+	    "another transport\n" },
+	{ "destination a.x { level = dane }",
+	    "f.conf:2: level = dane is not one of the words; accepted: "
+	    "none, may, encrypt, verify, secure or fingerprint\n" },
+	{ "destination a.x { level = fingerprint }",
+	    "f.conf:2: destination a.x: level = fingerprint needs "
+	    "fingerprints; give SHA-256 digests of the certificate or "
+	    "its key\n" },
+	{ "destination a.x { level = fingerprint fingerprints = { "
+	    "00:11 } }",
+	    "f.conf:2: fingerprints = 00:11 is not a fingerprint; "
+	    "accepted: SHA-256 digests: 64 hexadecimal digits, colons "
+	    "between pairs if you like\n" },
+	{ "destination a.x { fingerprints = "
+	    "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 "
+	    "}",
+	    "f.conf:2: destination a.x: fingerprints are for level = "
+	    "fingerprint, this one is may; set the level or remove "
+	    "them\n" },
+	{ "destination a.x { names = a.b }",
+	    "f.conf:2: destination a.x: names are for the levels "
+	    "verify and secure, this one is may; set the level or "
+	    "remove them\n" },
+	{ "destination a.x { level = verify names = { a.b, .c.d, "
+	    "192.0.2.1 } }",
+	    "f.conf:2: destination a.x: '192.0.2.1' is not a name a "
+	    "certificate can show; accepted: a domain name, or "
+	    "\".DOMAIN\" for all names below it\n" },
+	{ "destination a.x { level = encrypt\n"
+	    "no-starttls = defer\n"
+	    "broken-tls = clear }",
+	    "f.conf:3: destination a.x: no-starttls is for level = "
+	    "may, this one is encrypt, which never falls back; set the "
+	    "level or remove it\n"
+	    "f.conf:4: destination a.x: broken-tls is for level = may, "
+	    "this one is encrypt, which never falls back; set the "
+	    "level or remove it\n" },
+	{ "destination a.x { broken-tls = clear-after }",
+	    "f.conf:2: broken-tls = clear-after is not one of the "
+	    "words; accepted: clear, defer or \"clear-after T\" with T "
+	    "from 1s to 100d\n" },
+	{ "destination a.x { broken-tls = \"clear-after\" }",
+	    "f.conf:2: broken-tls = clear-after is not one of the "
+	    "words; accepted: clear, defer or \"clear-after T\" with T "
+	    "from 1s to 100d\n" },
+	{ "destination a.x { broken-tls = \"clear-after 6d\" }",
+	    "f.conf:2: destination a.x: broken-tls waits as long as "
+	    "message-expiry or longer, so nothing would be sent; "
+	    "accepted: a shorter time, or defer\n" },
+	{ "destination a.x { broken-tls = \"clear-after 1000d\" }",
+	    "f.conf:2: broken-tls = \"clear-after 1000d\" is not one of "
+	    "the words; accepted: clear, defer or \"clear-after T\" with "
+	    "T from 1s to 100d\n" },
+	{ "destination a_x { }",
+	    "f.conf:2: destination 'a_x' is not a pattern; accepted: a "
+	    "domain name, \".DOMAIN\" for all names below it, "
+	    "\"[ADDRESS]\" or \"*\"\n" },
+};
+
+/* These stand alone. */
+static const struct row bad_hosts[] = {
+	{ "hostname = mx",
+	    "f.conf:1: hostname = mx is not fully qualified; accepted: "
+	    "a domain name such as mx.example.org\n" },
+	{ "hostname = 192.0.2.1",
+	    "f.conf:1: hostname = 192.0.2.1 is not fully qualified; "
+	    "accepted: a domain name such as mx.example.org\n" },
+	{ "hostname = \"mx.example.org x\"",
+	    "f.conf:1: hostname = mx.example.org x is not fully "
+	    "qualified; accepted: a domain name such as mx.example.org\n" },
+	{ "hostname = mx.example.123",
+	    "f.conf:1: hostname = mx.example.123 is not fully "
+	    "qualified; accepted: a domain name such as mx.example.org\n" },
+};
+
+/* Accepted, with a word of advice, or with none. */
+static const struct row advised[] = {
+	{ "",
+	    "f.conf: there is no certificate, so STARTTLS is not "
+	    "offered to those who send us mail; add a section "
+	    "certificate NAME { chain = ... key = ... }\n"
+	    "f.conf: there is no domain section, so mail is accepted "
+	    "from the networks in relay-from only\n" },
+	{ "domain a.b { users = { \"*\", x } }\n"
+	    "certificate c { chain = /c key = /k }",
+	    "f.conf:2: domain a.b: \"*\" takes everybody, so its other "
+	    "users mean nothing\n" },
+	{ "listen a { tls = none }\n"
+	    "domain a.b { users = x }",
+	    "" },
+	{ "certificate c { chain = /c key = /k } domain a.b { users "
+	    "= x }\n"
+	    "destination a.x { level = none }",
+	    "f.conf:3: destination a.x: level = none sends in clear "
+	    "even where TLS is offered, and overrides what the "
+	    "destination publishes\n" },
+	{ "certificate c { chain = /c key = /k } domain a.b { users "
+	    "= x }\n"
+	    "destination a.x { no-starttls = defer broken-tls = clear }",
+	    "f.conf:3: destination a.x: broken-tls = clear makes "
+	    "no-starttls worth little: who can hide STARTTLS can as "
+	    "well break it\n" },
+	{ "certificate c { chain = /c key = /k } domain a.b { users "
+	    "= x }\n"
+	    "route \"*\" { }\n"
+	    "route a.x { }",
+	    "f.conf:4: route a.x is never used, because route * in "
+	    "line 3 matches first; remove it or move it up\n" },
+	{ "certificate c { chain = /c key = /k } domain a.b { users "
+	    "= x }\n"
+	    "destination .x { } destination a.x { } destination "
+	    "\"*.a.x\" { } destination x { }",
+	    "f.conf:3: destination a.x is never used, because "
+	    "destination .x in line 3 matches first; remove it or move "
+	    "it up\n"
+	    "f.conf:3: destination *.a.x is never used, because "
+	    "destination .x in line 3 matches first; remove it or move "
+	    "it up\n" },
+};
+
+static struct conf *read_text(const char *before, const char *text,
+    char **errors)
+{
+	char *whole = mem_print("%s%s", before, text);
+	struct conf *conf = conf_read("f.conf", whole, errors);
+
+	mem_free(whole);
+	return conf;
+}
+
+static void check_rows(const char *before, const struct row *rows,
+    size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		char *errors = NULL;
+		struct conf *conf = read_text(before, rows[i].text, &errors);
+
+		if (conf != NULL)
+			fail_msg("accepted: %s", rows[i].text);
+		assert_string_equal(errors, rows[i].lines);
+		mem_free(errors);
+	}
+}
+
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static void test_top(void **state)
+{
+	(void)state;
+	check_rows(first_line, bad_top, COUNT(bad_top));
+}
+
+static void test_sections(void **state)
+{
+	(void)state;
+	check_rows(first_line, bad_sections, COUNT(bad_sections));
+}
+
+static void test_hosts(void **state)
+{
+	(void)state;
+	check_rows("", bad_hosts, COUNT(bad_hosts));
+}
+
+static void test_advice(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(advised); i++) {
+		char *errors = NULL;
+		struct conf *conf = read_text(first_line, advised[i].text,
+		    &errors);
+
+		if (conf == NULL)
+			fail_msg("refused: %s", errors);
+		assert_string_equal(conf->warnings != NULL ? conf->warnings :
+		    "", advised[i].lines);
+		conf_free(conf);
+	}
+}
+
+/* The name of the machine stands in for hostname if it is fit for that. */
+static void test_machine_name(void **state)
+{
+	char name[256] = "", *errors = NULL, *expected;
+	struct conf *conf;
+
+	(void)state;
+	assert_int_equal(gethostname(name, sizeof(name) - 1), 0);
+	conf = conf_read("f.conf", "", &errors);
+	if (conf != NULL) {
+		assert_non_null(strchr(name, '.'));
+		assert_int_equal(strcasecmp(conf->hostname, name), 0);
+		conf_free(conf);
+		return;
+	}
+	expected = mem_print("f.conf: hostname is not given, and the name of "
+	    "the machine, '%s', is not fully qualified; write hostname = and "
+	    "a name such as mx.example.org\n", name);
+	assert_string_equal(errors, expected);
+	mem_free(expected);
+	mem_free(errors);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_advice),
+		cmocka_unit_test(test_machine_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
