@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From a message and its recipients to a notification in the queue. A
+ * notification has the null sender and asks for none itself (SMTP-129), so
+ * that it can never start a circle.
+ */
+#include "queue/bounce.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/header.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "conf/conf.h"
+#include "queue/commit.h"
+#include "queue/envelope.h"
+#include "queue/message.h"
+#include "queue/queue.h"
+#include "queue/record.h"
+#include "queue/rows.h"
+#include "queue/store.h"
+
+enum { BOUNCE_ARENA_MAX = 1 << 20 };
+
+/* RFC 3461 4.1: without NOTIFY failures are told, success is not. */
+static bool wants(const struct dsn_recipient *recipient)
+{
+	unsigned notify = recipient->who->notify;
+
+	if (recipient->status->outcome == STATUS_FAILED)
+		return notify == 0 || notify & NOTIFY_FAILURE;
+	return notify & NOTIFY_SUCCESS;
+}
+
+/* Null, with a line in the log, when there is nobody left to tell. */
+static const char *choose_reader(const struct queue *queue, uint64_t id,
+    const struct envelope *envelope, const struct dsn_recipient *recipients)
+{
+	const char *postmaster = queue->conf->postmaster;
+
+	if (envelope->sender[0] != '\0')
+		return envelope->sender;
+	if (recipients[0].status->outcome != STATUS_FAILED)
+		return NULL;
+	if (postmaster == NULL || strchr(postmaster, '@') == NULL ||
+	    strcasecmp(recipients[0].who->address, postmaster) == 0) {
+		log_error("notification-lost", log_message(id),
+		    log_text("r", recipients[0].who->address),
+		    log_text("reason", "the postmaster cannot be reached"));
+		return NULL;
+	}
+	return postmaster;
+}
+
+/* The prefix and the message, or its header section; false if damaged. */
+static bool read_original(const struct queue *queue, uint64_t id,
+    const struct record_message *message, bool whole, struct buf *out)
+{
+	const struct envelope *envelope = message->envelope;
+	uint64_t most = whole ? DSN_ORIGINAL_MAX : DSN_HEADERS_MAX;
+	size_t length = (size_t)(message->body_length < most ?
+	    message->body_length : most);
+
+	buf_add(out, envelope->prefix, envelope->prefix_length);
+	if (store_body_read(queue->store, id, 0, length, out) != STORE_OK)
+		return false;
+	if (!whole)
+		buf_truncate(out, header_length(buf_data(out),
+		    buf_length(out)));
+	return true;
+}
+
+/* Puts the notification into this turn's batch. */
+static void commit_notification(struct queue *queue, const struct dsn *dsn,
+    const struct buf *text)
+{
+	struct arena *arena = arena_new(BOUNCE_ARENA_MAX);
+	struct envelope *envelope = envelope_new(arena);
+	struct commit_message message = {
+		.id = dsn->id,
+		.envelope = envelope,
+		.arrival = dsn->now,
+		.body_length = buf_length(text),
+		.rest = buf_data(text),
+		.rest_length = buf_length(text)
+	};
+
+	envelope->flags = ENVELOPE_BOUNCE;
+	for (size_t i = 0; i < buf_length(text); i++) {
+		if ((unsigned char)buf_data(text)[i] >= 0x80)
+			envelope->flags |= ENVELOPE_8BIT | ENVELOPE_HAS_8BIT;
+	}
+	envelope_add_recipient(envelope, arena, dsn->to, NULL, NOTIFY_NEVER);
+	digest_of(buf_data(text), buf_length(text), message.digest);
+	commit_accept(queue->commit, &message, arena, NULL, NULL);
+}
+
+static void write_notification(struct queue *queue, struct dsn *dsn,
+    const struct record_message *message)
+{
+	bool whole = message->envelope->flags & ENVELOPE_RET_FULL &&
+	    dsn->recipients[0].status->outcome == STATUS_FAILED &&
+	    message->body_length <= DSN_ORIGINAL_MAX;
+	struct buf original, text;
+
+	buf_init(&original, DSN_ORIGINAL_MAX + ENVELOPE_PREFIX_MAX);
+	buf_init(&text, DSN_MAX);
+	if (read_original(queue, dsn->original_id, message, whole,
+	    &original)) {
+		dsn->original = buf_data(&original);
+		dsn->original_length = buf_length(&original);
+		dsn->original_is_whole = whole;
+	}
+	if (dsn_write(&text, dsn) < 0)
+		bug("dsn-size");
+	commit_notification(queue, dsn, &text);
+	buf_release(&original);
+	buf_release(&text);
+}
+
+static void notify(struct queue *queue, uint64_t id,
+    const struct record_message *message,
+    const struct dsn_recipient *recipients, size_t count)
+{
+	const struct envelope *envelope = message->envelope;
+	struct dsn dsn = {
+		.hostname = queue->conf->hostname,
+		.to = choose_reader(queue, id, envelope, recipients),
+		.now = clock_wall(),
+		.is_double = envelope->sender[0] == '\0',
+		.original_id = id,
+		.arrival = message->arrival,
+		.envid = envelope->envid,
+		.recipients = recipients,
+		.recipient_count = count
+	};
+
+	if (dsn.to == NULL)
+		return;
+	dsn.id = queue_take_id(queue);
+	write_notification(queue, &dsn, message);
+	log_info("notify", log_message(id), log_text("to", dsn.to),
+	    log_number("rcpts", (int64_t)count),
+	    log_text("outcome", status_outcome_name(
+	    recipients[0].status->outcome)));
+	log_info("accept", log_message(dsn.id), log_text("from", "<>"),
+	    log_number("rcpts", 1));
+}
+
+void bounce_send(struct queue *queue, uint64_t id,
+    const struct dsn_recipient *recipients, size_t count)
+{
+	struct dsn_recipient chosen[QUEUE_SLICE_RECIPIENTS];
+	struct record_message *message;
+	struct arena *arena;
+	size_t wanted = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (wants(&recipients[i]))
+			chosen[wanted++] = recipients[i];
+	}
+	if (wanted == 0)
+		return;
+	arena = arena_new(RECORD_ARENA_MAX);
+	message = rows_find_message(queue->store, id, arena);
+	if (message != NULL)
+		notify(queue, id, message, chosen, wanted);
+	arena_free(arena);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Batches and acceptance. commit_turn() is a turn-end hook that runs after
+ * everybody has written; batches become durable in order, and each tells those
+ * who waited, in the order in which they asked. A batch that cannot be written
+ * ends the process (the store does that): nobody has been told anything, and
+ * the next process begins from what is durable.
+ */
+#include "queue/commit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "queue/envelope.h"
+#include "queue/message.h"
+#include "queue/queue.h"
+#include "queue/record.h"
+#include "queue/rows.h"
+#include "queue/schedule.h"
+#include "queue/store.h"
+
+struct commit_batch {
+	struct commit			*commit;	/* outlives us */
+	TAILQ_ENTRY(commit_batch)	 link;
+	TAILQ_HEAD(, commit_wait)	 waits;		/* borrowed */
+	bool				 sent;		/* to the flusher */
+};
+
+struct commit {
+	struct queue			*queue;		/* outlives us */
+	TAILQ_HEAD(, commit_batch)	 batches;	/* owned */
+	LIST_HEAD(, acceptance)		 acceptances;	/* owned */
+	struct commit_batch		*open;		/* this turn's, or null */
+};
+
+/* One group of recipients at a domain, while it is not durable yet. */
+struct accepted_slice {
+	const char	*domain;
+	uint32_t	 slice;
+};
+
+struct acceptance {
+	struct commit		*commit;	/* outlives us */
+	LIST_ENTRY(acceptance)	 link;
+	struct commit_wait	 wait;
+	struct arena		*arena;		/* owned; we are in it */
+	uint64_t		 id;
+	int64_t			 arrival;
+	struct accepted_slice	*slices;
+	uint32_t		 slice_count;
+	void			(*done)(void *arg);	/* null: nobody asks */
+	void			*arg;
+};
+
+struct commit *commit_new(struct queue *queue)
+{
+	struct commit *commit = mem_alloc(sizeof(*commit));
+
+	commit->queue = queue;
+	TAILQ_INIT(&commit->batches);
+	LIST_INIT(&commit->acceptances);
+	return commit;
+}
+
+static void acceptance_free(struct acceptance *acceptance)
+{
+	LIST_REMOVE(acceptance, link);
+	arena_free(acceptance->arena);
+}
+
+void commit_free(struct commit *commit)
+{
+	struct acceptance *acceptance;
+	struct commit_batch *batch;
+	struct commit_wait *wait;
+
+	if (commit == NULL)
+		return;
+	while ((batch = TAILQ_FIRST(&commit->batches)) != NULL) {
+		TAILQ_REMOVE(&commit->batches, batch, link);
+		while ((wait = TAILQ_FIRST(&batch->waits)) != NULL)
+			commit_wait_cancel(wait);
+		mem_free(batch);
+	}
+	while ((acceptance = LIST_FIRST(&commit->acceptances)) != NULL)
+		acceptance_free(acceptance);
+	mem_free(commit);
+}
+
+static void on_durable(void *arg)
+{
+	struct commit_batch *batch = arg;
+	struct commit_wait *wait;
+
+	while ((wait = TAILQ_FIRST(&batch->waits)) != NULL) {
+		commit_wait_cancel(wait);
+		wait->done(wait->arg);
+	}
+	TAILQ_REMOVE(&batch->commit->batches, batch, link);
+	mem_free(batch);
+}
+
+void commit_turn(struct commit *commit)
+{
+	struct commit_batch *batch = commit->open;
+
+	commit->open = NULL;
+	if (batch != NULL) {
+		batch->sent = true;
+		store_commit_durable(commit->queue->store, on_durable, batch);
+	} else {
+		store_commit_durable(commit->queue->store, NULL, NULL);
+	}
+}
+
+bool commit_is_busy(const struct commit *commit)
+{
+	return !TAILQ_EMPTY(&commit->batches);
+}
+
+static struct commit_batch *open_batch(struct commit *commit)
+{
+	struct commit_batch *batch = commit->open;
+
+	if (batch != NULL)
+		return batch;
+	batch = mem_alloc(sizeof(*batch));
+	batch->commit = commit;
+	TAILQ_INIT(&batch->waits);
+	TAILQ_INSERT_TAIL(&commit->batches, batch, link);
+	commit->open = batch;
+	return batch;
+}
+
+void commit_wait(struct commit *commit, struct commit_wait *wait,
+    void (*done)(void *arg), void *arg)
+{
+	if (wait->batch != NULL)
+		bug("commit-wait");
+	wait->batch = open_batch(commit);
+	wait->done = done;
+	wait->arg = arg;
+	TAILQ_INSERT_TAIL(&wait->batch->waits, wait, link);
+}
+
+void commit_wait_cancel(struct commit_wait *wait)
+{
+	if (wait->batch == NULL)
+		return;
+	TAILQ_REMOVE(&wait->batch->waits, wait, link);
+	wait->batch = NULL;
+}
+
+/* Recipients with where they stood, so that equal domains keep the order. */
+struct sorted {
+	const struct envelope_recipient	*who;
+	size_t				 position;
+};
+
+static int compare_domains(const void *left, const void *right)
+{
+	const struct sorted *one = left;
+	const struct sorted *other = right;
+	int order = strcmp(one->who->domain, other->who->domain);
+
+	if (order != 0)
+		return order;
+	return one->position < other->position ? -1 : 1;
+}
+
+static struct sorted *sort_recipients(const struct envelope *envelope)
+{
+	size_t count = envelope->recipient_count;
+	struct sorted *sorted = mem_alloc_array(count, sizeof(*sorted));
+
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = (struct sorted){ &envelope->recipients[i], i };
+	if (count > 1)
+		qsort(sorted, count, sizeof(*sorted), compare_domains);
+	return sorted;
+}
+
+/* Recipients from start on that go into one slice. */
+static uint32_t slice_length(const struct sorted *sorted, size_t left)
+{
+	uint32_t count = 1;
+
+	while (count < left && count < QUEUE_SLICE_RECIPIENTS &&
+	    strcmp(sorted[count].who->domain, sorted[0].who->domain) == 0)
+		count++;
+	return count;
+}
+
+/* Slice row and its place in the schedule. */
+static void put_slice(struct acceptance *acceptance,
+    const struct commit_message *message, const struct sorted *sorted,
+    uint32_t count)
+{
+	struct store *store = acceptance->commit->queue->store;
+	struct record_recipient recipients[QUEUE_SLICE_RECIPIENTS];
+	struct record_slice slice = { .domain = sorted[0].who->domain,
+	    .held_reason = (char[]){ "" }, .arrival = message->arrival,
+	    .due = message->arrival, .recipients = recipients,
+	    .recipient_count = count };
+	struct place place = { message->arrival, message->id,
+	    acceptance->slice_count };
+
+	for (uint32_t i = 0; i < count; i++)
+		recipients[i] = (struct record_recipient){ .index = i,
+		    .who = *sorted[i].who };
+	if (message->envelope->flags & ENVELOPE_BOUNCE)
+		slice.flags |= SLICE_BOUNCE;
+	rows_put_slice(store, message->id, place.slice, &slice);
+	rows_put_schedule(store, &place, 0, slice.domain);
+	acceptance->slices[acceptance->slice_count++] =
+	    (struct accepted_slice){ slice.domain, place.slice };
+}
+
+static void put_slices(struct acceptance *acceptance,
+    const struct commit_message *message)
+{
+	size_t total = message->envelope->recipient_count;
+	struct sorted *sorted = sort_recipients(message->envelope);
+	uint32_t count;
+
+	acceptance->slices = arena_alloc_array(acceptance->arena, total,
+	    sizeof(*acceptance->slices));
+	for (size_t i = 0; i < total; i += count) {
+		count = slice_length(sorted + i, total - i);
+		put_slice(acceptance, message, sorted + i, count);
+	}
+	mem_free(sorted);
+}
+
+static void put_body(struct store *store, const struct commit_message *message)
+{
+	struct store_bytes rest = { message->rest, message->rest_length };
+
+	if (!message->went_ahead) {
+		store_body_put(store, message->id, rest);
+		return;
+	}
+	if (rest.length > 0)
+		store_body_append(store, message->id, rest);
+	store_body_claim(store, message->id);
+}
+
+/* The message is safe: it may be delivered, and the sender may be told. */
+static void on_safe(void *arg)
+{
+	struct acceptance *acceptance = arg;
+	struct schedule *schedule = acceptance->commit->queue->schedule;
+
+	schedule_safe(schedule, acceptance->id);
+	for (uint32_t i = 0; i < acceptance->slice_count; i++) {
+		struct place place = { acceptance->arrival, acceptance->id,
+		    acceptance->slices[i].slice };
+
+		schedule_added(schedule, &place, 0,
+		    acceptance->slices[i].domain);
+	}
+	if (acceptance->done != NULL)
+		acceptance->done(acceptance->arg);
+	acceptance_free(acceptance);
+}
+
+struct acceptance *commit_accept(struct commit *commit,
+    const struct commit_message *message, struct arena *arena,
+    void (*done)(void *arg), void *arg)
+{
+	struct acceptance *acceptance = arena_alloc(arena,
+	    sizeof(*acceptance));
+	struct record_message record = { .arrival = message->arrival,
+	    .body_length = message->body_length };
+	struct envelope head = *message->envelope;
+
+	acceptance->commit = commit;
+	acceptance->arena = arena;
+	acceptance->id = message->id;
+	acceptance->arrival = message->arrival;
+	acceptance->done = done;
+	acceptance->arg = arg;
+	LIST_INSERT_HEAD(&commit->acceptances, acceptance, link);
+	put_body(commit->queue->store, message);
+	put_slices(acceptance, message);
+	record.envelope = &head;
+	record.slice_count = acceptance->slice_count;
+	record.recipient_count = (uint32_t)head.recipient_count;
+	memcpy(record.digest, message->digest, DIGEST_BYTES);
+	rows_put_message(commit->queue->store, message->id, &record);
+	schedule_expect(commit->queue->schedule, message->id);
+	commit_wait(commit, &acceptance->wait, on_safe, acceptance);
+	return acceptance;
+}
+
+void acceptance_forget(struct acceptance *acceptance)
+{
+	acceptance->done = NULL;
+}

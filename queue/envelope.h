@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The envelope of a message: who sent it, to whom, with which options, and the
+ * header prefix that goes before the immutable body. It travels from smtpd to
+ * the queue, is stored there, and part of it goes on to delivery. Everything
+ * is allocated in the arena it was made with.
+ */
+#ifndef POSTERN_QUEUE_ENVELOPE_H
+#define POSTERN_QUEUE_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+
+struct arena;
+struct wire_reader;
+struct wire_writer;
+
+/* RFC 3461 4.1; none of the three given: failures and delays as by default. */
+enum notify_flag { NOTIFY_NEVER = 1 << 0, NOTIFY_SUCCESS = 1 << 1,
+    NOTIFY_FAILURE = 1 << 2, NOTIFY_DELAY = 1 << 3 };
+
+enum envelope_flag {
+	ENVELOPE_8BIT = 1 << 0,		/* BODY=8BITMIME was declared */
+	ENVELOPE_HAS_8BIT = 1 << 1,	/* 8-bit bytes were seen */
+	ENVELOPE_UTF8 = 1 << 2,		/* SMTPUTF8 */
+	ENVELOPE_BOUNCE = 1 << 3,	/* made here: a delivery notification */
+	ENVELOPE_RET_FULL = 1 << 4,	/* RET=FULL */
+	ENVELOPE_RET_HEADERS = 1 << 5	/* RET=HDRS */
+};
+
+struct envelope_recipient {
+	char	*address;	/* as it will be sent: local@domain */
+	char	*domain;	/* lower case; what routing looks at */
+	char	*original;	/* ORCPT, "type;xtext", or null */
+	uint8_t	 notify;	/* enum notify_flag */
+};
+
+struct envelope {
+	char			*sender;	/* "" is the null sender */
+	char			*envid;		/* ENVID as xtext, or null */
+	uint32_t		 flags;		/* enum envelope_flag */
+	struct envelope_recipient *recipients;
+	size_t			 recipient_count;
+
+	/* for history and log: where it came from */
+	char			*client;	/* "name [192.0.2.1]" */
+	char			*helo;
+	char			*protocol;	/* "ESMTPS" */
+	char			*tls;		/* version and cipher, or null */
+
+	/* goes before the body on the wire: our Received line, CRLF-ended */
+	char			*prefix;
+	size_t			 prefix_length;
+};
+
+/* An envelope as written may have ENVELOPE_WIRE_MAX bytes; read, it takes less
+ * than ENVELOPE_ARENA_MAX of an arena, whatever is in it. */
+enum { ENVELOPE_RECIPIENTS_MAX = 50000, ENVELOPE_PREFIX_MAX = 16384,
+    ENVELOPE_TEXT_MAX = 1024, ENVELOPE_WIRE_MAX = 12 << 20,
+    ENVELOPE_ARENA_MAX = 48 << 20 };
+
+struct envelope	*envelope_new(struct arena *arena);
+/* Grows the array as needed; address is copied, the domain found in it. Not
+ * for an envelope that came from envelope_get(). */
+void		 envelope_add_recipient(struct envelope *envelope,
+		    struct arena *arena, const char *address,
+		    const char *original, unsigned notify);
+void		 envelope_put(struct wire_writer *writer,
+		    const struct envelope *envelope);
+/* Null when the bytes are no envelope or pass a limit. */
+struct envelope	*envelope_get(struct wire_reader *reader, struct arena *arena);
+
+/*
+ * The parts, for rows and jobs, which keep recipients elsewhere. Readers mark
+ * the reader bad for texts with control characters, over ENVELOPE_TEXT_MAX, or
+ * for an address without a domain. The head is everything but the recipients;
+ * null when bad.
+ */
+void	 envelope_put_head(struct wire_writer *writer,
+	    const struct envelope *envelope);
+struct envelope	*envelope_get_head(struct wire_reader *reader,
+		    struct arena *arena);
+void	 envelope_put_recipient(struct wire_writer *writer,
+	    const struct envelope_recipient *recipient);
+void	 envelope_get_recipient(struct wire_reader *reader,
+	    struct arena *arena, struct envelope_recipient *recipient);
+char	*envelope_get_text(struct wire_reader *reader, struct arena *arena);
+/* Text or null. */
+void	 envelope_put_optional(struct wire_writer *writer, const char *text);
+char	*envelope_get_optional(struct wire_reader *reader,
+	    struct arena *arena);
+
+#endif

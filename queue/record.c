@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Rows and keys, one pair of functions each. The version byte says how the
+ * rest is to be read; a row of a later version is refused, never guessed at.
+ */
+#include "queue/record.h"
+
+#include <endian.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/status.h"
+#include "base/wire.h"
+#include "queue/message.h"
+
+enum { VERSION = 1 };
+
+static void key_add(struct record_key *key, const void *data, size_t length)
+{
+	memcpy(key->bytes + key->length, data, length);
+	key->length += length;
+}
+
+static void key_add_u64(struct record_key *key, uint64_t value)
+{
+	value = htobe64(value);
+	key_add(key, &value, sizeof(value));
+}
+
+static void key_add_u32(struct record_key *key, uint32_t value)
+{
+	value = htobe32(value);
+	key_add(key, &value, sizeof(value));
+}
+
+void record_key_message(struct record_key *key, uint64_t id)
+{
+	key->length = 0;
+	key_add_u64(key, id);
+}
+
+void record_key_slice(struct record_key *key, uint64_t id, uint32_t slice)
+{
+	key->length = 0;
+	key_add_u64(key, id);
+	key_add_u32(key, slice);
+}
+
+void record_key_schedule(struct record_key *key, int64_t due, uint64_t id,
+    uint32_t slice)
+{
+	key->length = 0;
+	key_add_u64(key, due < 0 ? 0 : (uint64_t)due);
+	key_add_u64(key, id);
+	key_add_u32(key, slice);
+}
+
+int record_key_get_message(const void *data, size_t length, uint64_t *id)
+{
+	struct wire_reader reader;
+
+	wire_read_begin(&reader, data, length);
+	*id = wire_get_u64(&reader);
+	return wire_read_end(&reader);
+}
+
+int record_key_get_slice(const void *data, size_t length, uint64_t *id,
+    uint32_t *slice)
+{
+	struct wire_reader reader;
+
+	wire_read_begin(&reader, data, length);
+	*id = wire_get_u64(&reader);
+	*slice = wire_get_u32(&reader);
+	return wire_read_end(&reader);
+}
+
+int record_key_get_schedule(const void *data, size_t length, int64_t *due,
+    uint64_t *id, uint32_t *slice)
+{
+	struct wire_reader reader;
+
+	wire_read_begin(&reader, data, length);
+	*due = (int64_t)wire_get_u64(&reader);
+	*id = wire_get_u64(&reader);
+	*slice = wire_get_u32(&reader);
+	if (*due < 0)
+		reader.bad = true;
+	return wire_read_end(&reader);
+}
+
+int record_put_message(struct buf *out, const struct record_message *message)
+{
+	struct wire_writer writer;
+
+	wire_write_begin(&writer, out);
+	wire_put_u8(&writer, VERSION);
+	wire_put_u64(&writer, (uint64_t)message->arrival);
+	wire_put_u64(&writer, message->body_length);
+	wire_put_u32(&writer, message->slice_count);
+	wire_put_u32(&writer, message->recipient_count);
+	wire_put_bytes(&writer, message->digest, DIGEST_BYTES);
+	envelope_put_head(&writer, message->envelope);
+	return wire_write_end(&writer);
+}
+
+static void get_version(struct wire_reader *reader)
+{
+	if (wire_get_u8(reader) != VERSION)
+		reader->bad = true;
+}
+
+static int64_t get_time(struct wire_reader *reader)
+{
+	int64_t value = (int64_t)wire_get_u64(reader);
+
+	if (value < 0)
+		reader->bad = true;
+	return value;
+}
+
+struct record_message *record_get_message(const void *data, size_t length,
+    struct arena *arena)
+{
+	struct record_message *message = arena_alloc(arena, sizeof(*message));
+	struct wire_reader reader;
+	const void *digest;
+	size_t digest_length;
+
+	wire_read_begin(&reader, data, length);
+	get_version(&reader);
+	message->arrival = get_time(&reader);
+	message->body_length = wire_get_u64(&reader);
+	message->slice_count = wire_get_u32(&reader);
+	message->recipient_count = wire_get_u32(&reader);
+	digest = wire_get_bytes(&reader, DIGEST_BYTES, &digest_length);
+	if (digest_length != DIGEST_BYTES || reader.bad)
+		return NULL;
+	memcpy(message->digest, digest, DIGEST_BYTES);
+	message->envelope = envelope_get_head(&reader, arena);
+	return wire_read_end(&reader) == 0 ? message : NULL;
+}
+
+static void put_recipient(struct wire_writer *writer,
+    const struct record_recipient *recipient)
+{
+	wire_put_u32(writer, recipient->index);
+	envelope_put_recipient(writer, &recipient->who);
+	wire_put_u8(writer, recipient->status != NULL);
+	if (recipient->status != NULL)
+		status_put(writer, recipient->status);
+}
+
+static void get_recipient(struct wire_reader *reader, struct arena *arena,
+    struct record_recipient *recipient)
+{
+	recipient->index = wire_get_u32(reader);
+	envelope_get_recipient(reader, arena, &recipient->who);
+	if (wire_get_enum(reader, 2) == 0)
+		return;
+	recipient->status = arena_alloc(arena, sizeof(*recipient->status));
+	status_get(reader, recipient->status);
+}
+
+int record_put_slice(struct buf *out, const struct record_slice *slice)
+{
+	struct wire_writer writer;
+
+	wire_write_begin(&writer, out);
+	wire_put_u8(&writer, VERSION);
+	wire_put_text(&writer, slice->domain);
+	wire_put_u32(&writer, slice->flags);
+	wire_put_text(&writer, slice->held_reason);
+	wire_put_u64(&writer, (uint64_t)slice->arrival);
+	wire_put_u64(&writer, (uint64_t)slice->due);
+	wire_put_u64(&writer, (uint64_t)slice->tried_at);
+	wire_put_u64(&writer, (uint64_t)slice->tls_trouble_since);
+	wire_put_u32(&writer, slice->attempt);
+	wire_put_u64(&writer, slice->last_job);
+	wire_put_u32(&writer, slice->recipient_count);
+	for (uint32_t i = 0; i < slice->recipient_count; i++)
+		put_recipient(&writer, &slice->recipients[i]);
+	return wire_write_end(&writer);
+}
+
+struct record_slice *record_get_slice(const void *data, size_t length,
+    struct arena *arena)
+{
+	struct record_slice *slice = arena_alloc(arena, sizeof(*slice));
+	struct wire_reader reader;
+	uint32_t count;
+
+	wire_read_begin(&reader, data, length);
+	get_version(&reader);
+	slice->domain = envelope_get_text(&reader, arena);
+	slice->flags = wire_get_u32(&reader);
+	slice->held_reason = envelope_get_text(&reader, arena);
+	slice->arrival = get_time(&reader);
+	slice->due = get_time(&reader);
+	slice->tried_at = get_time(&reader);
+	slice->tls_trouble_since = get_time(&reader);
+	slice->attempt = wire_get_u32(&reader);
+	slice->last_job = wire_get_u64(&reader);
+	count = wire_get_u32(&reader);
+	if (reader.bad || count == 0 || count > QUEUE_SLICE_RECIPIENTS)
+		return NULL;
+	slice->recipients = arena_alloc_array(arena, count,
+	    sizeof(*slice->recipients));
+	slice->recipient_count = count;
+	for (uint32_t i = 0; i < count && !reader.bad; i++)
+		get_recipient(&reader, arena, &slice->recipients[i]);
+	return wire_read_end(&reader) == 0 ? slice : NULL;
+}
+
+int record_put_schedule(struct buf *out,
+    const struct record_schedule *schedule)
+{
+	struct wire_writer writer;
+
+	wire_write_begin(&writer, out);
+	wire_put_u8(&writer, VERSION);
+	wire_put_u32(&writer, schedule->attempt);
+	wire_put_text(&writer, schedule->domain);
+	return wire_write_end(&writer);
+}
+
+struct record_schedule *record_get_schedule(const void *data, size_t length,
+    struct arena *arena)
+{
+	struct record_schedule *schedule = arena_alloc(arena,
+	    sizeof(*schedule));
+	struct wire_reader reader;
+
+	wire_read_begin(&reader, data, length);
+	get_version(&reader);
+	schedule->attempt = wire_get_u32(&reader);
+	schedule->domain = envelope_get_text(&reader, arena);
+	return wire_read_end(&reader) == 0 ? schedule : NULL;
+}

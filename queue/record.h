@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The rows of the queue and their keys. A message is one message row, its body
+ * (the store's business), and one slice row for each group of recipients at one domain; a
+ * slice that may be tried has one row in the schedule, in the order in which
+ * slices are due. Every row begins with a version byte; reading treats rows
+ * as hostile (a disk can lie) and returns null or -1 for what it cannot read.
+ *
+ *	messages	id			record_message
+ *	slices		id, slice		record_slice
+ *	schedule	due, id, slice		record_schedule
+ */
+#ifndef POSTERN_QUEUE_RECORD_H
+#define POSTERN_QUEUE_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "queue/envelope.h"
+
+struct arena;
+struct buf;
+struct status;
+
+enum { RECORD_KEY_MAX = 20, RECORD_MESSAGE_MAX = 64 << 10,
+    RECORD_SLICE_MAX = 512 << 10, RECORD_SCHEDULE_MAX = 512,
+    RECORD_ARENA_MAX = 4 << 20 };
+
+/* Big endian, so that byte order is the order of the numbers. */
+struct record_key {
+	uint8_t	 bytes[RECORD_KEY_MAX];
+	size_t	 length;
+};
+void	 record_key_message(struct record_key *key, uint64_t id);
+void	 record_key_slice(struct record_key *key, uint64_t id, uint32_t slice);
+void	 record_key_schedule(struct record_key *key, int64_t due, uint64_t id,
+	    uint32_t slice);
+int	 record_key_get_message(const void *data, size_t length, uint64_t *id);
+int	 record_key_get_slice(const void *data, size_t length, uint64_t *id,
+	    uint32_t *slice);
+int	 record_key_get_schedule(const void *data, size_t length, int64_t *due,
+	    uint64_t *id, uint32_t *slice);
+
+struct record_message {
+	struct envelope	*envelope;	/* its recipients are in the slices */
+	int64_t		 arrival;	/* wall, ms */
+	uint64_t	 body_length;
+	uint32_t	 slice_count;	/* when it was accepted */
+	uint32_t	 recipient_count;
+	uint8_t		 digest[DIGEST_BYTES];	/* of the body */
+};
+int	 record_put_message(struct buf *out,
+	    const struct record_message *message);
+struct record_message	*record_get_message(const void *data, size_t length,
+			    struct arena *arena);
+
+struct record_recipient {
+	uint32_t			 index;		/* never given again */
+	struct envelope_recipient	 who;
+	struct status			*status;	/* last; null: untried */
+};
+
+enum record_slice_flag {
+	SLICE_HELD = 1 << 0,		/* not in the schedule */
+	SLICE_BOUNCE = 1 << 1,		/* the message is one of our DSNs */
+	SLICE_DAMAGED = 1 << 2		/* held since its body is damaged */
+};
+
+struct record_slice {
+	char			*domain;
+	uint32_t		 flags;		/* enum record_slice_flag */
+	char			*held_reason;	/* empty unless held */
+	int64_t			 arrival;	/* wall, ms, as all below */
+	int64_t			 due;		/* key in the schedule */
+	int64_t			 tried_at;	/* 0: never */
+	int64_t			 tls_trouble_since;	/* 0: never */
+	uint32_t		 attempt;	/* tries so far */
+	uint64_t		 last_job;	/* whose result was applied */
+	struct record_recipient	*recipients;	/* those not settled */
+	uint32_t		 recipient_count;
+};
+int	 record_put_slice(struct buf *out, const struct record_slice *slice);
+struct record_slice	*record_get_slice(const void *data, size_t length,
+			    struct arena *arena);
+
+struct record_schedule {
+	uint32_t	 attempt;
+	char		*domain;
+};
+int	 record_put_schedule(struct buf *out,
+	    const struct record_schedule *schedule);
+struct record_schedule	*record_get_schedule(const void *data, size_t length,
+			    struct arena *arena);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Keys and values go through two buffers that are used again and again; pages
+ * of the store are copied, so a visit may write to what it visits.
+ */
+#include "queue/rows.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/wire.h"
+#include "queue/store.h"
+
+enum { PAGE_BYTES = 1 << 20 };
+
+static const char identifier_key[] = "identifier";
+
+static struct store_bytes key_bytes(const struct record_key *key)
+{
+	return (struct store_bytes){ key->bytes, key->length };
+}
+
+static void put(struct store *store, enum store_table table,
+    const struct record_key *key, const struct buf *value)
+{
+	store_put(store, table, key_bytes(key),
+	    (struct store_bytes){ buf_data(value), buf_length(value) });
+}
+
+/* A row that we cannot have written: said once each time it is met. */
+static void damaged(const char *table, uint64_t id)
+{
+	log_error("damaged-row", log_message(id), log_text("table", table));
+}
+
+/* The value of a row as an object; decode says whether it is one. */
+static bool get(struct store *store, enum store_table table,
+    const struct record_key *key, struct buf *value)
+{
+	buf_init(value, STORE_VALUE_MAX);
+	if (store_get(store, table, key_bytes(key), value))
+		return true;
+	buf_release(value);
+	return false;
+}
+
+struct record_message *rows_find_message(struct store *store, uint64_t id,
+    struct arena *arena)
+{
+	struct record_message *message;
+	struct record_key key;
+	struct buf value;
+
+	record_key_message(&key, id);
+	if (!get(store, STORE_MESSAGES, &key, &value))
+		return NULL;
+	message = record_get_message(buf_data(&value), buf_length(&value),
+	    arena);
+	buf_release(&value);
+	if (message == NULL)
+		damaged("messages", id);
+	return message;
+}
+
+void rows_put_message(struct store *store, uint64_t id,
+    const struct record_message *message)
+{
+	struct record_key key;
+	struct buf value;
+
+	record_key_message(&key, id);
+	buf_init(&value, RECORD_MESSAGE_MAX);
+	if (record_put_message(&value, message) < 0)
+		bug("message-row");
+	put(store, STORE_MESSAGES, &key, &value);
+	buf_release(&value);
+}
+
+void rows_delete_message(struct store *store, uint64_t id)
+{
+	struct record_key key;
+
+	record_key_message(&key, id);
+	store_delete(store, STORE_MESSAGES, key_bytes(&key));
+}
+
+size_t rows_each_message(struct store *store, uint64_t id, size_t most,
+    void (*visit)(void *arg, uint64_t id,
+    const struct record_message *record), void *arg)
+{
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct store_page page = { 0 };
+	struct record_key key;
+
+	record_key_message(&key, id);
+	store_scan(store, &(struct store_scan){ .table = STORE_MESSAGES,
+	    .from = key_bytes(&key), .max_rows = most,
+	    .max_bytes = PAGE_BYTES }, &page);
+	for (size_t i = 0; i < page.count; i++) {
+		struct store_row *row = &page.rows[i];
+		struct record_message *message;
+
+		if (record_key_get_message(row->key.data, row->key.length,
+		    &id) < 0)
+			continue;
+		message = record_get_message(row->value.data,
+		    row->value.length, arena);
+		if (message == NULL)
+			damaged("messages", id);
+		visit(arg, id, message);
+		arena_reset(arena);
+	}
+	most = page.count;
+	store_page_release(&page);
+	arena_free(arena);
+	return most;
+}
+
+uint64_t rows_find_identifier(struct store *store)
+{
+	struct wire_reader reader;
+	struct buf value;
+	uint64_t last = 0;
+
+	buf_init(&value, sizeof(last));
+	if (store_get(store, STORE_META, (struct store_bytes){ identifier_key,
+	    sizeof(identifier_key) - 1 }, &value)) {
+		wire_read_begin(&reader, buf_data(&value), buf_length(&value));
+		last = wire_get_u64(&reader);
+		if (wire_read_end(&reader) < 0)
+			damaged("meta", 0);
+	}
+	buf_release(&value);
+	return last;
+}
+
+void rows_put_identifier(struct store *store, uint64_t last)
+{
+	struct wire_writer writer;
+	struct buf value;
+
+	buf_init(&value, sizeof(last));
+	wire_write_begin(&writer, &value);
+	wire_put_u64(&writer, last);
+	store_put(store, STORE_META, (struct store_bytes){ identifier_key,
+	    sizeof(identifier_key) - 1 },
+	    (struct store_bytes){ buf_data(&value), buf_length(&value) });
+	buf_release(&value);
+}
+
+struct record_slice *rows_find_slice(struct store *store, uint64_t id,
+    uint32_t slice, struct arena *arena)
+{
+	struct record_slice *record;
+	struct record_key key;
+	struct buf value;
+
+	record_key_slice(&key, id, slice);
+	if (!get(store, STORE_SLICES, &key, &value))
+		return NULL;
+	record = record_get_slice(buf_data(&value), buf_length(&value),
+	    arena);
+	buf_release(&value);
+	if (record == NULL)
+		damaged("slices", id);
+	return record;
+}
+
+void rows_put_slice(struct store *store, uint64_t id, uint32_t slice,
+    const struct record_slice *record)
+{
+	struct record_key key;
+	struct buf value;
+
+	record_key_slice(&key, id, slice);
+	buf_init(&value, RECORD_SLICE_MAX);
+	if (record_put_slice(&value, record) < 0)
+		bug("slice-row");
+	put(store, STORE_SLICES, &key, &value);
+	buf_release(&value);
+}
+
+void rows_delete_slice(struct store *store, uint64_t id, uint32_t slice)
+{
+	struct record_key key;
+
+	record_key_slice(&key, id, slice);
+	store_delete(store, STORE_SLICES, key_bytes(&key));
+}
+
+size_t rows_each_slice(struct store *store, uint64_t id, uint32_t slice,
+    size_t most, void (*visit)(void *arg, uint64_t id, uint32_t slice,
+    const struct record_slice *record), void *arg)
+{
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct store_page page = { 0 };
+	struct record_key key;
+
+	record_key_slice(&key, id, slice);
+	store_scan(store, &(struct store_scan){ .table = STORE_SLICES,
+	    .from = key_bytes(&key), .max_rows = most,
+	    .max_bytes = PAGE_BYTES }, &page);
+	for (size_t i = 0; i < page.count; i++) {
+		struct store_row *row = &page.rows[i];
+		struct record_slice *record;
+
+		if (record_key_get_slice(row->key.data, row->key.length, &id,
+		    &slice) < 0)
+			continue;
+		record = record_get_slice(row->value.data, row->value.length,
+		    arena);
+		if (record == NULL)
+			damaged("slices", id);
+		visit(arg, id, slice, record);
+		arena_reset(arena);
+	}
+	most = page.count;
+	store_page_release(&page);
+	arena_free(arena);
+	return most;
+}
+
+/* One page of one row: the slices of that message from slice on. */
+static void scan_slices(struct store *store, uint64_t id, uint32_t slice,
+    bool keys_only, struct store_page *page)
+{
+	struct record_key from, until;
+
+	record_key_slice(&from, id, slice);
+	record_key_slice(&until, id + 1, 0);
+	store_scan(store, &(struct store_scan){ .table = STORE_SLICES,
+	    .from = key_bytes(&from), .until = key_bytes(&until),
+	    .max_rows = 1, .max_bytes = PAGE_BYTES,
+	    .keys_only = keys_only }, page);
+}
+
+bool rows_next_slice(struct store *store, uint64_t id, uint32_t *slice,
+    struct arena *arena, struct record_slice **record)
+{
+	struct store_page page = { 0 };
+	struct store_row *row;
+	bool found;
+
+	scan_slices(store, id, *slice, false, &page);
+	row = page.rows;
+	found = page.count > 0 && record_key_get_slice(row->key.data,
+	    row->key.length, &id, slice) == 0;
+	if (found) {
+		*record = record_get_slice(row->value.data,
+		    row->value.length, arena);
+		if (*record == NULL)
+			damaged("slices", id);
+	}
+	store_page_release(&page);
+	return found;
+}
+
+bool rows_has_slices(struct store *store, uint64_t id)
+{
+	struct store_page page = { 0 };
+	bool found;
+
+	scan_slices(store, id, 0, true, &page);
+	found = page.count > 0;
+	store_page_release(&page);
+	return found;
+}
+
+void rows_put_schedule(struct store *store, const struct place *place,
+    uint32_t attempt, const char *domain)
+{
+	struct record_schedule row = { attempt, (char *)domain };
+	struct record_key key;
+	struct buf value;
+
+	record_key_schedule(&key, place->due, place->id, place->slice);
+	buf_init(&value, RECORD_SCHEDULE_MAX);
+	if (record_put_schedule(&value, &row) < 0)
+		bug("schedule-row");
+	put(store, STORE_SCHEDULE, &key, &value);
+	buf_release(&value);
+}
+
+void rows_delete_schedule(struct store *store, const struct place *place)
+{
+	struct record_key key;
+
+	record_key_schedule(&key, place->due, place->id, place->slice);
+	store_delete(store, STORE_SCHEDULE, key_bytes(&key));
+}
+
+size_t rows_each_schedule(struct store *store, const struct place *from,
+    size_t most, bool (*visit)(void *arg, const struct place *place,
+    const struct record_schedule *row), void *arg)
+{
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct store_page page = { 0 };
+	struct record_key key;
+	size_t count;
+	bool on = true;
+
+	record_key_schedule(&key, from->due, from->id, from->slice);
+	store_scan(store, &(struct store_scan){ .table = STORE_SCHEDULE,
+	    .from = key_bytes(&key), .max_rows = most,
+	    .max_bytes = PAGE_BYTES }, &page);
+	for (count = 0; count < page.count && on; count++) {
+		struct store_row *row = &page.rows[count];
+		struct record_schedule *schedule;
+		struct place place;
+
+		if (record_key_get_schedule(row->key.data, row->key.length,
+		    &place.due, &place.id, &place.slice) < 0)
+			continue;
+		schedule = record_get_schedule(row->value.data,
+		    row->value.length, arena);
+		if (schedule == NULL)
+			damaged("schedule", place.id);
+		on = visit(arg, &place, schedule);
+		arena_reset(arena);
+	}
+	store_page_release(&page);
+	arena_free(arena);
+	return count;
+}
+
+int place_compare(const struct place *one, const struct place *other)
+{
+	if (one->due != other->due)
+		return one->due < other->due ? -1 : 1;
+	if (one->id != other->id)
+		return one->id < other->id ? -1 : 1;
+	if (one->slice != other->slice)
+		return one->slice < other->slice ? -1 : 1;
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Typed access to the tables of the store. Reading sees what this turn has
+ * written. Writing cannot fail: the store ends the process when it cannot keep
+ * its promise. A row that cannot be understood is logged and counts as not
+ * there.
+ */
+#ifndef POSTERN_QUEUE_ROWS_H
+#define POSTERN_QUEUE_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "queue/destination.h"
+#include "queue/record.h"
+
+struct arena;
+struct store;
+
+struct record_message	*rows_find_message(struct store *store, uint64_t id,
+			    struct arena *arena);
+void	 rows_put_message(struct store *store, uint64_t id,
+	    const struct record_message *message);
+void	 rows_delete_message(struct store *store, uint64_t id);
+/* Visits messages from id on, most of them at once; record is null if its row
+ * cannot be read. Returns how many were visited. */
+size_t	 rows_each_message(struct store *store, uint64_t id, size_t most,
+	    void (*visit)(void *arg, uint64_t id,
+	    const struct record_message *record), void *arg);
+/* No identifier up to this one may be given again; 0 in an empty store. */
+uint64_t rows_find_identifier(struct store *store);
+void	 rows_put_identifier(struct store *store, uint64_t last);
+
+struct record_slice	*rows_find_slice(struct store *store, uint64_t id,
+			    uint32_t slice, struct arena *arena);
+void	 rows_put_slice(struct store *store, uint64_t id, uint32_t slice,
+	    const struct record_slice *record);
+void	 rows_delete_slice(struct store *store, uint64_t id, uint32_t slice);
+/* Visits slices from (id, slice) on, of all messages. */
+size_t	 rows_each_slice(struct store *store, uint64_t id, uint32_t slice,
+	    size_t most, void (*visit)(void *arg, uint64_t id, uint32_t slice,
+	    const struct record_slice *record), void *arg);
+/* The first slice of that message at or behind *slice; false if none.
+ * *record is null when its row cannot be read. */
+bool	 rows_next_slice(struct store *store, uint64_t id, uint32_t *slice,
+	    struct arena *arena, struct record_slice **record);
+/* Whether the message has a slice left. */
+bool	 rows_has_slices(struct store *store, uint64_t id);
+
+void	 rows_put_schedule(struct store *store, const struct place *place,
+	    uint32_t attempt, const char *domain);
+void	 rows_delete_schedule(struct store *store, const struct place *place);
+/*
+ * Visits rows of the schedule from place on, most of them at once; visit says
+ * whether to go on; row is null if it cannot be read. Returns how many were
+ * visited.
+ */
+size_t	 rows_each_schedule(struct store *store, const struct place *from,
+	    size_t most, bool (*visit)(void *arg, const struct place *place,
+	    const struct record_schedule *row), void *arg);
+
+int	 place_compare(const struct place *one, const struct place *other);
+
+#endif

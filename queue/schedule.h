@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which slice is tried when. The truth is on disk, in the order of due times;
+ * in memory is a window of it, bounded by active-messages, that holds what is
+ * due now: slices that wait for a turn at their destination, and those in a
+ * job. A destination has a share of the window; rows beyond it are passed over
+ * and looked for again when the destination has room, so that a dead host can
+ * neither fill the window nor costs a write.
+ *
+ * Rows of the schedule are written by record owners (commit, results, verbs)
+ * in their batches; they tell us with schedule_added() and _removed().
+ */
+#ifndef POSTERN_QUEUE_SCHEDULE_H
+#define POSTERN_QUEUE_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "queue/destination.h"
+
+struct queue;
+struct schedule;
+struct status;
+
+struct schedule	*schedule_new(struct queue *queue);
+void	 schedule_free(struct schedule *schedule);
+/* A new configuration: what waits is looked at anew. */
+void	 schedule_reload(struct schedule *schedule);
+struct destinations	*schedule_destinations(struct schedule *schedule);
+
+/* Rows of this message are in the batch but not durable: they are not looked
+ * at until schedule_safe(), after which each is told by schedule_added(). */
+void	 schedule_expect(struct schedule *schedule, uint64_t id);
+void	 schedule_safe(struct schedule *schedule, uint64_t id);
+/* A row is in the schedule. */
+void	 schedule_added(struct schedule *schedule, const struct place *place,
+	    uint32_t attempt, const char *domain);
+/* A row was taken out by somebody else than the owner of its job. */
+void	 schedule_removed(struct schedule *schedule, uint64_t id,
+	    uint32_t slice);
+bool	 schedule_is_in_flight(const struct schedule *schedule, uint64_t id,
+	    uint32_t slice);
+
+/* The next slice to try, or null; ours until schedule_finished(). */
+struct entry	*schedule_take(struct schedule *schedule,
+		    enum destination_kind kind);
+/* The next one that is past its time and whose destination rests: it is to be
+ * given up without another attempt. Null if there is none. */
+struct entry	*schedule_take_expired(struct schedule *schedule);
+/* A job that an earlier queue handed out: counts as taken. Null if the slice
+ * is already in a job. */
+struct entry	*schedule_adopt(struct schedule *schedule, uint64_t id,
+		    uint32_t slice, const char *domain);
+/* The job is over; entry is void. What its slice does next was said (or is
+ * said now) by schedule_added(). */
+void	 schedule_finished(struct schedule *schedule, struct entry *entry);
+/* The host behind the destination failed. */
+void	 schedule_failed(struct schedule *schedule,
+	    struct destination *destination, const struct status *status);
+/* The operator wants it tried now: the destination's rest ends. */
+void	 schedule_wake(struct schedule *schedule, const char *domain);
+
+/* Loads what is due, called at the end of each turn. */
+void	 schedule_run(struct schedule *schedule);
+size_t	 schedule_window(const struct schedule *schedule);
+size_t	 schedule_in_flight(const struct schedule *schedule);
+
+#endif

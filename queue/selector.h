@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which messages and recipients the operator means. All criteria that are
+ * given must hold:
+ *
+ *	id		"3f2a" or a list of them
+ *	sender		address or pattern with "*"; "<>" is the null sender
+ *	recipient	address or pattern
+ *	domain		of the recipient, or a pattern
+ *	older, newer	seconds since arrival, at least and less than
+ *	state		"active", "deferred" or "held"
+ *	reason		of the last attempt, as in base/status.h
+ *	all		true: everything, said on purpose
+ */
+#ifndef POSTERN_QUEUE_SELECTOR_H
+#define POSTERN_QUEUE_SELECTOR_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct queue;
+struct record_message;
+struct record_recipient;
+struct record_slice;
+
+enum slice_state { SLICE_ANY, SLICE_IS_ACTIVE, SLICE_IS_DEFERRED,
+    SLICE_IS_HELD };
+
+struct selector {
+	uint64_t	*ids;		/* owned; null: any */
+	size_t		 id_count;
+	char		*sender;	/* owned patterns; null: any */
+	char		*recipient;
+	char		*domain;
+	int64_t		 older;		/* seconds; -1: any */
+	int64_t		 newer;
+	enum slice_state state;
+	int		 reason;	/* -1: any */
+	bool		 all;
+};
+
+/* Null, or a sentence about what is wrong with the arguments. */
+const char	*selector_read(struct selector *selector,
+		    const json_t *arguments);
+void	 selector_release(struct selector *selector);
+/* True when nothing was given, not even "all". */
+bool	 selector_is_empty(const struct selector *selector);
+
+bool	 selector_takes_message(const struct selector *selector,
+	    const struct record_message *message, int64_t now);
+bool	 selector_takes_slice(const struct selector *selector,
+	    enum slice_state state, const struct record_slice *slice);
+bool	 selector_takes_recipient(const struct selector *selector,
+	    const struct record_recipient *recipient);
+
+/* What a slice is doing; next gets when it is tried (0: not by itself). */
+enum slice_state slice_state_of(const struct queue *queue, uint64_t id,
+	    uint32_t number, const struct record_slice *slice, int64_t *next);
+const char	*slice_state_name(enum slice_state state);
+
+#endif

@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Opening and closing, rows, scans, and the batch of a turn. The loop's thread
+ * is the only one that reads or writes tables, so Berkeley DB's lock manager
+ * is left out; the other threads flush, write pages and take checkpoints,
+ * which needs none. Every error that reaches this file ends the process: the
+ * log holds all that was promised, and the next start recovers it.
+ */
+#include "queue/store_internal.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+const char *const store_table_names[STORE_TABLE_COUNT] = {
+	[STORE_META] = "meta.db", [STORE_MESSAGES] = "messages.db",
+	[STORE_SLICES] = "slices.db", [STORE_SCHEDULE] = "schedule.db",
+};
+
+enum {
+	LOG_BUFFER_BYTES = 4 << 20,	/* one turn's log rarely fills it */
+	LOG_REGION_BYTES = 1 << 20,	/* names of open tables */
+	TRANSACTIONS = 64,		/* one, and what opening takes */
+	WRITES_IN_ROW = 64,		/* then a checkpoint rests */
+	WRITE_PAUSE_MICROSECONDS = 500,
+	CARE_MILLISECONDS = 50,
+	MOVE_DELAY_MILLISECONDS = 15000
+};
+
+/* --- errors --- */
+
+/* Unless the disk or memory said no, the tables themselves are in doubt. */
+static bool is_in_doubt(int error)
+{
+	return !store_os_met_full_disk() && error != ENOSPC && error != EIO && error != ENOMEM &&
+	    error != EMFILE && error != ENFILE && error != EDQUOT;
+}
+
+void store_fail(struct store *store, const char *what, int error)
+{
+	if (is_in_doubt(error))
+		store_os_mark_damaged(store->directory);
+	fatal("store failed", log_text("what", what),
+	    log_text("error", db_strerror(error)));
+}
+
+static void on_message(const DB_ENV *env, const char *prefix, const char *text)
+{
+	(void)env;
+	(void)prefix;
+	log_error("berkeley db", log_text("text", text));
+}
+
+/* --- rows, in any table --- */
+
+static DBT entry_of(struct store_bytes bytes)
+{
+	return (DBT){ .data = (void *)(uintptr_t)bytes.data,
+	    .size = (uint32_t)bytes.length };
+}
+
+DB_TXN *store_batch(struct store *store)
+{
+	int error;
+
+	if (store->batch != NULL)
+		return store->batch;
+	error = store->env->txn_begin(store->env, NULL, &store->batch, 0);
+	if (error != 0)
+		store_fail(store, "begin", error);
+	return store->batch;
+}
+
+void store_db_put(struct store *store, DB *db, struct store_bytes key,
+    struct store_bytes value)
+{
+	DBT at = entry_of(key), data = entry_of(value);
+	int error;
+
+	if (key.length > STORE_KEY_MAX || value.length > STORE_VALUE_MAX)
+		bug("row is too large");
+	error = db->put(db, store_batch(store), &at, &data, 0);
+	if (error != 0)
+		store_fail(store, "put", error);
+}
+
+void store_db_delete(struct store *store, DB *db, struct store_bytes key)
+{
+	DBT at = entry_of(key);
+	int error = db->del(db, store_batch(store), &at, 0);
+
+	if (error != 0 && error != DB_NOTFOUND)
+		store_fail(store, "delete", error);
+}
+
+int64_t store_db_get(struct store *store, DB *db, struct store_bytes key)
+{
+	DBT at = entry_of(key);
+	DBT data = { .data = store->scratch, .ulen = STORE_VALUE_MAX,
+	    .flags = DB_DBT_USERMEM };
+	int error = db->get(db, store->batch, &at, &data, 0);
+
+	if (error == DB_NOTFOUND)
+		return -1;
+	if (error != 0)
+		store_fail(store, "get", error);
+	return data.size;
+}
+
+static DBC *cursor_open(struct store *store, DB *db)
+{
+	DBC *cursor;
+	int error = db->cursor(db, store->batch, &cursor, 0);
+
+	if (error != 0)
+		store_fail(store, "cursor", error);
+	return cursor;
+}
+
+static void cursor_close(struct store *store, DBC *cursor)
+{
+	int error = cursor->close(cursor);
+
+	if (error != 0)
+		store_fail(store, "cursor", error);
+}
+
+bool store_db_next(struct store *store, DB *db, unsigned char *key,
+    size_t *key_length, size_t key_size)
+{
+	DBC *cursor = cursor_open(store, db);
+	DBT at = { .data = key, .size = (uint32_t)*key_length,
+	    .ulen = (uint32_t)key_size, .flags = DB_DBT_USERMEM };
+	DBT data = { .data = store->scratch, .ulen = STORE_VALUE_MAX,
+	    .flags = DB_DBT_USERMEM };
+	int error = cursor->get(cursor, &at, &data, DB_SET_RANGE);
+
+	if (error != 0 && error != DB_NOTFOUND)
+		store_fail(store, "next", error);
+	cursor_close(store, cursor);
+	*key_length = at.size;
+	return error == 0;
+}
+
+/* --- rows, as callers see them --- */
+
+static DB *table_of(struct store *store, enum store_table table)
+{
+	if ((unsigned)table >= STORE_TABLE_COUNT)
+		bug("no such table");
+	return store->tables[table];
+}
+
+void store_put(struct store *store, enum store_table table,
+    struct store_bytes key, struct store_bytes value)
+{
+	store_db_put(store, table_of(store, table), key, value);
+}
+
+void store_delete(struct store *store, enum store_table table,
+    struct store_bytes key)
+{
+	store_db_delete(store, table_of(store, table), key);
+}
+
+bool store_get(struct store *store, enum store_table table,
+    struct store_bytes key, struct buf *out)
+{
+	int64_t length = store_db_get(store, table_of(store, table), key);
+
+	if (length < 0)
+		return false;
+	if (buf_add(out, store->scratch, (size_t)length) != 0)
+		bug("no room for a row");
+	return true;
+}
+
+/* --- scans --- */
+
+static void page_add_bytes(struct store_page *page, const void *data,
+    size_t length)
+{
+	if (page->size - page->used < length) {
+		page->size = (page->used + length) * 2;
+		page->memory = mem_resize(page->memory, page->size, 1);
+	}
+	if (length > 0)
+		memcpy(page->memory + page->used, data, length);
+	page->used += length;
+}
+
+/* Pointers are set when the memory has stopped moving. */
+static void page_finish(struct store_page *page)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < page->count; i++) {
+		page->rows[i].key.data = page->memory + at;
+		at += page->rows[i].key.length;
+		page->rows[i].value.data = page->memory + at;
+		at += page->rows[i].value.length;
+	}
+}
+
+static bool is_before(const DBT *key, struct store_bytes until)
+{
+	size_t shorter = key->size < until.length ? key->size : until.length;
+	int order;
+
+	if (until.data == NULL)
+		return true;
+	order = memcmp(key->data, until.data, shorter);
+	return order < 0 || (order == 0 && key->size < until.length);
+}
+
+static bool is_same(const DBT *key, struct store_bytes other)
+{
+	return key->size == other.length &&
+	    memcmp(key->data, other.data, other.length) == 0;
+}
+
+/* Rows from the cursor into the page until it is full or the range ends. */
+static int scan_rows(DBC *cursor, DBT *key, DBT *data,
+    const struct store_scan *scan, struct store_page *page)
+{
+	uint32_t step = scan->from.data == NULL ? DB_FIRST : DB_SET_RANGE;
+	int error;
+
+	for (;; step = DB_NEXT) {
+		error = cursor->get(cursor, key, data, step);
+		if (error != 0)
+			return error;
+		if (!is_before(key, scan->until))
+			return DB_NOTFOUND;
+		if (step == DB_SET_RANGE && scan->after &&
+		    is_same(key, scan->from))
+			continue;
+		if (page->count == scan->max_rows ||
+		    (page->count > 0 && page->used >= scan->max_bytes)) {
+			page->more = true;
+			return 0;
+		}
+		page->rows[page->count++] = (struct store_row){
+		    .key.length = key->size, .value.length = data->size };
+		page_add_bytes(page, key->data, key->size);
+		page_add_bytes(page, data->data, data->size);
+	}
+}
+
+void store_scan(struct store *store, const struct store_scan *scan,
+    struct store_page *page)
+{
+	unsigned char key_bytes[STORE_KEY_MAX];
+	DB *db = table_of(store, scan->table);
+	DBC *cursor = cursor_open(store, db);
+	DBT key = { .data = key_bytes, .ulen = sizeof(key_bytes),
+	    .flags = DB_DBT_USERMEM };
+	DBT data = { .data = store->scratch, .ulen = STORE_VALUE_MAX,
+	    .flags = DB_DBT_USERMEM };
+	int error;
+
+	if (scan->from.length > sizeof(key_bytes) || scan->max_rows == 0)
+		bug("scan without bounds");
+	if (scan->from.data != NULL) {
+		memcpy(key_bytes, scan->from.data, scan->from.length);
+		key.size = (uint32_t)scan->from.length;
+	}
+	if (scan->keys_only)
+		data.flags |= DB_DBT_PARTIAL;
+	page->rows = mem_resize(page->rows, scan->max_rows,
+	    sizeof(*page->rows));
+	page->count = page->used = 0;
+	page->more = false;
+	error = scan_rows(cursor, &key, &data, scan, page);
+	if (error != 0 && error != DB_NOTFOUND)
+		store_fail(store, "scan", error);
+	cursor_close(store, cursor);
+	page_finish(page);
+}
+
+void store_page_release(struct store_page *page)
+{
+	mem_free(page->rows);
+	mem_free(page->memory);
+	*page = (struct store_page){ 0 };
+}
+
+/* --- the batch --- */
+
+static void waiter_add(struct store *store, struct waiter waiter)
+{
+	size_t place;
+
+	if (store->waiter_count == store->waiter_size) {
+		size_t size = store->waiter_size * 2 + 64;
+		struct waiter *ring = mem_alloc_array(size, sizeof(*ring));
+
+		for (size_t i = 0; i < store->waiter_count; i++)
+			ring[i] = store->waiters[(store->waiter_first + i) %
+			    store->waiter_size];
+		mem_free(store->waiters);
+		store->waiters = ring;
+		store->waiter_first = 0;
+		store->waiter_size = size;
+	}
+	place = (store->waiter_first + store->waiter_count++) %
+	    store->waiter_size;
+	store->waiters[place] = waiter;
+}
+
+/* The flusher has come round: whoever waited for it hears. */
+static void on_flushed(void *arg)
+{
+	struct store *store = arg;
+	uint64_t flushed;
+
+	pthread_mutex_lock(&store->lock);
+	flushed = store->flushed;
+	pthread_mutex_unlock(&store->lock);
+	if (atomic_load(&store->backup_finished)) {
+		store_backup_done *done = store->backup_done;
+
+		pthread_join(store->backup_thread, NULL);
+		atomic_store(&store->backup_finished, false);
+		mem_free(store->backup_directory);
+		store->backup_directory = NULL;
+		done(store->backup_arg, store->backup_success);
+	}
+	while (store->waiter_count > 0) {
+		struct waiter waiter = store->waiters[store->waiter_first];
+
+		if (waiter.batch > flushed)
+			break;
+		store->waiter_first = (store->waiter_first + 1) %
+		    store->waiter_size;
+		store->waiter_count--;
+		waiter.done(waiter.arg);
+	}
+}
+
+/* The turn's writes, with the marks that go with them, in one transaction. */
+static void batch_commit(struct store *store)
+{
+	int error;
+
+	if (store->batch == NULL)
+		return;
+	store_bodies_note(store);
+	store_segments_note(store);
+	error = store->batch->commit(store->batch, DB_TXN_NOSYNC);
+	store->batch = NULL;
+	if (error != 0)
+		store_fail(store, "commit", error);
+	store->commits++;
+}
+
+static void on_care(void *arg)
+{
+	struct store *store = arg;
+	bool more = store_bodies_purge(store);
+
+	more = store_segments_move(store) || more;
+	batch_commit(store);
+	more = store_segments_turn(store) || more;
+	if (more)
+		timer_start(&store->care, CARE_MILLISECONDS, on_care, store);
+}
+
+void store_commit_durable(struct store *store, store_done *done, void *arg)
+{
+	bool wrote = store->batch != NULL;
+	uint64_t batch;
+
+	if (!wrote && done == NULL)
+		return;
+	batch_commit(store);
+	if (wrote)
+		store_segments_turn(store);
+	pthread_mutex_lock(&store->lock);
+	batch = ++store->committed;
+	pthread_cond_signal(&store->wanted);
+	pthread_mutex_unlock(&store->lock);
+	if (done != NULL)
+		waiter_add(store, (struct waiter){ batch, done, arg });
+	if (wrote && !timer_is_running(&store->care))
+		timer_start(&store->care, CARE_MILLISECONDS, on_care, store);
+}
+
+/* --- opening --- */
+
+int store_environment_open(const struct store_options *options,
+    const char *directory, DB_ENV **out)
+{
+	DB_ENV *env;
+	int error = db_env_create(&env, 0);
+
+	if (error != 0)
+		return error;
+	env->set_errcall(env, on_message);
+	env->set_cachesize(env, (uint32_t)(options->cache_bytes >> 30),
+	    (uint32_t)(options->cache_bytes & ((1U << 30) - 1)), 1);
+	env->set_lg_max(env, (uint32_t)options->log_file_bytes);
+	env->set_lg_bsize(env, LOG_BUFFER_BYTES);
+	env->set_lg_regionmax(env, LOG_REGION_BYTES);
+	env->set_tx_max(env, TRANSACTIONS);
+	env->set_mp_max_write(env, WRITES_IN_ROW, WRITE_PAUSE_MICROSECONDS);
+	/* opening a table must not flush the log on the loop's thread */
+	env->set_flags(env, DB_NOMMAP | DB_TXN_NOSYNC, 1);
+	error = env->open(env, directory, DB_CREATE | DB_PRIVATE |
+	    DB_RECOVER | DB_THREAD | DB_INIT_MPOOL | DB_INIT_LOG |
+	    DB_INIT_TXN, 0600);
+	if (error != 0) {
+		env->close(env, 0);
+		return error;
+	}
+	*out = env;
+	return 0;
+}
+
+int store_db_open(DB_ENV *env, DB_TXN *txn, const char *name, DB **out)
+{
+	DB *db;
+	int error = db_create(&db, env, 0);
+
+	if (error != 0)
+		return error;
+	db->set_pagesize(db, STORE_PAGE_BYTES);
+	db->set_flags(db, DB_CHKSUM);
+	error = db->open(db, txn, name, NULL, DB_BTREE, DB_CREATE | DB_THREAD |
+	    (txn == NULL && env != NULL ? DB_AUTO_COMMIT : 0), 0600);
+	if (error != 0) {
+		db->close(db, 0);
+		return error;
+	}
+	*out = db;
+	return 0;
+}
+
+static int tables_open(struct store *store)
+{
+	int error = store_db_open(store->env, NULL, "store.db",
+	    &store->internal);
+
+	if (error == 0)
+		error = store_db_open(store->env, NULL, "strays.db",
+		    &store->strays);
+	for (int i = 0; error == 0 && i < STORE_TABLE_COUNT; i++)
+		error = store_db_open(store->env, NULL, store_table_names[i],
+		    &store->tables[i]);
+	return error;
+}
+
+static void table_close(DB **db)
+{
+	if (*db != NULL)
+		(*db)->close(*db, 0);
+	*db = NULL;
+}
+
+static void environment_close(struct store *store)
+{
+	store_segments_close(store);
+	table_close(&store->internal);
+	table_close(&store->strays);
+	for (int i = 0; i < STORE_TABLE_COUNT; i++)
+		table_close(&store->tables[i]);
+	if (store->env != NULL) {
+		store->env->txn_checkpoint(store->env, 0, 0, DB_FORCE);
+		store->env->close(store->env, 0);
+	}
+	store->env = NULL;
+}
+
+/* 0, or -1 and logged: the rows were written by something else. */
+static int version_check(struct store *store)
+{
+	struct store_bytes key = { "version", 7 };
+	uint32_t version = htobe32(STORE_VERSION);
+	int64_t found = -1;
+	int64_t length = store_db_get(store, store->internal, key);
+
+	if (length < 0) {
+		store_db_put(store, store->internal, key,
+		    (struct store_bytes){ &version, sizeof(version) });
+		return 0;
+	}
+	if (length == sizeof(version)) {
+		memcpy(&version, store->scratch, sizeof(version));
+		found = be32toh(version);
+	}
+	if (found == STORE_VERSION)
+		return 0;
+	log_error("the store has another version", log_text("path",
+	    store->directory), log_number("found", found),
+	    log_number("wanted", STORE_VERSION));
+	return -1;
+}
+
+/* Berkeley DB would read settings from it; nobody else may change ours. */
+static void settings_file_remove(const char *directory)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/DB_CONFIG", directory);
+	if (unlink(path) == 0)
+		log_warn("removed a settings file", log_text("path", path));
+}
+
+/* After a failure that put the tables in doubt: look, and save what there is.
+ * An error of Berkeley DB when the disk has no room even to look. */
+static int marked_open(struct store *store)
+{
+	const char *directory = store->directory;
+
+	log_warn("the store is marked as damaged, looking closer",
+	    log_text("path", directory));
+	if (!store_salvage_is_begun(directory)) {
+		int error = store_environment_open(&store->options, directory,
+		    &store->env);
+
+		if (error != 0 && !is_in_doubt(error))
+			return error;
+		environment_close(store);
+		if (error == 0 && store_is_sound(directory)) {
+			log_info("the store is sound after recovery");
+			store_os_unmark(directory);
+			return 0;
+		}
+	}
+	store_salvage(&store->options, directory);
+	store_os_unmark(directory);
+	return 0;
+}
+
+static int environment_open(struct store *store)
+{
+	int error = 0;
+
+	if (store_os_is_marked(store->directory))
+		error = marked_open(store);
+	if (error == 0)
+		error = store_environment_open(&store->options,
+		    store->directory, &store->env);
+	if (error == 0)
+		error = tables_open(store);
+	if (error == 0)
+		return 0;
+	log_error("cannot open the store", log_text("path", store->directory),
+	    log_text("error", store_os_met_full_disk() ? "disk is full" :
+	    db_strerror(error)));
+	if (is_in_doubt(error) && error != EACCES && error != EPERM)
+		store_os_mark_damaged(store->directory);
+	return -1;
+}
+
+static void options_fill(struct store_options *options)
+{
+	if (options->cache_bytes == 0)
+		options->cache_bytes = 64 << 20;
+	if (options->log_file_bytes == 0)
+		options->log_file_bytes = 32 << 20;
+	if (options->checkpoint_bytes == 0)
+		options->checkpoint_bytes = 64 << 20;
+	if (options->segment_bytes == 0)
+		options->segment_bytes = 64 << 20;
+	if (options->reserve_bytes == 0)
+		options->reserve_bytes = 64 << 20;
+	if (options->log_file_bytes < 4 * (uint64_t)LOG_BUFFER_BYTES)
+		options->log_file_bytes = 4 * (uint64_t)LOG_BUFFER_BYTES;
+}
+
+static void store_free(struct store *store)
+{
+	environment_close(store);
+	if (store->lock_fd >= 0)
+		close(store->lock_fd);
+	store_bodies_release(store);
+	mem_free(store->waiters);
+	mem_free(store->scratch);
+	mem_free(store->directory);
+	mem_free(store);
+}
+
+static struct store *store_new(const struct store_options *options)
+{
+	struct store *store = mem_alloc(sizeof(*store));
+
+	if (options->directory == NULL || options->directory[0] != '/')
+		bug("the store's directory is not absolute");
+	store->options = *options;
+	options_fill(&store->options);
+	store->directory = mem_dup_string(options->directory);
+	store->options.directory = store->directory;
+	store->lock_fd = -1;
+	store->move_delay = MOVE_DELAY_MILLISECONDS;
+	store->scratch = mem_alloc(STORE_VALUE_MAX);
+	store->loose = hash_new();
+	LIST_INIT(&store->unmarked);
+	return store;
+}
+
+struct store *store_open(const struct store_options *options)
+{
+	struct store *store = store_new(options);
+	int64_t started = clock_monotonic();
+
+	store_os_install();
+	if (mkdir(store->directory, 0700) != 0 && errno != EEXIST) {
+		log_error("cannot make directory", log_text("path",
+		    store->directory), log_errno(errno));
+		goto fail;
+	}
+	store->lock_fd = store_os_lock(store->directory);
+	if (store->lock_fd < 0)
+		goto fail;
+	settings_file_remove(store->directory);
+	store_os_reserve(store->directory, store->options.reserve_bytes);
+	if (environment_open(store) != 0 || version_check(store) != 0)
+		goto fail;
+	store_segments_open(store);
+	store_bodies_sweep(store);
+	batch_commit(store);
+	store->open_seconds = (double)(clock_monotonic() - started) / 1000;
+	loop_notify_init(&store->notify, on_flushed, store);
+	store_threads_start(store);
+	timer_start(&store->care, CARE_MILLISECONDS, on_care, store);
+	return store;
+fail:
+	if (store->batch != NULL)
+		store->batch->abort(store->batch);
+	store_free(store);
+	return NULL;
+}
+
+void store_close(struct store *store)
+{
+	timer_stop(&store->care);
+	batch_commit(store);
+	store_threads_stop(store);
+	loop_notify_release(&store->notify);
+	store_free(store);
+}

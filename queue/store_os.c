@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What lies between Berkeley DB and the kernel. The hooks are the process's,
+ * not the environment's, so there is one store per process.
+ *
+ * A failed flush or log write ends the process at once: after it nobody knows
+ * what the disk holds, and a second try would succeed and lie. A full disk
+ * first gets the reserve. A file that is made, or renamed, is made to last:
+ * its directory is flushed, and before a rename its contents (recovery refuses
+ * a table whose name is durable and whose first page is not). With a write
+ * hook set Berkeley DB 5.3 writes pages by seek and write, so one hook sees
+ * log and pages; which it is was noted when the descriptor was opened.
+ */
+#include "queue/store_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { DESCRIPTORS = 4096, ZERO_BYTES = 256 << 10 };
+
+static struct {
+	pthread_once_t	 once;
+	atomic_uchar	 is_pages[DESCRIPTORS];	/* not a log file */
+	atomic_uint_fast64_t log_bytes, page_bytes;
+
+	char		 reserve[PATH_MAX];	/* empty: none */
+	uint64_t	 reserve_bytes;
+	atomic_bool	 reserve_whole;
+	atomic_bool	 no_space_met;	/* and the reserve was gone */
+
+	struct store_fault fault;
+	atomic_long	 fault_calls;
+} os = { .once = PTHREAD_ONCE_INIT };
+
+static const char marker_name[] = "damaged";
+
+/* --- faults on purpose --- */
+
+void store_fault_set(const struct store_fault *fault)
+{
+	atomic_store(&os.fault_calls, 0);
+	os.fault = fault != NULL ? *fault : (struct store_fault){ 0 };
+}
+
+/* errno to pretend for this call, or 0. */
+static int fault_now(enum store_fault_call call)
+{
+	long seen;
+
+	if (os.fault.call != call)
+		return 0;
+	seen = atomic_fetch_add(&os.fault_calls, 1);
+	if (seen < os.fault.after || (os.fault.times >= 0 &&
+	    seen >= os.fault.after + os.fault.times))
+		return 0;
+	return os.fault.error;
+}
+
+/* --- directories and small files --- */
+
+static void path_of(const char *directory, const char *name, char *path)
+{
+	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX)
+		fatal("path is too long", log_text("path", directory));
+}
+
+void store_os_sync_directory(const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) != 0)
+		fatal("cannot flush directory", log_text("path", directory),
+		    log_errno(errno));
+	close(fd);
+}
+
+static void sync_directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char directory[PATH_MAX];
+
+	if (slash == NULL)
+		return;
+	snprintf(directory, sizeof(directory), "%.*s/", (int)(slash - path),
+	    path);
+	store_os_sync_directory(directory);
+}
+
+void store_os_mark_damaged(const char *directory)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	path_of(directory, marker_name, path);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		log_error("cannot mark the store", log_text("path", path),
+		    log_errno(errno));
+		return;
+	}
+	close(fd);
+	store_os_sync_directory(directory);
+}
+
+bool store_os_is_marked(const char *directory)
+{
+	char path[PATH_MAX];
+
+	path_of(directory, marker_name, path);
+	return access(path, F_OK) == 0;
+}
+
+void store_os_unmark(const char *directory)
+{
+	char path[PATH_MAX];
+
+	path_of(directory, marker_name, path);
+	if (unlink(path) == 0)
+		store_os_sync_directory(directory);
+}
+
+uint64_t store_os_file_bytes(const char *directory, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat about;
+
+	path_of(directory, name, path);
+	return stat(path, &about) == 0 ? (uint64_t)about.st_size : 0;
+}
+
+int store_os_lock(const char *directory)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[PATH_MAX];
+	int fd;
+
+	path_of(directory, "lock", path);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		log_error("cannot open", log_text("path", path),
+		    log_errno(errno));
+		return -1;
+	}
+	if (fcntl(fd, F_SETLK, &lock) == 0)
+		return fd;
+	if ((errno == EACCES || errno == EAGAIN) &&
+	    fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		log_error("the store is in use by another process",
+		    log_text("path", directory), log_number("pid", lock.l_pid));
+	else
+		log_error("cannot lock", log_text("path", path),
+		    log_errno(errno));
+	close(fd);
+	return -1;
+}
+
+/* --- space kept aside --- */
+
+static bool reserve_make(void)
+{
+	int fd = open(os.reserve, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW,
+	    0600);
+	bool made;
+
+	if (fd < 0)
+		return false;
+	made = posix_fallocate(fd, 0, (off_t)os.reserve_bytes) == 0;
+	if (!made && ftruncate(fd, 0) != 0)
+		log_warn("cannot empty", log_text("path", os.reserve),
+		    log_errno(errno));
+	close(fd);
+	return made;
+}
+
+void store_os_reserve(const char *directory, uint64_t bytes)
+{
+	path_of(directory, "reserve", os.reserve);
+	os.reserve_bytes = bytes;
+	atomic_store(&os.no_space_met, false);
+	atomic_store(&os.reserve_whole, reserve_make());
+}
+
+bool store_os_reserve_is_whole(void)
+{
+	return atomic_load(&os.reserve_whole);
+}
+
+void store_os_reserve_restore(void)
+{
+	if (!reserve_make())
+		return;
+	atomic_store(&os.reserve_whole, true);
+	log_info("disk space is back", log_text("path", os.reserve));
+}
+
+bool store_os_met_full_disk(void)
+{
+	return atomic_load(&os.no_space_met);
+}
+
+/* True: there is room again; the call that met a full disk may go on. */
+static bool reserve_release(void)
+{
+	if (!atomic_exchange(&os.reserve_whole, false))
+		return false;
+	log_error("disk is full, using the reserve",
+	    log_text("path", os.reserve));
+	return truncate(os.reserve, 0) == 0;
+}
+
+/* --- hooks --- */
+
+static bool is_log_file(int fd)
+{
+	return fd >= DESCRIPTORS || atomic_load(&os.is_pages[fd]) == 0;
+}
+
+/* All of it or an error: Berkeley DB does not go on after a short write. */
+static int write_all(int fd, const char *data, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, data, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == ENOSPC && reserve_release())
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+/* What the hook pretends, as write_all would have met it. */
+static int write_pretended(int fd, const char *data, size_t length, int error)
+{
+	if (error == ENOSPC && reserve_release())
+		return write_all(fd, data, length);
+	errno = error;
+	return -1;
+}
+
+static ssize_t hook_write(int fd, const void *data, size_t length)
+{
+	bool is_log = is_log_file(fd);
+	int error = fault_now(is_log ? STORE_FAULT_LOG_WRITE :
+	    STORE_FAULT_PAGE_WRITE);
+	int result = error == 0 ? write_all(fd, data, length) :
+	    write_pretended(fd, data, length, error);
+
+	/* Pages can wait for room in memory; the log cannot. */
+	if (result != 0 && (is_log || errno != ENOSPC))
+		fatal("cannot write", log_text("what", is_log ? "log" :
+		    "pages"), log_errno(errno));
+	if (result != 0) {
+		atomic_store(&os.no_space_met, true);
+		return -1;
+	}
+	atomic_fetch_add(is_log ? &os.log_bytes : &os.page_bytes, length);
+	return (ssize_t)length;
+}
+
+static int hook_fsync(int fd)
+{
+	int error = fault_now(STORE_FAULT_FSYNC);
+
+	if (error == 0 && fdatasync(fd) == 0)
+		return 0;
+	fatal("cannot flush", log_errno(error != 0 ? error : errno));
+}
+
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* What is written to a descriptor depends on the file's name. */
+static int descriptor_note(const char *path, int fd)
+{
+	if (fd >= 0 && fd < DESCRIPTORS)
+		atomic_store(&os.is_pages[fd],
+		    strncmp(name_of(path), "log.", 4) != 0);
+	return fd;
+}
+
+/* A prepared log file takes the name that Berkeley DB asks for. */
+static bool take_spare(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char spare[PATH_MAX];
+
+	if (slash == NULL || strncmp(slash + 1, "log.", 4) != 0)
+		return false;
+	snprintf(spare, sizeof(spare), "%.*s/spare", (int)(slash - path), path);
+	return rename(spare, path) == 0;
+}
+
+static int open_existing(const char *path, int flags)
+{
+	return descriptor_note(path, open(path, flags & ~(O_CREAT | O_EXCL)));
+}
+
+static int hook_open(const char *path, int flags, ...)
+{
+	int error = fault_now(STORE_FAULT_OPEN);
+	mode_t mode = 0600;
+	va_list list;
+	int fd;
+
+	if (error != 0) {
+		errno = error;
+		return -1;
+	}
+	flags |= O_CLOEXEC | O_NOFOLLOW;
+	if ((flags & O_CREAT) == 0)
+		return open_existing(path, flags);
+	va_start(list, flags);
+	mode = (mode_t)va_arg(list, int);
+	va_end(list);
+	if ((flags & O_EXCL) == 0) {
+		fd = open_existing(path, flags);
+		if (fd >= 0 || errno != ENOENT)
+			return fd;
+		if (take_spare(path)) {
+			sync_directory_of(path);
+			return open_existing(path, flags & ~O_TRUNC);
+		}
+	}
+	fd = open(path, flags, mode);
+	if (fd < 0 && errno == ENOSPC && reserve_release())
+		fd = open(path, flags, mode);
+	if (fd < 0 && errno == ENOSPC)
+		atomic_store(&os.no_space_met, true);
+	if (fd >= 0)
+		sync_directory_of(path);
+	return descriptor_note(path, fd);
+}
+
+static int hook_rename(const char *from, const char *to)
+{
+	int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0) {
+		if (fsync(fd) != 0)
+			fatal("cannot flush", log_text("path", from),
+			    log_errno(errno));
+		close(fd);
+	}
+	if (rename(from, to) != 0)
+		return -1;
+	sync_directory_of(to);
+	return 0;
+}
+
+static void install(void)
+{
+	if (db_env_set_func_write(hook_write) != 0 ||
+	    db_env_set_func_fsync(hook_fsync) != 0 ||
+	    db_env_set_func_open(hook_open) != 0 ||
+	    db_env_set_func_rename(hook_rename) != 0)
+		bug("hooks");
+}
+
+void store_os_install(void)
+{
+	pthread_once(&os.once, install);
+}
+
+void store_os_counts(uint64_t *log_bytes, uint64_t *page_bytes)
+{
+	*log_bytes = os.log_bytes;
+	*page_bytes = os.page_bytes;
+}
+
+/* --- the next log file --- */
+
+static bool fill_with_zeros(int fd, uint64_t bytes)
+{
+	static const char zeros[ZERO_BYTES];
+
+	while (bytes > 0) {
+		size_t step = bytes < sizeof(zeros) ? (size_t)bytes :
+		    sizeof(zeros);
+		ssize_t n = write(fd, zeros, step);
+
+		if (n <= 0)
+			return false;
+		bytes -= (uint64_t)n;
+	}
+	return fsync(fd) == 0;
+}
+
+/* A spare that cannot be made is no harm: the log then grows as it goes. */
+void store_os_spare(const char *directory, uint64_t bytes)
+{
+	char path[PATH_MAX], draft[PATH_MAX];
+	bool filled;
+	int fd;
+
+	path_of(directory, "spare", path);
+	path_of(directory, "spare.new", draft);
+	if (access(path, F_OK) == 0)
+		return;
+	fd = open(draft, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW,
+	    0600);
+	if (fd < 0)
+		return;
+	filled = fill_with_zeros(fd, bytes);
+	close(fd);
+	if (!filled || rename(draft, path) != 0)
+		unlink(draft);
+}

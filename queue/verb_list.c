@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * list and show: one object for each message, with the recipients that are
+ * selected. show adds what is known of where it came from. Neither reads a
+ * header or a body.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "queue/destination.h"
+#include "queue/queue.h"
+#include "queue/record.h"
+#include "queue/rows.h"
+#include "queue/schedule.h"
+#include "queue/verbs.h"
+#include "queue/walk.h"
+
+enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 2000 };
+
+struct listing {
+	struct walk	*walk;
+	json_t		*recipients;	/* owned */
+	size_t		 most;		/* in the array */
+	uint64_t	 selected;
+	bool		 any[SLICE_IS_HELD + 1];	/* states seen */
+};
+
+/* Addresses may hold bytes that are no UTF-8. */
+static json_t *text_value(const char *text)
+{
+	json_t *value = json_string(text);
+	char *copy;
+
+	if (value != NULL)
+		return value;
+	copy = mem_dup_string(text);
+	for (char *byte = copy; *byte != '\0'; byte++) {
+		if ((unsigned char)*byte >= 0x80)
+			*byte = '?';
+	}
+	value = json_string(copy);
+	mem_free(copy);
+	return value;
+}
+
+static json_t *time_value(int64_t wall)
+{
+	char text[64];
+
+	if (wall == 0)
+		return json_null();
+	clock_format_iso(wall, text, sizeof(text));
+	return json_string(text);
+}
+
+/* What an untried slice waits for is the trouble of its destination. */
+static const struct status *explain(struct walk *walk,
+    const struct record_slice *slice, const struct record_recipient *recipient)
+{
+	struct destination *destination;
+
+	if (recipient->status != NULL)
+		return recipient->status;
+	destination = destination_find(schedule_destinations(
+	    walk->queue->schedule), slice->domain);
+	if (destination != NULL &&
+	    destination_is_resting(destination, clock_wall()))
+		return &destination->trouble;
+	return NULL;
+}
+
+static json_t *recipient_value(struct walk *walk,
+    const struct record_slice *slice, const struct record_recipient *recipient,
+    enum slice_state state, int64_t next)
+{
+	const struct status *status = explain(walk, slice, recipient);
+	char code[32] = "";
+
+	if (status != NULL)
+		status_format_enhanced(status, code, sizeof(code));
+	return json_pack("{s:o, s:s, s:I, s:o, s:o, s:s, s:s, s:o, s:o, s:o, "
+	    "s:o}",
+	    "address", text_value(recipient->who.address),
+	    "state", slice_state_name(state),
+	    "attempts", (json_int_t)slice->attempt,
+	    "next", time_value(next),
+	    "tried", time_value(slice->tried_at),
+	    "reason", status == NULL ? "none" :
+	    status_reason_name(status->reason),
+	    "status", code,
+	    "text", text_value(status == NULL ? "" : status->text),
+	    "host", text_value(status == NULL ? "" : status->host),
+	    "tls", text_value(status == NULL ? "" : status->tls),
+	    "held", text_value(slice->held_reason));
+}
+
+static void add_slice(struct listing *listing, uint64_t id, uint32_t number,
+    const struct record_slice *slice)
+{
+	struct walk *walk = listing->walk;
+	int64_t next;
+	enum slice_state state = slice_state_of(walk->queue, id, number,
+	    slice, &next);
+
+	if (!selector_takes_slice(&walk->selector, state, slice))
+		return;
+	for (uint32_t i = 0; i < slice->recipient_count; i++) {
+		const struct record_recipient *recipient =
+		    &slice->recipients[i];
+
+		if (!selector_takes_recipient(&walk->selector, recipient))
+			continue;
+		listing->selected++;
+		listing->any[state] = true;
+		if (json_array_size(listing->recipients) < listing->most)
+			json_array_append_new(listing->recipients,
+			    recipient_value(walk, slice, recipient, state,
+			    next));
+	}
+}
+
+static const char *state_of(const struct listing *listing)
+{
+	for (int i = SLICE_IS_ACTIVE; i < SLICE_IS_HELD; i++) {
+		if (listing->any[i])
+			return slice_state_name((enum slice_state)i);
+	}
+	return slice_state_name(SLICE_IS_HELD);
+}
+
+static json_t *message_value(const struct listing *listing, uint64_t id,
+    const struct record_message *message)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%llx", (unsigned long long)id);
+	return json_pack("{s:s, s:o, s:o, s:I, s:s, s:b, s:I, s:O}",
+	    "id", name,
+	    "sender", text_value(message->envelope->sender),
+	    "arrival", time_value(message->arrival),
+	    "size", (json_int_t)(message->body_length +
+	    message->envelope->prefix_length),
+	    "state", state_of(listing),
+	    "notification", message->envelope->flags & ENVELOPE_BOUNCE,
+	    "selected", (json_int_t)listing->selected,
+	    "recipients", listing->recipients);
+}
+
+static void add_origin(json_t *object, const struct record_message *message)
+{
+	const struct envelope *envelope = message->envelope;
+
+	json_object_set_new(object, "client", text_value(envelope->client));
+	json_object_set_new(object, "helo", text_value(envelope->helo));
+	json_object_set_new(object, "protocol",
+	    text_value(envelope->protocol));
+	json_object_set_new(object, "tls", envelope->tls == NULL ?
+	    json_null() : text_value(envelope->tls));
+	json_object_set_new(object, "envid", envelope->envid == NULL ?
+	    json_null() : text_value(envelope->envid));
+	json_object_set_new(object, "accepted",
+	    json_integer(message->recipient_count));
+}
+
+static void visit(struct walk *walk, uint64_t id,
+    const struct record_message *message, size_t most)
+{
+	struct listing listing = { .walk = walk, .most = most };
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct record_slice *slice;
+	uint32_t number = 0;
+
+	listing.recipients = json_array();
+	while (rows_next_slice(walk->queue->store, id, &number, arena,
+	    &slice)) {
+		if (slice != NULL)
+			add_slice(&listing, id, number, slice);
+		arena_reset(arena);
+		if (++number == 0)
+			break;
+	}
+	arena_free(arena);
+	if (listing.selected > 0) {
+		json_t *object = message_value(&listing, id, message);
+
+		if (most == SHOW_RECIPIENTS)
+			add_origin(object, message);
+		walk->messages++;
+		walk->recipients += listing.selected;
+		walk_send(walk, object);
+	}
+	json_decref(listing.recipients);
+}
+
+static void visit_list(struct walk *walk, uint64_t id,
+    const struct record_message *message)
+{
+	visit(walk, id, message, LIST_RECIPIENTS);
+}
+
+static void visit_show(struct walk *walk, uint64_t id,
+    const struct record_message *message)
+{
+	visit(walk, id, message, SHOW_RECIPIENTS);
+}
+
+void verb_list(struct control *control, const json_t *arguments)
+{
+	static const struct walk_verb verb = { "list", false, 16,
+	    visit_list };
+
+	walk_start(verbs_queue(), control, arguments, &verb);
+}
+
+void verb_show(struct control *control, const json_t *arguments)
+{
+	static const struct walk_verb verb = { "show", false, 1,
+	    visit_show };
+
+	walk_start(verbs_queue(), control, arguments, &verb);
+}

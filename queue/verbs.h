@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The operator's verbs, answered as README says; and the queue they work on
+ * (one in a process).
+ */
+#ifndef POSTERN_QUEUE_VERBS_H
+#define POSTERN_QUEUE_VERBS_H
+
+#include "base/control.h"
+
+struct queue;
+
+struct queue	*verbs_queue(void);
+
+control_handler	 verb_list, verb_show, verb_stats, verb_cat, verb_hold,
+	    verb_release, verb_retry, verb_flush, verb_delete, verb_bounce;
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Delivery status notifications: dsn.c field by field, and bounce.c's choice
+ * of who hears of what (SMTP-120 to SMTP-132, SMTP-180).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "queue/bounce.h"
+#include "queue/dsn.h"
+#include "queue/envelope.h"
+#include "queue/queue.h"
+#include "queue/results.h"
+#include "tests/queue_world.h"
+
+static struct world world;
+static struct buf text;
+
+static int setup_text(void **state)
+{
+	(void)state;
+	buf_init(&text, DSN_MAX);
+	return 0;
+}
+
+static int teardown_text(void **state)
+{
+	(void)state;
+	buf_release(&text);
+	return 0;
+}
+
+static int setup_world(void **state)
+{
+	(void)state;
+	world_open(&world, "");
+	return 0;
+}
+
+static int teardown_world(void **state)
+{
+	(void)state;
+	world_close(&world);
+	return 0;
+}
+
+/* --- the text --- */
+
+static struct envelope_recipient joe = { .address = (char[]){ "joe@one.test" },
+    .domain = (char[]){ "one.test" },
+    .original = (char[]){ "rfc822;Joe+2Bx+40one.test" } };
+static struct envelope_recipient eve = { .address = (char[]){ "eve@one.test" },
+    .domain = (char[]){ "one.test" } };
+
+static const char *write_sample(const struct status *first,
+    const struct status *second)
+{
+	struct dsn_recipient recipients[] = {
+	    { &joe, first, 1700000000000 }, { &eve, second, 0 } };
+	struct dsn dsn = { .hostname = "mx.test", .to = "a@sender.test",
+	    .id = 0xabc, .now = 1700000100000, .original_id = 0x123f,
+	    .arrival = 1699999000000, .envid = "QQ+2B1",
+	    .recipients = recipients, .recipient_count = 2,
+	    .original = "Received: x\r\nSubject: hello\r\n\r\n",
+	    .original_length = 31 };
+
+	assert_int_equal(dsn_write(&text, &dsn), 0);
+	return buf_string(&text);
+}
+
+static void has(const char *message, const char *part)
+{
+	if (strstr(message, part) == NULL)
+		fail_msg("no \"%s\" in:\n%s", part, message);
+}
+
+static void lacks(const char *message, const char *part)
+{
+	if (strstr(message, part) != NULL)
+		fail_msg("\"%s\" in:\n%s", part, message);
+}
+
+static void samples(struct status *refused, struct status *insecure)
+{
+	status_from_reply(refused, 550, "5.1.1 no such user");
+	status_set_host(refused, "mx1.one.test", "192.0.2.7");
+	status_set(insecure, STATUS_FAILED, REASON_NO_STARTTLS, "5.7.10",
+	    "mx2.one.test does not offer STARTTLS");
+	memcpy(insecure->tls, "none", 5);
+}
+
+/* SMTP-128, SMTP-130, SMTP-131 */
+static void test_fields(void **state)
+{
+	struct status refused, insecure;
+	const char *message, *part;
+
+	(void)state;
+	samples(&refused, &insecure);
+	message = write_sample(&refused, &insecure);
+	has(message, "From: Mail Delivery System <MAILER-DAEMON@mx.test>\r\n");
+	has(message, "To: <a@sender.test>\r\n");
+	has(message, "Message-ID: <abc.dsn@mx.test>\r\n");
+	has(message, "Auto-Submitted: auto-replied\r\n");
+	has(message, "multipart/report; report-type=delivery-status;");
+	part = strstr(message, "Content-Type: message/delivery-status\r\n\r\n");
+	assert_non_null(part);
+	has(part, "Reporting-MTA: dns; mx.test\r\n");
+	has(part, "Original-Envelope-Id: QQ+1\r\n");
+	has(part, "X-Postern-Queue-Id: 123f\r\n");
+	has(part, "\r\n\r\nOriginal-Recipient: rfc822; Joe+x@one.test\r\n"
+	    "Final-Recipient: rfc822; joe@one.test\r\n"
+	    "Action: failed\r\nStatus: 5.1.1\r\n"
+	    "Remote-MTA: dns; mx1.one.test\r\n"
+	    "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
+	    "Last-Attempt-Date: ");
+	has(part, "\r\n\r\nFinal-Recipient: rfc822; eve@one.test\r\n"
+	    "Action: failed\r\nStatus: 5.7.10\r\n"
+	    "Diagnostic-Code: x-postern; no-starttls (");
+	has(part, "Content-Type: text/rfc822-headers\r\n\r\n"
+	    "Received: x\r\nSubject: hello\r\n\r\n");
+	lacks(message, "Will-Retry-Until");	/* RFC 3464 2.3.9 */
+}
+
+/* The first part tells a person what happened, TLS included. */
+static void test_words(void **state)
+{
+	struct status refused, insecure;
+	const char *message;
+
+	(void)state;
+	samples(&refused, &insecure);
+	message = write_sample(&refused, &insecure);
+	has(message, "<joe@one.test>\r\n    The receiving mail server refused "
+	    "it.\r\n    Details: 550 5.1.1 no such user\r\n"
+	    "    Receiving server: mx1.one.test[192.0.2.7]\r\n");
+	has(message, "A secure connection is required, but the receiving mail "
+	    "server does not offer one.\r\n");
+	has(message, "Security of the connection: none\r\n");
+}
+
+/* Parts end where the boundary says, and nothing from outside can end one. */
+static void test_parts(void **state)
+{
+	struct status refused, insecure;
+	const char *message, *from;
+	char boundary[128];
+	int count = 0;
+
+	(void)state;
+	samples(&refused, &insecure);
+	message = write_sample(&refused, &insecure);
+	from = strstr(message, "boundary=\"");
+	assert_non_null(from);
+	snprintf(boundary, sizeof(boundary), "\r\n--%.*s",
+	    (int)strcspn(from + 10, "\""), from + 10);
+	for (from = message; (from = strstr(from, boundary)) != NULL; from++)
+		count++;
+	assert_int_equal(count, 4);
+	for (const char *byte = message; *byte != '\0'; byte++) {
+		assert_true((unsigned char)*byte < 0x80);
+		if (*byte == '\n')
+			assert_true(byte > message && byte[-1] == '\r');
+	}
+}
+
+static void test_no_envid(void **state)
+{
+	struct status refused, insecure;
+	struct dsn_recipient one;
+	struct dsn dsn = { .hostname = "mx.test", .to = "a@sender.test",
+	    .recipients = &one, .recipient_count = 1 };
+
+	(void)state;
+	samples(&refused, &insecure);
+	one = (struct dsn_recipient){ &eve, &refused, 0 };
+	assert_int_equal(dsn_write(&text, &dsn), 0);
+	lacks(buf_string(&text), "Original-Envelope-Id");
+	lacks(buf_string(&text), "Original-Recipient");
+	has(buf_string(&text), "The stored message is damaged");
+}
+
+static void test_xtext(void **state)
+{
+	char out[16];
+
+	(void)state;
+	dsn_read_xtext("a+2Bb+0D+0Ac", out, sizeof(out));
+	assert_string_equal(out, "a+b??c");
+	dsn_read_xtext("a+2", out, sizeof(out));
+	assert_string_equal(out, "a+2");
+	dsn_read_xtext("aaaaaaaaaaaaaaaaaaaaaaaa", out, sizeof(out));
+	assert_int_equal(strlen(out), 15);
+}
+
+/* --- who hears of it --- */
+
+static void refuse_first(void)
+{
+	struct status status;
+
+	world_refused(&status);
+	assert_true(world_wait_jobs(&world, 1));
+	world_finish(&world, 0, &status);
+}
+
+/* SMTP-124, SMTP-129, SMTP-180 */
+static void test_failure(void **state)
+{
+	struct job *job;
+
+	(void)state;
+	world_send(&world, "a@sender.test", "joe@one.test",
+	    "Subject: secret plans\r\n\r\nthe body\r\n");
+	refuse_first();
+	assert_true(world_wait_jobs(&world, 1));
+	job = world.jobs[0];
+	assert_string_equal(job->sender, "");
+	assert_null(job->envid);
+	assert_true(job->flags & ENVELOPE_BOUNCE);
+	assert_false(job->flags & (ENVELOPE_RET_FULL | ENVELOPE_RET_HEADERS));
+	assert_int_equal(job->recipient_count, 1);
+	assert_string_equal(job->recipients[0].address, "a@sender.test");
+	assert_int_equal(job->recipients[0].notify, NOTIFY_NEVER);
+	has(job->body, "Subject: secret plans\r\n");
+	has(job->body, "Received: by test\r\n");
+	lacks(job->body, "the body");		/* headers only */
+	assert_int_equal(world_count_messages(&world), 1);
+}
+
+/* SMTP-127: the null sender gets nothing; the postmaster does, once. */
+static void test_double(void **state)
+{
+	(void)state;
+	world_send(&world, "", "joe@one.test", "Subject: x\r\n\r\n");
+	refuse_first();
+	assert_true(world_wait_jobs(&world, 1));
+	assert_string_equal(world.jobs[0]->sender, "");
+	assert_string_equal(world.jobs[0]->recipients[0].address,
+	    "postmaster@mx.test");
+	has(world.jobs[0]->body, "returned to the postmaster");
+	refuse_first();
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(world.taken, 2);
+}
+
+static void on_done(void *arg, const struct status *status, uint64_t id)
+{
+	(void)status;
+	(void)id;
+	*(bool *)arg = true;
+}
+
+static bool is_set(void *arg)
+{
+	return *(bool *)arg;
+}
+
+static void send_with(uint32_t flags, unsigned notify, const char *body)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct envelope *envelope = envelope_new(arena);
+	struct submission *submission;
+	bool done = false;
+
+	envelope->sender = arena_dup_string(arena, "a@sender.test");
+	envelope->flags = flags;
+	envelope_add_recipient(envelope, arena, "joe@one.test", NULL, notify);
+	submission = submission_begin(world.client,
+	    queue_client_next_id(world.client), envelope, NULL, NULL);
+	submission_data(submission, body, strlen(body));
+	submission_end(submission, 0, on_done, &done);
+	arena_free(arena);
+	assert_true(world_wait(is_set, &done, 5000));
+}
+
+/* SMTP-124: NOTIFY=NEVER, and NOTIFY without FAILURE. */
+static void test_notify_never(void **state)
+{
+	(void)state;
+	send_with(0, NOTIFY_NEVER, "x\r\n");
+	refuse_first();
+	assert_true(world_wait_empty(&world));
+	send_with(0, NOTIFY_SUCCESS, "x\r\n");
+	refuse_first();
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(world.taken, 2);
+}
+
+/* SMTP-126: asked for success, and got it. */
+static void test_notify_success(void **state)
+{
+	struct status status;
+
+	(void)state;
+	status_set(&status, STATUS_DELIVERED, REASON_NONE, "2.0.0", "done");
+	send_with(0, NOTIFY_SUCCESS, "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	world_finish(&world, 0, &status);
+	assert_true(world_wait_jobs(&world, 1));
+	has(world.jobs[0]->body, "Action: delivered\r\nStatus: 2.0.0\r\n");
+	lacks(world.jobs[0]->body, "could not be delivered");
+}
+
+/* SMTP-132 */
+static void test_return_full(void **state)
+{
+	(void)state;
+	send_with(ENVELOPE_RET_FULL, 0,
+	    "Subject: x\r\n\r\nbody with \xc3\xa4\r\n");
+	refuse_first();
+	assert_true(world_wait_jobs(&world, 1));
+	has(world.jobs[0]->body, "Content-Type: message/rfc822\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n\r\nSubject: x\r\n\r\n"
+	    "body with \xc3\xa4\r\n");
+	assert_true(world.jobs[0]->flags & ENVELOPE_HAS_8BIT);
+}
+
+int main(void)
+{
+#define TEXT(f) cmocka_unit_test_setup_teardown(f, setup_text, teardown_text)
+#define WORLD(f) cmocka_unit_test_setup_teardown(f, setup_world, \
+    teardown_world)
+	const struct CMUnitTest tests[] = {
+		TEXT(test_fields),
+		TEXT(test_words),
+		TEXT(test_parts),
+		TEXT(test_no_envid),
+		TEXT(test_xtext),
+		WORLD(test_failure),
+		WORLD(test_double),
+		WORLD(test_notify_never),
+		WORLD(test_notify_success),
+		WORLD(test_return_full),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

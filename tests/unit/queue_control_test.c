@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The operator's verbs over the control connection: selection, what each verb
+ * does to the store, who may do what, and that a large queue is not read into
+ * memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/control.h"
+#include "base/digest.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "queue/commit.h"
+#include "queue/envelope.h"
+#include "queue/queue.h"
+#include "queue/record.h"
+#include "queue/rows.h"
+#include "queue/schedule.h"
+#include "queue/slice.h"
+#include "tests/queue_world.h"
+
+static struct world world;
+
+/* Four messages; delivery took what it could and holds on to nothing. */
+static uint64_t ids[4];
+
+static void defer_it(struct world *w, struct job *job)
+{
+	struct status statuses[8];
+
+	(void)w;
+	for (size_t i = 0; i < job->recipient_count; i++) {
+		status_from_reply(&statuses[i], 450, "4.2.2 full");
+		status_set_host(&statuses[i], "mx.one.test", "192.0.2.7");
+	}
+	worker_finish(job, statuses, false);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	world_open(&world, "retry-first = 1h");
+	world.on_job = defer_it;
+	ids[0] = world_send(&world, "ann@sender.test", "joe@one.test", "x\r\n");
+	ids[1] = world_send(&world, "bob@sender.test",
+	    "joe@one.test eve@two.test", "x\r\n");
+	ids[2] = world_send(&world, "", "joe@three.test", "x\r\n");
+	ids[3] = world_send(&world, "ann@other.test",
+	    "a[1]@two.test eve@two.test", "line one\r\nline two\r\n");
+	world_turn(50);
+	return 0;
+}
+
+static int setup_empty(void **state)
+{
+	(void)state;
+	world_open(&world, "");
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_close(&world);
+	return 0;
+}
+
+static const char *text_at(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+/* How many messages list shows. */
+static size_t listed(const char *arguments)
+{
+	json_t *lines;
+	int code = world_command(&world, "list", arguments, false, &lines);
+	size_t count = json_array_size(lines) - 1;
+
+	json_decref(lines);
+	assert_int_equal(code, count == 0 ? CONTROL_NONE_MATCHED :
+	    CONTROL_OK);
+	return count;
+}
+
+static void test_list(void **state)
+{
+	json_t *lines, *message, *recipient;
+	char arguments[64];
+
+	(void)state;
+	snprintf(arguments, sizeof(arguments), "{\"id\":\"%llx\"}",
+	    (unsigned long long)ids[0]);
+	assert_int_equal(world_command(&world, "list", arguments, false,
+	    &lines), CONTROL_OK);
+	assert_int_equal(json_array_size(lines), 2);
+	message = json_array_get(lines, 0);
+	assert_true(strtoull(text_at(message, "id"), NULL, 16) == ids[0]);
+	assert_string_equal(text_at(message, "sender"), "ann@sender.test");
+	assert_string_equal(text_at(message, "state"), "deferred");
+	assert_int_equal(json_integer_value(json_object_get(message, "size")),
+	    22);
+	assert_int_equal(strlen(text_at(message, "arrival")), 20);
+	recipient = json_array_get(json_object_get(message, "recipients"), 0);
+	assert_string_equal(text_at(recipient, "address"), "joe@one.test");
+	assert_string_equal(text_at(recipient, "state"), "deferred");
+	assert_int_equal(json_integer_value(json_object_get(recipient,
+	    "attempts")), 1);
+	assert_string_equal(text_at(recipient, "reason"), "reply");
+	assert_string_equal(text_at(recipient, "status"), "4.2.2");
+	assert_string_equal(text_at(recipient, "text"), "full");
+	assert_string_equal(text_at(recipient, "host"),
+	    "mx.one.test[192.0.2.7]");
+	assert_int_equal(strlen(text_at(recipient, "next")), 20);
+	json_decref(lines);
+}
+
+static void test_selectors(void **state)
+{
+	static const struct {
+		const char	*arguments;
+		size_t		 count;
+	} cases[] = {
+		{ "{}", 4 },
+		{ "{\"sender\":\"ann@sender.test\"}", 1 },
+		{ "{\"sender\":\"ANN@*\"}", 2 },
+		{ "{\"sender\":\"<>\"}", 1 },
+		{ "{\"recipient\":\"joe@*\"}", 3 },
+		{ "{\"recipient\":\"a[1]@two.test\"}", 1 },
+		{ "{\"recipient\":\"a1@two.test\"}", 0 },
+		{ "{\"domain\":\"two.test\"}", 2 },
+		{ "{\"domain\":\"t*.test\"}", 3 },
+		{ "{\"older\":3600}", 0 },
+		{ "{\"newer\":3600}", 4 },
+		{ "{\"state\":\"deferred\"}", 4 },
+		{ "{\"state\":\"held\"}", 0 },
+		{ "{\"reason\":\"reply\"}", 4 },
+		{ "{\"reason\":\"connect\"}", 0 },
+		{ "{\"domain\":\"two.test\",\"sender\":\"bob@*\"}", 1 },
+		{ "{\"domain\":\"one.test\",\"recipient\":\"eve@*\"}", 0 },
+		{ "{\"limit\":2}", 2 },
+		{ "{\"id\":[\"1\",\"2\"]}", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t count = listed(cases[i].arguments);
+
+		if (count != cases[i].count)
+			fail_msg("%s: %zu", cases[i].arguments, count);
+	}
+}
+
+static void test_bad_arguments(void **state)
+{
+	static const char *const bad[] = { "{\"sendr\":\"x\"}",
+	    "{\"id\":\"xyz\"}", "{\"id\":7}", "{\"id\":[]}",
+	    "{\"state\":\"gone\"}", "{\"reason\":\"why\"}",
+	    "{\"older\":\"1h\"}", "{\"older\":-1}", "{\"limit\":0}",
+	    "{\"sender\":\"\"}", "{\"note\":\"a\\nb\"}",
+	    "{\"note\":5}" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(world_command(&world, "list", bad[i], true,
+		    NULL), CONTROL_USAGE);
+	/* What changes something must be told what. */
+	assert_int_equal(world_command(&world, "delete", "{}", true, NULL),
+	    CONTROL_USAGE);
+	assert_int_equal(world_count_messages(&world), 4);
+}
+
+static void test_permission(void **state)
+{
+	static const char *const verbs[] = { "cat", "hold", "release",
+	    "retry", "flush", "delete", "bounce" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		assert_int_equal(world_command(&world, verbs[i],
+		    "{\"all\":true}", false, NULL), CONTROL_DENIED);
+	assert_int_equal(world_count_messages(&world), 4);
+}
+
+static void test_hold(void **state)
+{
+	json_t *lines;
+
+	(void)state;
+	assert_int_equal(world_command(&world, "hold",
+	    "{\"domain\":\"two.test\",\"note\":\"asked first\"}", true,
+	    &lines), CONTROL_OK);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(
+	    lines, 0), "messages")), 2);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(
+	    lines, 0), "recipients")), 3);
+	json_decref(lines);
+	assert_int_equal(listed("{\"state\":\"held\"}"), 2);
+	assert_int_equal(world_count_schedule(&world), 3);
+	/* Held twice is held once; held mail is not retried. */
+	assert_int_equal(world_command(&world, "hold",
+	    "{\"state\":\"held\"}", true, NULL), CONTROL_NONE_MATCHED);
+	assert_int_equal(world_command(&world, "retry",
+	    "{\"state\":\"held\"}", true, NULL), CONTROL_NONE_MATCHED);
+	/* It stays so over a restart. */
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world_connect(&world);
+	assert_int_equal(listed("{\"state\":\"held\"}"), 2);
+	world.taken = 0;
+	assert_int_equal(world_command(&world, "release",
+	    "{\"state\":\"held\"}", true, NULL), CONTROL_OK);
+	world_turn(100);
+	assert_int_equal(listed("{\"state\":\"held\"}"), 0);
+	assert_int_equal(world.taken, 2);
+	assert_int_equal(world_count_schedule(&world), 5);
+}
+
+static void test_retry(void **state)
+{
+	(void)state;
+	world.taken = 0;
+	assert_int_equal(world_command(&world, "retry",
+	    "{\"sender\":\"bob@*\"}", true, NULL), CONTROL_OK);
+	world_turn(100);
+	assert_int_equal(world.taken, 2);
+	assert_int_equal(world_command(&world, "flush", "{}", true, NULL),
+	    CONTROL_OK);
+	world_turn(100);
+	assert_int_equal(world.taken, 2 + 5);
+	assert_int_equal(world_count_schedule(&world), 5);
+}
+
+static void test_delete(void **state)
+{
+	(void)state;
+	/* One recipient of two, in the middle of a slice. */
+	assert_int_equal(world_command(&world, "delete",
+	    "{\"recipient\":\"eve@two.test\"}", true, NULL), CONTROL_OK);
+	assert_int_equal(listed("{\"recipient\":\"eve@*\"}"), 0);
+	assert_int_equal(world_count_messages(&world), 4);
+	assert_int_equal(world_count_slices(&world), 4);
+	assert_int_equal(world_command(&world, "delete", "{\"all\":true}",
+	    true, NULL), CONTROL_OK);
+	assert_int_equal(world_count_messages(&world), 0);
+	assert_int_equal(world_count_slices(&world), 0);
+	assert_int_equal(world_count_schedule(&world), 0);
+	assert_int_equal(world_command(&world, "list", "{}", false, NULL),
+	    CONTROL_NONE_MATCHED);
+}
+
+/* A job under way whose message is deleted: the result finds nothing. */
+static void test_delete_in_flight(void **state)
+{
+	struct status status;
+
+	(void)state;
+	world.on_job = NULL;
+	world_delivered(&status);
+	world_send(&world, "a@sender.test", "b@four.test", "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	assert_int_equal(listed("{\"state\":\"active\"}"), 1);
+	assert_int_equal(world_command(&world, "delete",
+	    "{\"domain\":\"four.test\"}", true, NULL), CONTROL_OK);
+	world_finish(&world, 0, &status);
+	world_turn(50);
+	assert_int_equal(world_count_messages(&world), 4);
+	assert_int_equal(schedule_in_flight(world.queue->schedule), 0);
+}
+
+/* Held while it is tried: deferred, it is not tried again. */
+static void test_hold_in_flight(void **state)
+{
+	struct status status;
+
+	(void)state;
+	world.on_job = NULL;
+	world_send(&world, "a@sender.test", "b@four.test", "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	assert_int_equal(world_command(&world, "hold",
+	    "{\"domain\":\"four.test\"}", true, NULL), CONTROL_OK);
+	status_from_reply(&status, 450, "4.2.0 later");
+	world_finish(&world, 0, &status);
+	world_turn(50);
+	assert_int_equal(listed("{\"domain\":\"four.test\","
+	    "\"state\":\"held\"}"), 1);
+	assert_int_equal(world_count_schedule(&world), 5);
+}
+
+static void test_bounce(void **state)
+{
+	(void)state;
+	world.on_job = NULL;
+	assert_int_equal(world_command(&world, "bounce",
+	    "{\"sender\":\"bob@*\",\"recipient\":\"eve@*\","
+	    "\"note\":\"wrong address\"}", true, NULL), CONTROL_OK);
+	assert_true(world_wait_jobs(&world, 1));
+	assert_string_equal(world.jobs[0]->recipients[0].address,
+	    "bob@sender.test");
+	assert_non_null(strstr(world.jobs[0]->body, "wrong address"));
+	assert_non_null(strstr(world.jobs[0]->body,
+	    "Final-Recipient: rfc822; eve@two.test\r\n"));
+	assert_null(strstr(world.jobs[0]->body, "rfc822; joe@one.test"));
+	/* bounce of everything does not bounce what it makes. */
+	assert_int_equal(world_command(&world, "bounce", "{\"all\":true}",
+	    true, NULL), CONTROL_OK);
+	assert_true(world_count_messages(&world) > 0);
+}
+
+static void test_cat(void **state)
+{
+	static const char expected[] =
+	    "Received: by test\r\nline one\r\nline two\r\n";
+	char arguments[64], content[256];
+	size_t length = 0;
+	json_t *lines;
+
+	(void)state;
+	snprintf(arguments, sizeof(arguments), "{\"id\":\"%llx\"}",
+	    (unsigned long long)ids[3]);
+	assert_int_equal(world_command(&world, "cat", arguments, true,
+	    &lines), CONTROL_OK);
+	for (size_t i = 0; i + 1 < json_array_size(lines); i++)
+		length += (size_t)hex_parse((uint8_t *)content + length,
+		    sizeof(content) - length,
+		    text_at(json_array_get(lines, i), "hex"));
+	json_decref(lines);
+	assert_int_equal(length, sizeof(expected) - 1);
+	assert_memory_equal(content, expected, length);
+	assert_int_equal(world_command(&world, "cat", "{\"id\":\"1\"}", true,
+	    NULL), CONTROL_NONE_MATCHED);
+	assert_int_equal(world_command(&world, "cat", "{}", true, NULL),
+	    CONTROL_USAGE);
+}
+
+static void test_show(void **state)
+{
+	char arguments[64];
+	json_t *lines;
+
+	(void)state;
+	snprintf(arguments, sizeof(arguments), "{\"id\":\"%llx\"}",
+	    (unsigned long long)ids[1]);
+	assert_int_equal(world_command(&world, "show", arguments, false,
+	    &lines), CONTROL_OK);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(
+	    lines, 0), "recipients")), 2);
+	assert_non_null(json_object_get(json_array_get(lines, 0), "client"));
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(
+	    lines, 0), "accepted")), 2);
+	json_decref(lines);
+}
+
+static void test_stats(void **state)
+{
+	json_t *lines, *first, *total;
+
+	(void)state;
+	assert_int_equal(world_command(&world, "stats", "{}", false, &lines),
+	    CONTROL_OK);
+	assert_int_equal(json_array_size(lines), 3 + 1 + 1);
+	first = json_array_get(lines, 0);
+	assert_string_equal(text_at(first, "domain"), "two.test");
+	assert_int_equal(json_integer_value(json_object_get(first,
+	    "messages")), 2);
+	assert_int_equal(json_integer_value(json_object_get(first,
+	    "recipients")), 3);
+	assert_int_equal(json_integer_value(json_object_get(first,
+	    "deferred")), 3);
+	total = json_object_get(json_array_get(lines, 3), "total");
+	assert_int_equal(json_integer_value(json_object_get(total,
+	    "messages")), 4);
+	assert_int_equal(json_integer_value(json_object_get(total,
+	    "recipients")), 6);
+	assert_int_equal(json_integer_value(json_object_get(total,
+	    "in_flight")), 0);
+	json_decref(lines);
+}
+
+/* --- many messages --- */
+
+enum { MANY = 100000, A_TURN = 1000 };
+
+static void fill(void)
+{
+	for (int i = 0; i < MANY; i++) {
+		struct arena *arena = arena_new(1 << 20);
+		struct envelope *envelope = envelope_new(arena);
+		struct commit_message message = {
+			.id = queue_take_id(world.queue),
+			.envelope = envelope, .arrival = clock_wall(),
+			.body_length = 3, .rest = "x\r\n", .rest_length = 3 };
+		char to[64];
+
+		digest_of("x\r\n", 3, message.digest);
+		envelope->sender = arena_dup_string(arena, "a@sender.test");
+		snprintf(to, sizeof(to), "b@d%d.test", i % 500);
+		envelope_add_recipient(envelope, arena, to, NULL, 0);
+		commit_accept(world.queue->commit, &message, arena, NULL,
+		    NULL);
+		if (i % A_TURN == A_TURN - 1)
+			world_turn(0);
+	}
+	world_turn(100);
+}
+
+struct stream_count {
+	int	 fd;
+	size_t	 lines;
+	size_t	 bytes;
+	char	 block[65536];
+};
+
+static bool count_lines(void *arg)
+{
+	struct stream_count *count = arg;
+	ssize_t got;
+
+	while ((got = read(count->fd, count->block, sizeof(count->block))) >
+	    0) {
+		count->bytes += (size_t)got;
+		for (ssize_t i = 0; i < got; i++)
+			count->lines += count->block[i] == '\n';
+	}
+	return got == 0;
+}
+
+static long memory_now(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;		/* KiB */
+}
+
+/* The answer is read as it comes and thrown away: what grows is the queue's. */
+static void list_all(struct stream_count *count)
+{
+	static const char request[] = "{\"verb\":\"list\",\"arguments\":{}}\n";
+	struct process_caller caller = { .uid = 1 };
+	int fds[2];
+
+	memset(count, 0, sizeof(*count));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fds), 0);
+	count->fd = fds[1];
+	queue_control(world.queue, fds[0], &caller);
+	assert_true(write(fds[1], request, sizeof(request) - 1) > 0);
+	assert_true(world_wait(count_lines, count, 120000));
+	close(fds[1]);
+}
+
+static void test_many(void **state)
+{
+	struct stream_count *count = mem_alloc(sizeof(*count));
+	int64_t began;
+	long before;
+	json_t *lines;
+
+	(void)state;
+	fill();
+	/* The window is bounded, whatever is on the disk. */
+	assert_true(schedule_window(world.queue->schedule) <= 10000);
+	before = memory_now();
+	began = clock_monotonic();
+	list_all(count);
+	print_message("list of %d: %lld ms, %zu bytes, memory +%ld KiB\n",
+	    MANY, (long long)(clock_monotonic() - began), count->bytes,
+	    memory_now() - before);
+	assert_int_equal(count->lines, MANY + 1);
+#ifndef __SANITIZE_ADDRESS__
+	/* The cache of the store may still fill. */
+	assert_true(memory_now() - before < 24 * 1024);
+#endif
+	began = clock_monotonic();
+	assert_int_equal(world_command(&world, "stats", "{}", false, &lines),
+	    CONTROL_OK);
+	print_message("stats: %lld ms\n",
+	    (long long)(clock_monotonic() - began));
+	assert_int_equal(json_array_size(lines), 500 + 2);
+	json_decref(lines);
+	assert_int_equal(listed("{\"domain\":\"d7.test\"}"), MANY / 500);
+	mem_free(count);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_list),
+		TEST(test_selectors),
+		TEST(test_bad_arguments),
+		TEST(test_permission),
+		TEST(test_hold),
+		TEST(test_retry),
+		TEST(test_delete),
+		TEST(test_delete_in_flight),
+		TEST(test_hold_in_flight),
+		TEST(test_bounce),
+		TEST(test_cat),
+		TEST(test_show),
+		TEST(test_stats),
+		cmocka_unit_test_setup_teardown(test_many, setup_empty,
+		    teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

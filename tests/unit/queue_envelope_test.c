@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * queue/envelope.c, record.c and message.c: what is written is read back, cut
+ * at any byte it is refused, and no hostile field comes through.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "base/wire.h"
+#include "queue/client.h"
+#include "queue/destination.h"
+#include "queue/envelope.h"
+#include "queue/message.h"
+#include "queue/record.h"
+#include "queue/rows.h"
+
+enum { ARENA = 8 << 20 };
+
+static struct arena *arena;
+static struct buf buf;
+static struct wire_writer writer;
+static struct wire_reader reader;
+
+static int setup(void **state)
+{
+	(void)state;
+	arena = arena_new(ARENA);
+	buf_init(&buf, 4 << 20);
+	wire_write_begin(&writer, &buf);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	arena_free(arena);
+	buf_release(&buf);
+	return 0;
+}
+
+static struct envelope *sample(void)
+{
+	struct envelope *envelope = envelope_new(arena);
+
+	envelope->sender = arena_dup_string(arena, "a@sender.test");
+	envelope->envid = arena_dup_string(arena, "QQ+2B1");
+	envelope->flags = ENVELOPE_8BIT | ENVELOPE_RET_FULL;
+	envelope->client = arena_dup_string(arena, "c.test [192.0.2.1]");
+	envelope->helo = arena_dup_string(arena, "c.test");
+	envelope->protocol = arena_dup_string(arena, "ESMTPS");
+	envelope->tls = arena_dup_string(arena, "TLSv1.3");
+	envelope->prefix = arena_dup_string(arena, "Received: x\r\n\ty\r\n");
+	envelope->prefix_length = strlen(envelope->prefix);
+	envelope_add_recipient(envelope, arena, "Joe@One.TEST",
+	    "rfc822;joe+40one.test", NOTIFY_SUCCESS | NOTIFY_FAILURE);
+	envelope_add_recipient(envelope, arena, "\"a@b\"@two.test", NULL, 0);
+	return envelope;
+}
+
+static void check_envelope(const struct envelope *envelope)
+{
+	assert_string_equal(envelope->sender, "a@sender.test");
+	assert_string_equal(envelope->envid, "QQ+2B1");
+	assert_int_equal(envelope->flags, ENVELOPE_8BIT | ENVELOPE_RET_FULL);
+	assert_string_equal(envelope->client, "c.test [192.0.2.1]");
+	assert_string_equal(envelope->helo, "c.test");
+	assert_string_equal(envelope->protocol, "ESMTPS");
+	assert_string_equal(envelope->tls, "TLSv1.3");
+	assert_int_equal(envelope->prefix_length, 17);
+	assert_string_equal(envelope->prefix, "Received: x\r\n\ty\r\n");
+}
+
+static void test_envelope(void **state)
+{
+	struct envelope *envelope;
+
+	(void)state;
+	envelope_put(&writer, sample());
+	assert_int_equal(wire_write_end(&writer), 0);
+	wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+	envelope = envelope_get(&reader, arena);
+	assert_non_null(envelope);
+	assert_int_equal(wire_read_end(&reader), 0);
+	check_envelope(envelope);
+	assert_int_equal(envelope->recipient_count, 2);
+	assert_string_equal(envelope->recipients[0].address, "Joe@One.TEST");
+	assert_string_equal(envelope->recipients[0].domain, "one.test");
+	assert_string_equal(envelope->recipients[0].original,
+	    "rfc822;joe+40one.test");
+	assert_int_equal(envelope->recipients[0].notify,
+	    NOTIFY_SUCCESS | NOTIFY_FAILURE);
+	assert_string_equal(envelope->recipients[1].domain, "two.test");
+	assert_null(envelope->recipients[1].original);
+}
+
+/* A copy of exactly so many bytes, so that the sanitizer sees every overrun. */
+static void read_cut(size_t length, int (*read)(struct wire_reader *))
+{
+	char *copy = mem_dup(buf_data(&buf), length == 0 ? 1 : length);
+
+	arena_reset(arena);
+	wire_read_begin(&reader, copy, length);
+	assert_int_equal(read(&reader), -1);
+	mem_free(copy);
+}
+
+static void check_cuts(int (*read)(struct wire_reader *))
+{
+	for (size_t length = 0; length < buf_length(&buf); length++)
+		read_cut(length, read);
+	wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+	assert_int_equal(read(&reader), 0);
+	buf_add_byte(&buf, 'x');		/* something left over */
+	read_cut(buf_length(&buf), read);
+}
+
+static int read_envelope(struct wire_reader *from)
+{
+	return envelope_get(from, arena) == NULL ? -1 : wire_read_end(from);
+}
+
+static void test_envelope_cuts(void **state)
+{
+	(void)state;
+	envelope_put(&writer, sample());
+	check_cuts(read_envelope);
+}
+
+static void test_envelope_hostile(void **state)
+{
+	static const char *const bad[] = { "no-domain", "@x.test",
+	    "a@", "a\r\nRCPT TO:<b>@x.test", "a\x7f@x.test" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct envelope *envelope = sample();
+
+		buf_reset(&buf);
+		envelope_add_recipient(envelope, arena, bad[i], NULL, 0);
+		envelope_put(&writer, envelope);
+		wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+		assert_null(envelope_get(&reader, arena));
+	}
+}
+
+/* A prefix that is no whole lines, or holds a NUL, would change the message. */
+static void test_envelope_prefix(void **state)
+{
+	static const char *const bad[] = { "x", "Received: x\n", "\r", "a\rb" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct envelope *envelope = sample();
+
+		buf_reset(&buf);
+		envelope->prefix = arena_dup_string(arena, bad[i]);
+		envelope->prefix_length = strlen(bad[i]);
+		envelope_put(&writer, envelope);
+		wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+		assert_null(envelope_get(&reader, arena));
+	}
+}
+
+/* Many recipients that are not there may not make us allocate for them. */
+static void test_envelope_count(void **state)
+{
+	struct envelope *envelope = envelope_new(arena);
+
+	(void)state;
+	envelope_put_head(&writer, envelope);
+	wire_put_u32(&writer, ENVELOPE_RECIPIENTS_MAX);
+	wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+	assert_null(envelope_get(&reader, arena));
+}
+
+static void test_many_recipients(void **state)
+{
+	struct envelope *envelope = envelope_new(arena);
+	char address[64];
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		snprintf(address, sizeof(address), "u%d@d.test", i);
+		envelope_add_recipient(envelope, arena, address, NULL, 0);
+	}
+	for (int i = 0; i < 1000; i++) {
+		snprintf(address, sizeof(address), "u%d@d.test", i);
+		assert_string_equal(envelope->recipients[i].address, address);
+	}
+}
+
+/* --- rows --- */
+
+static int read_message_row(struct wire_reader *from)
+{
+	return record_get_message(from->position,
+	    (size_t)(from->end - from->position), arena) == NULL ? -1 : 0;
+}
+
+static void test_message_row(void **state)
+{
+	struct record_message message = { .envelope = sample(),
+	    .arrival = 1700000000123, .body_length = 5000000000,
+	    .slice_count = 2, .recipient_count = 3 };
+	struct record_message *copy;
+
+	(void)state;
+	memset(message.digest, 0xab, sizeof(message.digest));
+	assert_int_equal(record_put_message(&buf, &message), 0);
+	copy = record_get_message(buf_data(&buf), buf_length(&buf), arena);
+	assert_non_null(copy);
+	check_envelope(copy->envelope);
+	assert_int_equal(copy->arrival, message.arrival);
+	assert_int_equal(copy->body_length, message.body_length);
+	assert_int_equal(copy->slice_count, 2);
+	assert_int_equal(copy->recipient_count, 3);
+	assert_memory_equal(copy->digest, message.digest, DIGEST_BYTES);
+	check_cuts(read_message_row);
+}
+
+static int read_slice_row(struct wire_reader *from)
+{
+	return record_get_slice(from->position,
+	    (size_t)(from->end - from->position), arena) == NULL ? -1 : 0;
+}
+
+static void test_slice_row(void **state)
+{
+	struct envelope *envelope = sample();
+	struct status status;
+	struct record_recipient recipients[] = {
+	    { 4, envelope->recipients[0], &status },
+	    { 9, envelope->recipients[1], NULL } };
+	struct record_slice slice = { .domain = (char[]){ "one.test" },
+	    .flags = SLICE_HELD | SLICE_BOUNCE,
+	    .held_reason = (char[]){ "why" }, .arrival = 5, .due = 6,
+	    .tried_at = 7, .tls_trouble_since = 8, .attempt = 9,
+	    .last_job = 10, .recipients = recipients, .recipient_count = 2 };
+	struct record_slice *copy;
+
+	(void)state;
+	status_from_reply(&status, 450, "4.2.2 full");
+	assert_int_equal(record_put_slice(&buf, &slice), 0);
+	copy = record_get_slice(buf_data(&buf), buf_length(&buf), arena);
+	assert_non_null(copy);
+	assert_string_equal(copy->domain, "one.test");
+	assert_int_equal(copy->flags, SLICE_HELD | SLICE_BOUNCE);
+	assert_string_equal(copy->held_reason, "why");
+	assert_int_equal(copy->arrival, 5);
+	assert_int_equal(copy->due, 6);
+	assert_int_equal(copy->tried_at, 7);
+	assert_int_equal(copy->tls_trouble_since, 8);
+	assert_int_equal(copy->attempt, 9);
+	assert_int_equal(copy->last_job, 10);
+	assert_int_equal(copy->recipients[0].index, 4);
+	assert_int_equal(copy->recipients[0].status->code, 450);
+	assert_string_equal(copy->recipients[0].status->text, "full");
+	assert_null(copy->recipients[1].status);
+	check_cuts(read_slice_row);
+}
+
+/* A later version is not guessed at. */
+static void test_row_version(void **state)
+{
+	struct record_schedule row = { 3, (char[]){ "x.test" } };
+	char *bytes;
+
+	(void)state;
+	assert_int_equal(record_put_schedule(&buf, &row), 0);
+	assert_non_null(record_get_schedule(buf_data(&buf), buf_length(&buf),
+	    arena));
+	bytes = mem_dup(buf_data(&buf), buf_length(&buf));
+	bytes[0]++;
+	assert_null(record_get_schedule(bytes, buf_length(&buf), arena));
+	mem_free(bytes);
+}
+
+static void test_keys(void **state)
+{
+	static const struct place places[] = { { 1, 9, 9 }, { 2, 1, 1 },
+	    { 2, 1, 2 }, { 2, 256, 0 }, { 300, 0, 0 } };
+	struct record_key before, after;
+	struct place read;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const struct place *place = &places[i];
+
+		record_key_schedule(&after, place->due, place->id,
+		    place->slice);
+		assert_int_equal(record_key_get_schedule(after.bytes,
+		    after.length, &read.due, &read.id, &read.slice), 0);
+		assert_int_equal(place_compare(&read, place), 0);
+		assert_int_equal(record_key_get_schedule(after.bytes,
+		    after.length - 1, &read.due, &read.id, &read.slice), -1);
+		if (i > 0)
+			assert_true(memcmp(before.bytes, after.bytes,
+			    after.length) < 0);
+		before = after;
+	}
+}
+
+/* --- messages --- */
+
+static void fill_job(struct job *job)
+{
+	job->arena = arena;
+	job->key = 77;
+	job->message = 0x1234;
+	job->next = (struct conf_next_hop){ .transport = TRANSPORT_SMTP,
+	    .host = "mx.test", .port = 2525, .mx = true };
+	job->domain = arena_dup_string(arena, "one.test");
+	job->sender = arena_dup_string(arena, "");
+	job->envid = NULL;
+	job->flags = ENVELOPE_BOUNCE;
+	job->arrival = 99;
+	job->tls_trouble_since = 5;
+	job->attempt = 3;
+	job->prefix = arena_dup_string(arena, "X: y\r\n");
+	job->prefix_length = 6;
+	job->body = arena_dup_string(arena, "body\r\n");
+	job->body_length = 6;
+	job->recipient_count = 2;
+	job->recipients = arena_alloc_array(arena, 2,
+	    sizeof(*job->recipients));
+	job->recipients[0].address = arena_dup_string(arena, "a@one.test");
+	job->recipients[1] = (struct job_recipient){ 8,
+	    arena_dup_string(arena, "b@one.test"),
+	    arena_dup_string(arena, "rfc822;b"), NOTIFY_NEVER };
+}
+
+static int read_job(struct wire_reader *from)
+{
+	struct job job = { .arena = arena };
+	uint32_t slice;
+
+	return queue_get_job(from, &job, &slice);
+}
+
+static void test_job(void **state)
+{
+	struct job job = { 0 }, copy = { .arena = arena };
+	uint32_t slice;
+
+	(void)state;
+	fill_job(&job);
+	queue_put_job(&writer, &job, 42);
+	wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+	assert_int_equal(queue_get_job(&reader, &copy, &slice), 0);
+	assert_int_equal(slice, 42);
+	assert_int_equal(copy.key, 77);
+	assert_int_equal(copy.message, 0x1234);
+	assert_string_equal(copy.next.host, "mx.test");
+	assert_int_equal(copy.next.port, 2525);
+	assert_true(copy.next.mx);
+	assert_string_equal(copy.sender, "");
+	assert_null(copy.envid);
+	assert_int_equal(copy.attempt, 3);
+	assert_int_equal(copy.tls_trouble_since, 5);
+	assert_memory_equal(copy.prefix, "X: y\r\n", 6);
+	assert_memory_equal(copy.body, "body\r\n", 6);
+	assert_int_equal(copy.recipient_count, 2);
+	assert_int_equal(copy.recipients[1].index, 8);
+	assert_string_equal(copy.recipients[1].original, "rfc822;b");
+	check_cuts(read_job);
+}
+
+static int read_end(struct wire_reader *from)
+{
+	struct queue_end end;
+
+	return queue_get_end(from, &end);
+}
+
+static int read_begin(struct wire_reader *from)
+{
+	struct queue_begin begin;
+
+	return queue_get_begin(from, &begin);
+}
+
+static int read_identifiers(struct wire_reader *from)
+{
+	struct queue_identifiers identifiers;
+
+	return queue_get_identifiers(from, &identifiers);
+}
+
+static int read_body(struct wire_reader *from)
+{
+	struct queue_body body;
+
+	return queue_get_body(from, &body);
+}
+
+static int read_slots(struct wire_reader *from)
+{
+	struct queue_slots slots;
+	int result = queue_get_slots(from, &slots);
+
+	if (result == 0) {
+		assert_int_equal(slots.slots, 20);
+		assert_int_equal(slots.job_count, 2);
+		assert_int_equal(slots.jobs[1].slice, 6);
+		mem_free(slots.jobs);
+	}
+	return result;
+}
+
+static int read_read(struct wire_reader *from)
+{
+	struct queue_read read;
+
+	return queue_get_read(from, &read);
+}
+
+static int read_result(struct wire_reader *from)
+{
+	struct queue_result result;
+	struct status status;
+	uint32_t index;
+
+	if (queue_get_result(from, &result) < 0)
+		return -1;
+	for (uint32_t i = 0; i < result.count; i++) {
+		if (queue_get_result_item(from, i + 1 == result.count, &index,
+		    &status) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void test_small_messages(void **state)
+{
+	struct queue_open_job jobs[] = { { 1, 2, 3 }, { 4, 5, 6 } };
+	struct status status;
+
+	(void)state;
+	queue_put_end(&writer, &(struct queue_end){ 1, 2, { 3 } });
+	check_cuts(read_end);
+	buf_reset(&buf);
+	queue_put_begin(&writer, &(struct queue_begin){ 5, "abc", 3 });
+	check_cuts(read_begin);
+	buf_reset(&buf);
+	queue_put_identifiers(&writer, &(struct queue_identifiers){ 9, 8 });
+	check_cuts(read_identifiers);
+	buf_reset(&buf);
+	queue_put_body(&writer, &(struct queue_body){ 1, true, "data", 4 });
+	check_cuts(read_body);
+	buf_reset(&buf);
+	queue_put_slots(&writer, &(struct queue_slots){ 20, jobs, 2 });
+	check_cuts(read_slots);
+	buf_reset(&buf);
+	queue_put_read(&writer, &(struct queue_read){ 1, 2, 3 });
+	check_cuts(read_read);
+	buf_reset(&buf);
+	status_from_reply(&status, 250, "ok");
+	queue_put_result(&writer, &(struct queue_result){ 1, 2, 3, true, 2 });
+	queue_put_result_item(&writer, 0, &status);
+	queue_put_result_item(&writer, 1, &status);
+	check_cuts(read_result);
+}
+
+/* Any bytes may come: nothing but a refusal may follow. */
+static void test_noise(void **state)
+{
+	static int (*const readers[])(struct wire_reader *) = {
+	    read_envelope, read_message_row, read_slice_row, read_job,
+	    read_end, read_begin, read_identifiers, read_body, read_read,
+	    read_result };
+	unsigned char noise[200];
+
+	(void)state;
+	srand(1);
+	for (int round = 0; round < 20000; round++) {
+		size_t length = (size_t)rand() % sizeof(noise);
+
+		for (size_t i = 0; i < length; i++)
+			noise[i] = rand() % 3 ? 0 : (unsigned char)rand();
+		arena_reset(arena);
+		wire_read_begin(&reader, noise, length);
+		(void)readers[(size_t)round % (sizeof(readers) /
+		    sizeof(readers[0]))](&reader);
+	}
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_envelope),
+		TEST(test_envelope_cuts),
+		TEST(test_envelope_hostile),
+		TEST(test_envelope_prefix),
+		TEST(test_envelope_count),
+		TEST(test_many_recipients),
+		TEST(test_message_row),
+		TEST(test_slice_row),
+		TEST(test_row_version),
+		TEST(test_keys),
+		TEST(test_job),
+		TEST(test_small_messages),
+		TEST(test_noise),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1013 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * queue/store*.c against real environments in a temporary directory: what is
+ * written is read, what was called durable survives a kill at any moment, a
+ * batch is there whole or not at all, and every fault of the disk ends either
+ * in a refusal or in the end of the process, never in a false promise.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "queue/store_internal.h"
+
+enum { MIB = 1 << 20, BODY_MAX = 8 << 20, REPORT_BYTES = 16 << 10 };
+
+static char scratch[64];	/* made for each test, removed after it */
+static unsigned char noise[BODY_MAX];
+
+static struct store_options options_small(void)
+{
+	return (struct store_options){ .directory = scratch,
+	    .cache_bytes = 4 * MIB, .checkpoint_bytes = 2 * MIB,
+	    .segment_bytes = MIB, .reserve_bytes = MIB };
+}
+
+static struct store_bytes text(const char *string)
+{
+	return (struct store_bytes){ string, strlen(string) };
+}
+
+struct id_key {
+	uint64_t	 big;
+};
+
+static struct store_bytes id_bytes(struct id_key *key, uint64_t id)
+{
+	key->big = htobe64(id);
+	return (struct store_bytes){ key, sizeof(*key) };
+}
+
+/* --- a turn of the loop --- */
+
+static void on_done(void *arg)
+{
+	bool *done = arg;
+
+	*done = true;
+	loop_stop();
+}
+
+static void make_durable(struct store *store)
+{
+	bool done = false;
+
+	store_commit_durable(store, on_done, &done);
+	assert_false(done);	/* never before the call returns */
+	loop_run();
+	assert_true(done);
+}
+
+static void on_time(void *arg)
+{
+	(void)arg;
+	loop_stop();
+}
+
+static void turn_for(int64_t milliseconds)
+{
+	struct timer timer = { 0 };
+
+	timer_start(&timer, milliseconds, on_time, NULL);
+	loop_run();
+	timer_stop(&timer);
+}
+
+static struct store *open_store(void)
+{
+	struct store_options options = options_small();
+	struct store *store = store_open(&options);
+
+	assert_non_null(store);
+	store->move_delay = 0;
+	return store;
+}
+
+/* --- messages --- */
+
+static const unsigned char *body_of(uint64_t id)
+{
+	return noise + id * 61 % 4096;
+}
+
+static void message_put(struct store *store, uint64_t id, size_t length)
+{
+	struct id_key key;
+	uint64_t row = length;
+
+	store_body_put(store, id, (struct store_bytes){ body_of(id), length });
+	store_put(store, STORE_MESSAGES, id_bytes(&key, id),
+	    (struct store_bytes){ &row, sizeof(row) });
+}
+
+static void message_delete(struct store *store, uint64_t id, size_t length)
+{
+	struct id_key key;
+
+	store_delete(store, STORE_MESSAGES, id_bytes(&key, id));
+	store_body_delete(store, id, length);
+}
+
+/* Length from the row, or -1. */
+static int64_t message_length(struct store *store, uint64_t id)
+{
+	struct id_key key;
+	struct buf row;
+	uint64_t length;
+	int64_t result = -1;
+
+	buf_init(&row, STORE_VALUE_MAX);
+	if (store_get(store, STORE_MESSAGES, id_bytes(&key, id), &row)) {
+		memcpy(&length, buf_data(&row), sizeof(length));
+		result = (int64_t)length;
+	}
+	buf_release(&row);
+	return result;
+}
+
+static bool body_is(struct store *store, uint64_t id, size_t length)
+{
+	struct buf body;
+	bool same;
+
+	buf_init(&body, BODY_MAX);
+	same = store_body_read(store, id, 0, length, &body) == STORE_OK &&
+	    buf_length(&body) == length &&
+	    memcmp(buf_data(&body), body_of(id), length) == 0;
+	buf_release(&body);
+	return same;
+}
+
+/* --- children that are expected to end --- */
+
+struct child {
+	pid_t	 pid;
+	int	 out;		/* its descriptor 2 */
+};
+
+/* Shared with children: the last batch that was called durable. */
+static volatile uint64_t *ledger;
+
+static struct child child_start(void (*body)(const void *arg), const void *arg)
+{
+	struct child child;
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	fflush(NULL);
+	*ledger = 0;
+	child.pid = fork();
+	assert_true(child.pid >= 0);
+	if (child.pid == 0) {
+		close(ends[0]);
+		dup2(ends[1], 2);
+		loop_init();
+		body(arg);
+		_exit(0);
+	}
+	close(ends[1]);
+	child.out = ends[0];
+	return child;
+}
+
+/* Exit status, or 128 + signal; all it wrote in report. */
+static int child_end(struct child child, char *report, size_t size)
+{
+	size_t length = 0;
+	ssize_t n;
+	int status;
+
+	while (length + 1 < size &&
+	    (n = read(child.out, report + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	report[length] = '\0';
+	close(child.out);
+	assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) :
+	    128 + WTERMSIG(status);
+}
+
+/* --- rows --- */
+
+static void test_rows(void **unused)
+{
+	struct store *store = open_store();
+	struct buf out;
+
+	(void)unused;
+	buf_init(&out, STORE_VALUE_MAX);
+	store_put(store, STORE_META, text("a"), text("first"));
+	store_put(store, STORE_META, text("a"), text("second"));
+	store_put(store, STORE_META, text("empty"), text(""));
+	store_put(store, STORE_SLICES, text("a"), text("other table"));
+	assert_true(store_get(store, STORE_META, text("a"), &out));
+	assert_string_equal(buf_string(&out), "second");
+	store_put(store, STORE_META, text("gone"), text("x"));
+	store_delete(store, STORE_META, text("gone"));
+	store_delete(store, STORE_META, text("never there"));
+	assert_false(store_get(store, STORE_META, text("gone"), &out));
+	make_durable(store);
+	store_close(store);
+
+	store = open_store();
+	buf_reset(&out);
+	assert_true(store_get(store, STORE_META, text("a"), &out));
+	assert_string_equal(buf_string(&out), "second");
+	assert_true(store_get(store, STORE_META, text("empty"), &out));
+	assert_int_equal(buf_length(&out), 6);
+	buf_reset(&out);
+	assert_true(store_get(store, STORE_SLICES, text("a"), &out));
+	assert_string_equal(buf_string(&out), "other table");
+	buf_reset(&out);
+	/* a row of the largest size */
+	store_put(store, STORE_SLICES, text("large"),
+	    (struct store_bytes){ noise, STORE_VALUE_MAX });
+	make_durable(store);
+	assert_true(store_get(store, STORE_SLICES, text("large"), &out));
+	assert_memory_equal(buf_data(&out), noise, STORE_VALUE_MAX);
+	buf_release(&out);
+	store_close(store);
+}
+
+static uint64_t row_number(const struct store_row *row)
+{
+	uint64_t big;
+
+	assert_int_equal(row->key.length, sizeof(big));
+	memcpy(&big, row->key.data, sizeof(big));
+	return be64toh(big);
+}
+
+static void test_scan_is_bounded(void **unused)
+{
+	struct store *store = open_store();
+	struct store_page page = { 0 };
+	struct id_key from, until, key;
+	struct store_scan scan = { .table = STORE_SCHEDULE, .max_rows = 64,
+	    .max_bytes = SIZE_MAX };
+	uint64_t next = 0;
+
+	(void)unused;
+	for (uint64_t i = 0; i < 1000; i++)
+		store_put(store, STORE_SCHEDULE, id_bytes(&key, i),
+		    (struct store_bytes){ noise + i, 100 });
+	do {
+		store_scan(store, &scan, &page);
+		assert_true(page.count <= 64);
+		for (size_t i = 0; i < page.count; i++) {
+			assert_int_equal(row_number(&page.rows[i]), next);
+			assert_int_equal(page.rows[i].value.length, 100);
+			assert_memory_equal(page.rows[i].value.data,
+			    noise + next, 100);
+			next++;
+		}
+		scan.from = id_bytes(&from, next - 1);
+		scan.after = true;
+	} while (page.more);
+	assert_int_equal(next, 1000);
+
+	/* a range, by bytes, keys only */
+	scan = (struct store_scan){ .table = STORE_SCHEDULE, .max_rows = 500,
+	    .max_bytes = 1000, .from = id_bytes(&from, 10),
+	    .until = id_bytes(&until, 13) };
+	store_scan(store, &scan, &page);
+	assert_int_equal(page.count, 3);
+	assert_false(page.more);
+	assert_int_equal(row_number(&page.rows[0]), 10);
+	scan.until = (struct store_bytes){ 0 };
+	store_scan(store, &scan, &page);
+	assert_int_equal(page.count, 10);	/* 10 x 108 passes 1,000 */
+	assert_true(page.more);
+	scan.keys_only = true;
+	scan.max_rows = 2;
+	store_scan(store, &scan, &page);
+	assert_int_equal(page.count, 2);
+	assert_int_equal(page.rows[1].value.length, 0);
+
+	/* nothing there */
+	scan = (struct store_scan){ .table = STORE_META, .max_rows = 1,
+	    .max_bytes = 1 };
+	store_scan(store, &scan, &page);
+	assert_int_equal(page.count, 0);
+	assert_false(page.more);
+	store_page_release(&page);
+	store_close(store);
+}
+
+/* --- bodies --- */
+
+static void test_bodies(void **unused)
+{
+	static const size_t lengths[] = { 0, 1, 7, 8, 4055, 4056, 4057, 8112,
+	    8113, 100000, 5000000 };
+	struct store *store = open_store();
+	struct buf part;
+
+	(void)unused;
+	buf_init(&part, BODY_MAX);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		uint64_t put = 2 * i + 1, appended = 2 * i + 2;
+		size_t at = 0;
+
+		message_put(store, put, lengths[i]);
+		while (at < lengths[i]) {
+			size_t step = lengths[i] - at < 60001 ?
+			    lengths[i] - at : 60001;
+
+			store_body_append(store, appended,
+			    (struct store_bytes){ body_of(appended) + at,
+			    step });
+			at += step;
+			if (at % 2 != 0)
+				make_durable(store);
+		}
+		store_body_claim(store, appended);
+		make_durable(store);
+	}
+	store_close(store);
+	store = open_store();
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		assert_true(body_is(store, 2 * i + 1, lengths[i]));
+		assert_true(body_is(store, 2 * i + 2, lengths[i]));
+	}
+	/* parts that begin and end inside chunks */
+	assert_int_equal(store_body_read(store, 21, 4000, 9000, &part),
+	    STORE_OK);
+	assert_memory_equal(buf_data(&part), body_of(21) + 4000, 9000);
+	buf_reset(&part);
+	/* more than there is, or nothing of it, is damage and not silence */
+	assert_int_equal(store_body_read(store, 11, 0, 4057, &part),
+	    STORE_DAMAGED);
+	assert_int_equal(store_body_read(store, 9999, 0, 1, &part),
+	    STORE_DAMAGED);
+	buf_release(&part);
+	store_close(store);
+}
+
+static void test_damaged_chunk(void **unused)
+{
+	struct store *store = open_store();
+	unsigned char key[STORE_CHUNK_KEY], other[STORE_CHUNK_KEY];
+	DB *db;
+
+	(void)unused;
+	message_put(store, 1, 20000);
+	message_put(store, 2, 20000);
+	message_put(store, 3, 20000);
+	db = store_segment_db(store, store_segment_of(store, 1));
+	/* one bit of chunk 2 of message 1 */
+	store_chunk_key(1, 2, key);
+	assert_true(store_db_get(store, db, (struct store_bytes){ key,
+	    sizeof(key) }) == STORE_CHUNK_MAX);
+	store->scratch[1234] ^= 4;
+	store_db_put(store, db, (struct store_bytes){ key, sizeof(key) },
+	    (struct store_bytes){ store->scratch, STORE_CHUNK_MAX });
+	/* a sound chunk in the wrong place */
+	store_chunk_key(2, 0, key);
+	store_chunk_key(2, 1, other);
+	assert_true(store_db_get(store, db, (struct store_bytes){ key,
+	    sizeof(key) }) == STORE_CHUNK_MAX);
+	store_db_put(store, db, (struct store_bytes){ other, sizeof(other) },
+	    (struct store_bytes){ store->scratch, STORE_CHUNK_MAX });
+	make_durable(store);
+	assert_false(body_is(store, 1, 20000));
+	assert_false(body_is(store, 2, 20000));
+	assert_true(body_is(store, 3, 20000));
+	store_close(store);
+}
+
+/* Segments fill, die and go; what lives in a dying one moves and is read. */
+static void test_segments(void **unused)
+{
+	struct store *store = open_store();
+	struct store_stats stats;
+	enum { COUNT = 3000, LENGTH = 6000 };
+
+	(void)unused;
+	for (uint64_t id = 1; id <= COUNT; id++) {
+		message_put(store, id, LENGTH);
+		if (id % 50 == 0)
+			make_durable(store);
+	}
+	store_stats(store, &stats);
+	assert_true(stats.segments > 10);
+	for (uint64_t id = 1; id <= COUNT; id++) {
+		if (id % 10 != 0)
+			message_delete(store, id, LENGTH);
+		if (id % 50 == 0)
+			make_durable(store);
+	}
+	for (int i = 0; i < 200; i++) {
+		turn_for(50);
+		store_stats(store, &stats);
+		if (stats.segments <= 2)
+			break;
+	}
+	assert_true(stats.segments <= 2);
+	assert_true(stats.bodies_moved >= COUNT / 10 - 100);
+	for (int round = 0; round < 2; round++) {
+		for (uint64_t id = 10; id <= COUNT; id += 10)
+			assert_true(body_is(store, id, LENGTH));
+		make_durable(store);
+		store_close(store);
+		store = open_store();
+	}
+	/* an identifier from a range that was dropped */
+	message_put(store, 5, LENGTH);
+	make_durable(store);
+	assert_true(body_is(store, 5, LENGTH));
+	/* and the moved ones go too */
+	message_delete(store, 5, LENGTH);
+	for (uint64_t id = 10; id <= COUNT; id += 10)
+		message_delete(store, id, LENGTH);
+	make_durable(store);
+	for (int i = 0; i < 100 && store->stray_bytes > 0; i++)
+		turn_for(50);
+	assert_int_equal(store->stray_bytes, 0);
+	assert_int_equal(store->purge_count, 0);
+	store_close(store);
+}
+
+/* Tables are dropped while checkpoints and trickles write pages all the time. */
+static void test_drop_beside_checkpoints(void **unused)
+{
+	struct store_options options = options_small();
+	struct store *store;
+	struct store_stats stats;
+
+	(void)unused;
+	options.checkpoint_bytes = 64 << 10;
+	options.segment_bytes = 128 << 10;
+	store = store_open(&options);
+	assert_non_null(store);
+	store->move_delay = 0;
+	for (uint64_t id = 1; id <= 12000; id++) {
+		message_put(store, id, 5000);
+		if (id > 20)
+			message_delete(store, id - 20, 5000);
+		if (id % 8 == 0)
+			make_durable(store);
+	}
+	for (int i = 0; i < 1200; i++) {
+		store_stats(store, &stats);
+		if (stats.segments <= 3)
+			break;
+		turn_for(25);
+	}
+	assert_true(stats.segments <= 3);
+	assert_true(stats.checkpoints > 2);
+	assert_true(stats.segments_dropped > 300);
+	store_close(store);
+}
+
+static void test_pages_hold_a_chunk(void **unused)
+{
+	struct store *store = open_store();
+	struct stat about;
+	char path[128];
+	enum { COUNT = 200 };
+
+	(void)unused;
+	for (uint64_t id = 1; id <= COUNT; id++)
+		message_put(store, id, STORE_CHUNK_BYTES);
+	make_durable(store);
+	store_close(store);
+	snprintf(path, sizeof(path), "%s/segment.%016x.db", scratch, 1);
+	assert_int_equal(stat(path, &about), 0);
+	/* one page each, and a few for keys */
+	assert_true(about.st_size < (COUNT + 12) * STORE_PAGE_BYTES);
+}
+
+/* --- what a restart finds --- */
+
+static void leave_loose(const void *arg)
+{
+	struct store *store = open_store();
+
+	(void)arg;
+	message_put(store, 1, 5000);
+	for (uint64_t id = 10; id < 20; id++)
+		store_body_append(store, id, (struct store_bytes){
+		    body_of(id), 300000 });
+	store_body_discard(store, 10);
+	store_body_discard(store, 11);
+	make_durable(store);
+	store_body_discard(store, 12);
+	store_body_append(store, 13, (struct store_bytes){
+	    body_of(13) + 300000, 1000 });
+	store_body_claim(store, 13);
+	make_durable(store);
+	raise(SIGKILL);
+}
+
+static void test_sweep(void **unused)
+{
+	char report[REPORT_BYTES];
+	struct child child = child_start(leave_loose, NULL);
+	struct store *store;
+	struct store_stats stats;
+
+	(void)unused;
+	assert_int_equal(child_end(child, report, sizeof(report)),
+	    128 + SIGKILL);
+	store = open_store();
+	store_stats(store, &stats);
+	/* 1 and 13 are owned; six more were found and given up */
+	assert_int_equal(store->segments[0].live +
+	    (store->segment_count > 1 ? store->segments[1].live : 0), 2);
+	assert_true(body_is(store, 1, 5000));
+	assert_true(body_is(store, 13, 301000));
+	make_durable(store);
+	store_close(store);
+}
+
+/*
+ * Each batch writes its number under a row of two tables and a message; what
+ * is durable goes to the ledger. Old messages leave on the way.
+ */
+static void write_until_killed(const void *arg)
+{
+	const uint64_t *first = arg;
+	struct store *store = open_store();
+	struct id_key key;
+
+	for (uint64_t n = *first;; n++) {
+		size_t length = (size_t)(n % 17 * 977);
+		struct store_bytes number = id_bytes(&key, n);
+
+		store_put(store, STORE_SLICES, number, number);
+		message_put(store, n, length);
+		store_put(store, STORE_SCHEDULE, number, number);
+		if (n >= *first + 100)
+			message_delete(store, n - 100,
+			    (size_t)((n - 100) % 17 * 977));
+		if (n % 40 == 0)
+			store_body_append(store, n + 1000000,
+			    (struct store_bytes){ noise, 200000 });
+		make_durable(store);
+		*ledger = n;
+	}
+}
+
+static uint64_t last_after_kill(struct child child, int64_t kill_after_ms)
+{
+	struct timespec pause = { kill_after_ms / 1000,
+	    kill_after_ms % 1000 * 1000000 };
+	char report[REPORT_BYTES];
+	int ended;
+
+	nanosleep(&pause, NULL);
+	assert_int_equal(kill(child.pid, SIGKILL), 0);
+	ended = child_end(child, report, sizeof(report));
+	assert_string_equal(report, "");
+	assert_int_equal(ended, 128 + SIGKILL);
+	return *ledger;
+}
+
+static void check_after_kill(struct store *store, uint64_t first,
+    uint64_t last)
+{
+	struct id_key key;
+	struct buf out;
+
+	buf_init(&out, STORE_VALUE_MAX);
+	for (uint64_t n = first; n <= last; n++) {
+		struct store_bytes number = id_bytes(&key, n);
+		int64_t length = message_length(store, n);
+
+		assert_true(store_get(store, STORE_SLICES, number, &out));
+		assert_true(store_get(store, STORE_SCHEDULE, number, &out));
+		buf_reset(&out);
+		if (n + 100 <= last) {
+			assert_true(length < 0);	/* durably deleted */
+			continue;
+		}
+		if (length < 0) {
+			/* only the batch behind the ledger may have done it */
+			assert_true(n + 100 <= last + 1);
+			continue;
+		}
+		assert_int_equal(length, n % 17 * 977);
+		assert_true(body_is(store, n, (size_t)length));
+	}
+	/* the one after it is there in all tables or in none */
+	struct store_bytes number = id_bytes(&key, last + 1);
+	bool slice = store_get(store, STORE_SLICES, number, &out);
+	bool schedule = store_get(store, STORE_SCHEDULE, number, &out);
+
+	assert_int_equal(slice, schedule);
+	assert_int_equal(slice, message_length(store, last + 1) >= 0);
+	if (slice)
+		assert_true(body_is(store, last + 1,
+		    (size_t)((last + 1) % 17 * 977)));
+	buf_release(&out);
+}
+
+static void test_killed(void **unused)
+{
+	uint64_t first = 1000;
+	uint64_t acknowledged = 0;
+
+	(void)unused;
+	srandom(20261122);
+	for (int round = 0; round < 12; round++) {
+		struct child child = child_start(write_until_killed, &first);
+		uint64_t last = last_after_kill(child, 50 + random() % 700);
+		struct store *store = open_store();
+
+		if (last >= first) {
+			check_after_kill(store, first, last);
+			acknowledged += last - first + 1;
+			first = last + 2;
+		}
+		make_durable(store);
+		store_close(store);
+	}
+	assert_true(acknowledged > 100);
+}
+
+/* --- one owner, one version --- */
+
+static void open_second(const void *arg)
+{
+	struct store_options options = options_small();
+
+	(void)arg;
+	_exit(store_open(&options) == NULL ? 3 : 4);
+}
+
+static void test_second_opener(void **unused)
+{
+	struct store *store = open_store();
+	char report[REPORT_BYTES], pid[32];
+	struct child child = child_start(open_second, NULL);
+
+	(void)unused;
+	assert_int_equal(child_end(child, report, sizeof(report)), 3);
+	snprintf(pid, sizeof(pid), "pid=%d", (int)getpid());
+	assert_non_null(strstr(report, "in use by another process"));
+	assert_non_null(strstr(report, pid));
+	store_close(store);
+}
+
+static void test_unknown_version(void **unused)
+{
+	struct store *store = open_store();
+	uint32_t version = htobe32(STORE_VERSION + 1);
+	char report[REPORT_BYTES];
+
+	(void)unused;
+	store_db_put(store, store->internal, text("version"),
+	    (struct store_bytes){ &version, sizeof(version) });
+	make_durable(store);
+	store_close(store);
+	assert_int_equal(child_end(child_start(open_second, NULL), report,
+	    sizeof(report)), 3);
+	assert_non_null(strstr(report, "found=2"));
+	assert_non_null(strstr(report, "wanted=1"));
+}
+
+static void test_settings_file_is_ignored(void **unused)
+{
+	char path[128];
+	FILE *file;
+	struct store *store;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "%s/DB_CONFIG", scratch);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fputs("set_lg_dir /nonexistent\n", file);
+	fclose(file);
+	store = open_store();
+	assert_int_not_equal(access(path, F_OK), 0);
+	store_close(store);
+}
+
+/* --- a disk that fails --- */
+
+struct fault_case {
+	const char		*name;
+	struct store_fault	 fault;
+	int			 ends;		/* exit status */
+	const char		*says;
+};
+
+/* Writes for a while; the fault comes when all is running. */
+static void write_with_fault(const void *arg)
+{
+	const struct fault_case *test = arg;
+	struct store *store = open_store();
+
+	for (uint64_t n = 1; n <= 600; n++) {
+		if (n == 20)
+			store_fault_set(&test->fault);
+		message_put(store, n, 20000);
+		make_durable(store);
+		*ledger = n;
+	}
+	store_fault_set(NULL);
+	store_close(store);
+}
+
+static void fault_check(const struct fault_case *test)
+{
+	static char report[REPORT_BYTES];
+	struct child child = child_start(write_with_fault, test);
+	struct store *store;
+	uint64_t last;
+
+	assert_int_equal(child_end(child, report, sizeof(report)), test->ends);
+	last = *ledger;
+	assert_true(last >= 19);
+	if (test->ends == 0)
+		assert_int_equal(last, 600);
+	if (test->says != NULL)
+		assert_non_null(strstr(report, test->says));
+	store = open_store();
+	for (uint64_t n = 1; n <= last; n++)
+		assert_true(body_is(store, n, 20000));
+	store_close(store);
+}
+
+static void test_disk_faults(void **unused)
+{
+	static const struct fault_case cases[] = {
+		{ "fsync EIO once", { STORE_FAULT_FSYNC, EIO, 3, 1 }, 1,
+		    "cannot flush" },
+		{ "fsync ENOSPC once", { STORE_FAULT_FSYNC, ENOSPC, 3, 1 }, 1,
+		    "cannot flush" },
+		{ "log EIO once", { STORE_FAULT_LOG_WRITE, EIO, 3, 1 }, 1,
+		    "cannot write" },
+		{ "page EIO once", { STORE_FAULT_PAGE_WRITE, EIO, 3, 1 }, 1,
+		    "cannot write" },
+		{ "log ENOSPC once: the reserve helps",
+		    { STORE_FAULT_LOG_WRITE, ENOSPC, 3, 1 }, 0,
+		    "using the reserve" },
+		{ "log ENOSPC for ever", { STORE_FAULT_LOG_WRITE, ENOSPC, 3,
+		    -1 }, 1, "cannot write" },
+		{ "page ENOSPC for some time: pages wait in memory",
+		    { STORE_FAULT_PAGE_WRITE, ENOSPC, 3, 2 }, 0, NULL },
+		{ "open EIO", { STORE_FAULT_OPEN, EIO, 0, -1 }, 1, NULL },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("# %s\n", cases[i].name);
+		fault_check(&cases[i]);
+	}
+}
+
+static void test_space_is_zero_on_the_reserve(void **unused)
+{
+	struct store_fault fault = { STORE_FAULT_LOG_WRITE, ENOSPC, 0, 1 };
+	struct store *store = open_store();
+	bool was_zero = false;
+
+	(void)unused;
+	assert_true(store_space(store) > 0);
+	store_fault_set(&fault);
+	message_put(store, 1, 1000);
+	make_durable(store);
+	assert_false(store_os_reserve_is_whole() && store_space(store) == 0);
+	/* there is room, in truth: the housekeeper finds out and restores */
+	for (int i = 0; i < 50 && !store_os_reserve_is_whole(); i++) {
+		was_zero = was_zero || store_space(store) == 0;
+		turn_for(20);
+	}
+	store_fault_set(NULL);
+	assert_true(store_os_reserve_is_whole());
+	turn_for(250);
+	assert_true(store_space(store) > 0);
+	(void)was_zero;
+	store_close(store);
+}
+
+/* --- damage --- */
+
+static void flip(const char *name, long page, int count)
+{
+	char path[128];
+	unsigned char byte;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", scratch, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (int i = 0; i < count; i++) {
+		off_t at = page * STORE_PAGE_BYTES + 1000 + i * 7;
+
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		byte ^= 0x10;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	}
+	close(fd);
+}
+
+static void read_everything(const void *arg)
+{
+	struct store *store = open_store();
+
+	(void)arg;
+	for (uint64_t id = 1; id <= 400; id++)
+		if (message_length(store, id) >= 0)
+			body_is(store, id, 6000);
+	_exit(0);
+}
+
+/* Damaged pages end the process, and the next start saves the rest. */
+static void salvage_check(const char *table, long page, uint64_t *bodies,
+    uint64_t *rows)
+{
+	static char report[REPORT_BYTES];
+	struct store *store = open_store();
+	char path[128];
+
+	for (uint64_t id = 1; id <= 400; id++)
+		message_put(store, id, 6000);
+	make_durable(store);
+	store_close(store);
+	flip(table, page, 3);
+	assert_int_equal(child_end(child_start(read_everything, NULL), report,
+	    sizeof(report)), 1);
+	snprintf(path, sizeof(path), "%s/damaged", scratch);
+	assert_int_equal(access(path, F_OK), 0);
+	store = open_store();
+	assert_int_not_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/damaged.1/%s", scratch, table);
+	assert_int_equal(access(path, F_OK), 0);
+	*bodies = *rows = 0;
+	for (uint64_t id = 1; id <= 400; id++) {
+		*rows += message_length(store, id) == 6000;
+		*bodies += body_is(store, id, 6000);
+	}
+	/* and it works on */
+	message_put(store, 5000, 6000);
+	make_durable(store);
+	assert_true(body_is(store, 5000, 6000));
+	store_close(store);
+}
+
+static void test_salvage_bodies(void **unused)
+{
+	uint64_t bodies, rows;
+
+	(void)unused;
+	salvage_check("segment.0000000000000001.db", 20, &bodies, &rows);
+	assert_int_equal(rows, 400);
+	assert_true(bodies >= 300 && bodies < 400);
+}
+
+static void test_salvage_envelopes(void **unused)
+{
+	uint64_t bodies, rows;
+
+	(void)unused;
+	salvage_check("messages.db", 2, &bodies, &rows);
+	assert_true(rows >= 100 && rows < 400);
+	assert_int_equal(bodies, 400);
+}
+
+/* Marked, but nothing is wrong: the mark goes and all is there. */
+static void test_marked_but_sound(void **unused)
+{
+	struct store *store = open_store();
+	char path[128];
+
+	(void)unused;
+	message_put(store, 1, 6000);
+	make_durable(store);
+	store_close(store);
+	store_os_mark_damaged(scratch);
+	store = open_store();
+	assert_true(body_is(store, 1, 6000));
+	assert_false(store_os_is_marked(scratch));
+	snprintf(path, sizeof(path), "%s/damaged.1", scratch);
+	assert_int_not_equal(access(path, F_OK), 0);
+	store_close(store);
+}
+
+/* --- backup --- */
+
+struct backup_end {
+	bool	 called, success;
+};
+
+static void on_backup(void *arg, bool success)
+{
+	struct backup_end *end = arg;
+
+	assert_false(end->called);
+	end->called = true;
+	end->success = success;
+}
+
+static void test_backup(void **unused)
+{
+	struct store_options options = options_small();
+	struct backup_end end = { 0 };
+	struct store *store = open_store();
+	char copy[128];
+
+	(void)unused;
+	for (uint64_t id = 1; id <= 500; id++) {
+		message_put(store, id, 6000);
+		if (id % 20 == 0)
+			make_durable(store);
+	}
+	snprintf(copy, sizeof(copy), "%s/copy", scratch);
+	assert_int_equal(store_backup(store, copy, on_backup, &end), 0);
+	assert_int_equal(store_backup(store, copy, on_backup, &end), -1);
+	for (uint64_t id = 501; !end.called && id < 100000; id++) {
+		message_put(store, id, 6000);
+		if (id > 600)
+			message_delete(store, id - 50, 6000);
+		make_durable(store);
+	}
+	assert_true(end.called);
+	assert_true(end.success);
+	store_close(store);
+	options.directory = copy;
+	store = store_open(&options);
+	assert_non_null(store);
+	for (uint64_t id = 1; id <= 500; id++)
+		assert_true(body_is(store, id, 6000));
+	store_close(store);
+}
+
+/* --- set-up --- */
+
+static int set_up(void **unused)
+{
+	(void)unused;
+	snprintf(scratch, sizeof(scratch), "/tmp/store_test.XXXXXX");
+	if (mkdtemp(scratch) == NULL)
+		return -1;
+	/* STORE_TEST_LOG=1 shows what the store says of all this */
+	log_init("test", getenv("STORE_TEST_LOG") != NULL ? LOG_LEVEL_DEBUG :
+	    LOG_LEVEL_WARN);
+	loop_init();
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *about, int kind,
+    struct FTW *where)
+{
+	(void)about;
+	(void)kind;
+	(void)where;
+	return remove(path);
+}
+
+static int tear_down(void **unused)
+{
+	(void)unused;
+	store_fault_set(NULL);
+	loop_release();
+	return nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_rows), TEST(test_scan_is_bounded),
+		TEST(test_bodies), TEST(test_damaged_chunk),
+		TEST(test_segments), TEST(test_drop_beside_checkpoints),
+		TEST(test_pages_hold_a_chunk),
+		TEST(test_sweep), TEST(test_killed),
+		TEST(test_second_opener), TEST(test_unknown_version),
+		TEST(test_settings_file_is_ignored), TEST(test_disk_faults),
+		TEST(test_space_is_zero_on_the_reserve),
+		TEST(test_salvage_bodies), TEST(test_salvage_envelopes),
+		TEST(test_marked_but_sound), TEST(test_backup),
+	};
+
+	ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (ledger == MAP_FAILED)
+		return 1;
+	for (size_t i = 0; i < sizeof(noise); i++)
+		noise[i] = (unsigned char)(i * 2654435761U >> 13);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
