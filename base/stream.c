@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ struct stream {
 	void			*arg;
 	struct watch		 watch;
 	struct timer		 deadline;
+	LIST_ENTRY(stream)	 link;		/* CLOSING: in closing */
 
 	struct buf		 input;
 	struct buf		 output;
@@ -78,6 +80,9 @@ struct stream {
 	enum stream_failure	 failure;
 	char			 problem[256];
 };
+
+/* Nobody else knows of those that say their last words. */
+static LIST_HEAD(, stream) closing = LIST_HEAD_INITIALIZER(closing);
 
 /* Reading goes through here, so that an idle stream has no large buffer. */
 static char scratch[RECORD_MAX];
@@ -165,6 +170,8 @@ static void destroy(struct stream *stream)
 {
 	if (stream->flush_waits || stream->tell_waits)
 		loop_undefer(stream);
+	if (stream->state == STATE_CLOSING)
+		LIST_REMOVE(stream, link);
 	timer_stop(&stream->deadline);
 	watch_release(&stream->watch);
 	transport_release(&stream->transport);
@@ -575,10 +582,19 @@ void stream_finish(struct stream *stream, int milliseconds)
 	stream->callback = NULL;
 	buf_release(&stream->input);
 	enter(stream, STATE_CLOSING);
+	LIST_INSERT_HEAD(&closing, stream, link);
 	stream->transport.write_wants = WATCH_WRITE;
 	timer_start(&stream->deadline, milliseconds, on_deadline, stream);
 	watch_set(&stream->watch, 0);
 	flush_later(stream);
+}
+
+void stream_end_all(void)
+{
+	struct stream *stream;
+
+	while ((stream = LIST_FIRST(&closing)) != NULL)
+		destroy(stream);
 }
 
 void stream_set_callback(struct stream *stream, stream_callback *callback,

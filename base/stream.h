@@ -62,6 +62,8 @@ void		 stream_free(struct stream *stream);
 /* Sends what waits and close_notify, then closes and frees itself, within
  * milliseconds. The owner hears nothing more. */
 void		 stream_finish(struct stream *stream, int milliseconds);
+/* Cuts short what stream_finish() began: behind the last turn of a loop. */
+void		 stream_end_all(void);
 void		 stream_set_callback(struct stream *stream,
 		    stream_callback *callback, void *arg);
 
