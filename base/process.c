@@ -285,6 +285,18 @@ int process_run(const struct role_entry *entry, unsigned instance)
 	return process.status;
 }
 
+void process_peer_lost(enum role role, unsigned instance)
+{
+	struct wire_writer *writer;
+
+	if (process.supervisor == NULL || process.stopping)
+		return;
+	writer = channel_begin(process.supervisor, PROCESS_PEER_LOST, 0);
+	wire_put_u8(writer, (uint8_t)role);
+	wire_put_u32(writer, instance);
+	channel_end(process.supervisor);
+}
+
 void process_exit(int status)
 {
 	process.status = status;

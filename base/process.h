@@ -62,6 +62,13 @@ struct role_entry {
 /* Runs a role in this process; returns its exit status. */
 int		 process_run(const struct role_entry *entry,
 		    unsigned instance);
+/*
+ * The channel to a sibling ended although nobody may have died (one side broke
+ * the rules): the supervisor makes a new one in a second if both are still the
+ * processes they were. Called by the side that asks, in queue/client.c,
+ * queue/worker.c and policy's clients.
+ */
+void		 process_peer_lost(enum role role, unsigned instance);
 /* Ends the loop and with it process_run(). */
 void		 process_exit(int status);
 unsigned	 process_instance(void);

@@ -22,6 +22,7 @@ enum process_message {
 
 	/* to the supervisor */
 	PROCESS_READY,		/* nothing */
+	PROCESS_PEER_LOST,	/* u8 role, u32 instance */
 	PROCESS_RESULT		/* u32 0 or 1, PROCESS_RESULT_TEXT bytes */
 };
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/net.h"
 #include "policy/message.h"
 #include "policy/plan.h"
@@ -183,6 +184,7 @@ static void on_message(void *arg, struct channel *channel,
 		log_error("malformed answer: closing",
 		    log_text("peer", channel_peer(channel)));
 		disconnect(client);
+		process_peer_lost(ROLE_POLICY, 0);
 	}
 }
 
@@ -190,6 +192,7 @@ static void on_closed(void *arg, struct channel *channel)
 {
 	(void)channel;
 	disconnect(arg);
+	process_peer_lost(ROLE_POLICY, 0);
 }
 
 static const struct channel_rule rules[] = {

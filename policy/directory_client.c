@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "policy/directory_message.h"
 
 enum { QUEUED_MAX = 4 << 20, ANSWER_MILLISECONDS = 30000 };
@@ -94,6 +95,7 @@ static void on_message(void *arg, struct channel *channel,
 		log_error("malformed answer: closing",
 		    log_text("peer", channel_peer(channel)));
 		disconnect(client);
+		process_peer_lost(ROLE_DIRECTORY, 0);
 	} else {
 		request = hash_find_id(client->requests, message->request);
 		if (request != NULL)	/* else it was cancelled */
@@ -107,6 +109,7 @@ static void on_closed(void *arg, struct channel *channel)
 {
 	(void)channel;
 	disconnect(arg);
+	process_peer_lost(ROLE_DIRECTORY, 0);
 }
 
 static const struct channel_rule rules[] = {

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/wire.h"
 #include "queue/envelope.h"
 #include "queue/message.h"
@@ -282,6 +283,7 @@ static void on_message(void *arg, struct channel *channel,
 	if (result < 0) {
 		log_error("queue-protocol", log_number("type", message->type));
 		disconnect(client);
+		process_peer_lost(ROLE_QUEUE, 0);
 	}
 }
 
@@ -289,6 +291,7 @@ static void on_closed(void *arg, struct channel *channel)
 {
 	(void)channel;
 	disconnect(arg);
+	process_peer_lost(ROLE_QUEUE, 0);
 }
 
 static void on_drained(void *arg, struct channel *channel)

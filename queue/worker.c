@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/wire.h"
 #include "queue/message.h"
 
@@ -202,6 +203,7 @@ static void on_message(void *arg, struct channel *channel,
 	if (result < 0) {
 		log_error("queue-protocol", log_number("type", message->type));
 		disconnect(worker);
+		process_peer_lost(ROLE_QUEUE, 0);
 	}
 }
 
@@ -209,6 +211,7 @@ static void on_closed(void *arg, struct channel *channel)
 {
 	(void)channel;
 	disconnect(arg);
+	process_peer_lost(ROLE_QUEUE, 0);
 }
 
 static const struct channel_rule rules[] = {

@@ -59,6 +59,15 @@ static void on_result(struct child *child, struct channel_message *message)
 	child->events->result(child, message->request, failed != 0, text);
 }
 
+static void on_peer_lost(struct child *child, struct channel_message *message)
+{
+	enum role role = wire_get_enum(&message->body, ROLE_COUNT);
+	unsigned instance = wire_get_u32(&message->body);
+
+	if (wire_read_end(&message->body) == 0)
+		child->events->peer_lost(child, role, instance);
+}
+
 static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
@@ -67,6 +76,8 @@ static void on_message(void *arg, struct channel *channel,
 	(void)channel;
 	if (message->type == PROCESS_RESULT) {
 		on_result(child, message);
+	} else if (message->type == PROCESS_PEER_LOST) {
+		on_peer_lost(child, message);
 	} else if (child->state == CHILD_STARTING) {
 		child_enter(child, CHILD_RUNNING);
 		child->was_ready = true;
@@ -88,6 +99,7 @@ static void on_closed(void *arg, struct channel *channel)
 
 static const struct channel_rule rules[] = {
 	{ .type = PROCESS_READY, .max = 0 },
+	{ .type = PROCESS_PEER_LOST, .max = 5 },
 	{ .type = PROCESS_RESULT, .max = 4 + 4 + PROCESS_RESULT_TEXT },
 };
 

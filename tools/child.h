@@ -32,6 +32,8 @@ struct child_events {
 	void	(*ready)(struct child *child);
 	void	(*result)(struct child *child, uint32_t request, bool failed,
 		    const char *text);
+	void	(*peer_lost)(struct child *child, enum role role,
+		    unsigned instance);
 };
 
 struct child {

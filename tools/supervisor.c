@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@
 #include "tools/notify.h"
 
 enum { CHILDREN_MAX = 64, RELOAD_MILLISECONDS = 30000,
-    KILL_MILLISECONDS = 2000, DESCRIPTORS = 65536 };
+    KILL_MILLISECONDS = 2000, RECONNECT_MILLISECONDS = 1000,
+    DESCRIPTORS = 65536 };
 #define ADDRESS_SPACE ((uint64_t)4 << 30)
 
 /* The order in which roles are stopped. */
@@ -70,6 +72,8 @@ static struct {
 	struct child		 children[CHILDREN_MAX];
 	unsigned		 child_count;
 	bool			 serving;	/* listeners were handed out */
+	/* when a pair last got a channel: monotonic, ms */
+	int64_t			 connected[CHILDREN_MAX][CHILDREN_MAX];
 
 	bool			 stopping;
 	int			 stop_stage;
@@ -137,18 +141,82 @@ static void restart_child(void *arg)
 	start_child(child);
 }
 
+static void connect_later(struct child *one, struct child *other);
+
+static int64_t *connected_at(const struct child *one,
+    const struct child *other)
+{
+	ptrdiff_t first = one - supervisor.children;
+	ptrdiff_t second = other - supervisor.children;
+
+	return first < second ? &supervisor.connected[first][second] :
+	    &supervisor.connected[second][first];
+}
+
 /* A fresh channel between two roles; each gets its end. */
 static void connect_children(struct child *one, struct child *other)
 {
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-	    fds) == -1)
-		fatal("cannot make a channel", log_errno(errno));
+	    fds) == -1) {
+		log_error("cannot make a channel", log_errno(errno));
+		connect_later(one, other);
+		return;
+	}
 	child_send_peer(one, other, fds[0]);
 	child_send_peer(other, one, fds[1]);
 	close(fds[0]);
 	close(fds[1]);
+	*connected_at(one, other) = clock_monotonic();
+}
+
+/* A pair whose channel is to be made anew. */
+struct reconnection {
+	struct child	*one;		/* outlive us */
+	struct child	*other;
+	int64_t		 since;		/* monotonic, ms */
+	struct timer	 timer;
+};
+
+/* Whoever was started since then got, or will get, its channel as it becomes
+ * ready. */
+static void on_reconnection(void *arg)
+{
+	struct reconnection *reconnection = arg;
+	struct child *one = reconnection->one, *other = reconnection->other;
+
+	timer_stop(&reconnection->timer);
+	if (!supervisor.stopping && one->state == CHILD_RUNNING &&
+	    other->state == CHILD_RUNNING &&
+	    *connected_at(one, other) < reconnection->since)
+		connect_children(one, other);
+	mem_free(reconnection);
+}
+
+static void connect_later(struct child *one, struct child *other)
+{
+	struct reconnection *reconnection = mem_alloc(sizeof(*reconnection));
+
+	reconnection->one = one;
+	reconnection->other = other;
+	reconnection->since = clock_monotonic();
+	timer_start(&reconnection->timer, RECONNECT_MILLISECONDS,
+	    on_reconnection, reconnection);
+}
+
+static void on_peer_lost(struct child *child, enum role role,
+    unsigned instance)
+{
+	struct child *other;
+	unsigned i;
+
+	for (i = 0; i < supervisor.child_count; i++) {
+		other = &supervisor.children[i];
+		if (other->role == role && other->instance == instance &&
+		    role_may_talk(child->role, role))
+			connect_later(child, other);
+	}
 }
 
 static void send_listeners(struct child *child)
@@ -292,7 +360,7 @@ static void exchange_listeners(struct listeners *fresh, struct listeners *old)
 		    child->state != CHILD_RUNNING)
 			continue;
 		for (j = 0; j < old->count; j++)
-			if (old->items[j].fd != -1)
+			if (listeners_find(fresh, old->items[j].name) == -1)
 				child_send_listener_gone(child,
 				    old->items[j].name);
 		for (j = 0; j < fresh->count; j++)
@@ -425,6 +493,8 @@ static void stop(void)
 	supervisor.stopping = true;
 	log_info("stopping");
 	notify_state("STOPPING=1");
+	/* smtpd closes its own: who connects now is refused, not kept. */
+	listeners_release(&supervisor.listeners);
 	for (i = 0; i < supervisor.child_count; i++)
 		timer_stop(&supervisor.children[i].restart);
 	timer_start(&supervisor.stop_timer, supervisor.conf->stop_seconds *
@@ -580,7 +650,7 @@ static void on_wanted(enum role role, unsigned verb, int fd,
 static void add_child(enum role role, unsigned instance)
 {
 	static const struct child_events events = { .ready = on_ready,
-	    .result = on_result };
+	    .result = on_result, .peer_lost = on_peer_lost };
 	struct child *child = &supervisor.children[supervisor.child_count++];
 
 	child->role = role;
