@@ -286,28 +286,34 @@ static void add_warnings(struct conf *conf, struct problems *advice)
 	mem_free(more);
 }
 
-static struct bundle *load_text(const char *path, char **errors)
+char *bundle_read_text(const char *path, char **errors)
 {
 	struct problems problems;
 	struct stat status;
-	struct bundle *bundle;
 	const char *why;
 	size_t length;
-	char *text;
+	char *text = read_file(path, BUNDLE_TEXT_MAX, &length, &status, &why);
 
+	if (text != NULL)
+		return text;
 	problems_init(&problems, path);
-	text = read_file(path, BUNDLE_TEXT_MAX, &length, &status, &why);
-	if (text == NULL) {
-		problems_add(&problems, 0, "cannot read the configuration: %s; "
-		    "give a text file of at most 1M that the user %s can read",
-		    why, reader_name());
-		*errors = problems_take(&problems);
+	problems_add(&problems, 0, "cannot read the configuration: %s; give a "
+	    "text file of at most 1M that the user %s can read", why,
+	    reader_name());
+	*errors = problems_take(&problems);
+	return NULL;
+}
+
+static struct bundle *load_text(const char *path, char **errors)
+{
+	char *text = bundle_read_text(path, errors);
+	struct bundle *bundle;
+
+	if (text == NULL)
 		return NULL;
-	}
 	bundle = mem_alloc(sizeof(*bundle));
 	bundle->name = mem_dup_string(path);
-	bundle->text = mem_dup_string(text);
-	mem_free(text);
+	bundle->text = text;
 	return bundle;
 }
 

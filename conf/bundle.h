@@ -28,6 +28,9 @@ struct bundle {
 	size_t			 file_count;
 };
 
+/* The text of a configuration file, owned by the caller; null with a sentence
+ * in errors that names the file. */
+char		*bundle_read_text(const char *path, char **errors);
 /*
  * Reads the configuration file and every file it names (certificates, keys,
  * trust file, user lists). Null with sentences in errors, each naming the file

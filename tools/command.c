@@ -107,6 +107,16 @@ int command_usage(const char *prefix, const struct command *command,
 	return CONTROL_USAGE;
 }
 
+int command_wrong_option(const char *prefix, const struct command *command,
+    const char *word)
+{
+	char problem[256];
+
+	snprintf(problem, sizeof(problem), "\"%.150s\" is no option of this "
+	    "command, or its value is missing", word);
+	return command_usage(prefix, command, problem);
+}
+
 int command_read_options(const char *prefix, const struct command *command,
     struct command_options *options, int *argc, char ***argv)
 {
@@ -121,6 +131,7 @@ int command_read_options(const char *prefix, const struct command *command,
 	options->configuration = POSTERN_SYSCONFDIR "/postern.conf";
 	options->json = false;
 	optind = 1;
+	opterr = 0;
 	while ((letter = getopt_long(*argc, *argv, "c:jh", longs,
 	    NULL)) != -1) {
 		if (letter == 'c') {
@@ -133,7 +144,8 @@ int command_read_options(const char *prefix, const struct command *command,
 			    command->summary);
 			return CONTROL_OK;
 		} else {
-			return command_usage(prefix, command, NULL);
+			return command_wrong_option(prefix, command,
+			    (*argv)[optind - 1]);
 		}
 	}
 	*argc -= optind;

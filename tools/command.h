@@ -31,6 +31,9 @@ int	 command_dispatch(const char *prefix, const struct command *table,
 /* Says "postern: ..." with the command's usage line on stderr; EX_USAGE. */
 int	 command_usage(const char *prefix, const struct command *command,
 	    const char *problem);
+/* The same for a word that getopt(3) did not take. */
+int	 command_wrong_option(const char *prefix,
+	    const struct command *command, const char *word);
 /* Reads -c, --config, -j, --json, -h; moves *argc and *argv to the operands.
  * -1: go on; otherwise the exit status (after --help or a wrong option). */
 int	 command_read_options(const char *prefix,

@@ -21,6 +21,7 @@
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "tools/certificates.h"
+#include "tools/control_client.h"
 #include "tools/directories.h"
 #include "tools/listeners.h"
 
@@ -146,7 +147,7 @@ int command_check(int argc, char **argv)
 	tls_init();
 	bundle = bundle_load(options.configuration, &conf, &errors);
 	if (bundle == NULL) {
-		fprintf(stderr, "%s\n", errors);
+		control_client_complain(errors);
 		mem_free(errors);
 		return CONTROL_CONFIG;
 	}

@@ -183,8 +183,7 @@ static int take_option(struct request *request, int letter, const char *text)
 		    table[request->verb].summary, selector_help);
 		return CONTROL_OK;
 	default:
-		return command_usage("postern queue", &table[request->verb],
-		    NULL);
+		return CONTROL_INTERNAL;	/* every letter is above */
 	}
 }
 
@@ -192,7 +191,7 @@ static int take_option(struct request *request, int letter, const char *text)
 static int read_command(struct request *request, enum verb verb, int argc,
     char **argv)
 {
-	json_t *ids;
+	json_t *ids, *id;
 	int letter, status, i;
 
 	request->verb = verb;
@@ -201,17 +200,25 @@ static int read_command(struct request *request, enum verb verb, int argc,
 	request->headed = false;
 	request->arguments = json_object();
 	optind = 1;
+	opterr = 0;
 	while ((letter = getopt_long(argc, argv, "c:jh", longs, NULL)) != -1) {
-		status = take_option(request, letter, optarg);
+		status = letter == '?' ? command_wrong_option("postern queue",
+		    &table[verb], argv[optind - 1]) :
+		    take_option(request, letter, optarg);
 		if (status != -1)
 			return status;
 	}
 	if (optind == argc)
 		return -1;
 	ids = json_array();
-	for (i = optind; i < argc; i++)
-		json_array_append_new(ids, json_string(argv[i]));
 	put(request, "id", ids);
+	for (i = optind; i < argc; i++) {
+		id = json_string(argv[i]);
+		if (id == NULL)
+			return command_usage("postern queue", &table[verb],
+			    "an identifier has hexadecimal digits only");
+		json_array_append_new(ids, id);
+	}
 	return -1;
 }
 

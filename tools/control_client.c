@@ -17,9 +17,10 @@
 #include "base/control.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/bundle.h"
 #include "conf/conf.h"
 
-enum { FILE_MAX_BYTES = 4 << 20, ANSWER_SECONDS = 120 };
+enum { ANSWER_SECONDS = 120 };
 
 struct answer {
 	void	(*line)(void *arg, const json_t *object);
@@ -28,34 +29,30 @@ struct answer {
 	bool	 ended;
 };
 
-static char *read_file(const char *path)
+void control_client_complain(const char *errors)
 {
-	FILE *file = fopen(path, "re");
-	char *text;
-	size_t length;
+	const char *end;
 
-	if (file == NULL)
-		return NULL;
-	text = mem_alloc(FILE_MAX_BYTES + 1);
-	length = fread(text, 1, FILE_MAX_BYTES, file);
-	text[length] = '\0';
-	fclose(file);
-	return text;
+	for (; *errors != '\0'; errors = *end == '\n' ? end + 1 : end) {
+		end = strchrnul(errors, '\n');
+		if (end > errors)
+			fprintf(stderr, "postern: %.*s\n",
+			    (int)(end - errors), errors);
+	}
 }
 
 struct conf *control_client_conf(const char *path)
 {
-	char *text = read_file(path), *errors = NULL;
-	struct conf *conf;
+	struct conf *conf = NULL;
+	char *errors = NULL;
+	char *text = bundle_read_text(path, &errors);
 
-	if (text == NULL) {
-		fprintf(stderr, "postern: %s: %s (-c names another "
-		    "configuration)\n", path, strerror(errno));
-		return NULL;
-	}
-	conf = conf_read(path, text, &errors);
+	if (text != NULL)
+		conf = conf_read(path, text, &errors);
 	if (conf == NULL)
-		fprintf(stderr, "%s\n", errors);
+		control_client_complain(errors);
+	if (text == NULL)
+		fprintf(stderr, "postern: -c names another configuration\n");
 	mem_free(errors);
 	mem_free(text);
 	return conf;

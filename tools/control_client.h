@@ -29,6 +29,8 @@ int	 control_client_ask(const struct conf *conf, enum role role,
 int	 control_client_tell(const struct conf *conf, unsigned verb,
 	    void (*line)(void *arg, const json_t *object), void *arg);
 
+/* Lines of errors, each as "postern: ..." on stderr. */
+void	 control_client_complain(const char *errors);
 /* Prints text with control characters escaped: it came from outside. */
 void	 control_client_print(const char *text);
 

@@ -41,6 +41,7 @@
 #include "conf/conf.h"
 #include "tools/certificates.h"
 #include "tools/child.h"
+#include "tools/control_client.h"
 #include "tools/control_socket.h"
 #include "tools/directories.h"
 #include "tools/listeners.h"
@@ -768,7 +769,7 @@ int supervisor_run(const char *configuration_path)
 	tls_init();
 	loop_init();
 	if (prepare(&errors) == -1) {
-		fprintf(stderr, "postern: %s\n", errors);
+		control_client_complain(errors);
 		mem_free(errors);
 		tear_down();
 		return CONTROL_CONFIG;
