@@ -273,6 +273,7 @@ void status_put(struct wire_writer *writer, const struct status *status)
 	wire_put_u8(writer, status->enhanced_class);
 	wire_put_u16(writer, status->enhanced_subject);
 	wire_put_u16(writer, status->enhanced_detail);
+	wire_put_u8(writer, status->notifies);
 	wire_put_text(writer, status->text);
 	wire_put_text(writer, status->host);
 	wire_put_text(writer, status->tls);
@@ -315,6 +316,7 @@ void status_get(struct wire_reader *reader, struct status *status)
 	status->enhanced_class = wire_get_u8(reader);
 	status->enhanced_subject = wire_get_u16(reader);
 	status->enhanced_detail = wire_get_u16(reader);
+	status->notifies = wire_get_enum(reader, 2) == 1;
 	get_line(reader, status->text, sizeof status->text);
 	get_line(reader, status->host, sizeof status->host);
 	get_line(reader, status->tls, sizeof status->tls);

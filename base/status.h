@@ -38,6 +38,9 @@ struct status {
 	uint8_t			 enhanced_class;	/* 2, 4 or 5 */
 	uint16_t		 enhanced_subject;
 	uint16_t		 enhanced_detail;
+	/* RELAYED to a host that took over the duty to notify (RFC 3461
+	 * 5.2.1): no "relayed" report is ours to send */
+	bool			 notifies;
 	/* One line; the remote's words when reason is REASON_REPLY. */
 	char			 text[STATUS_TEXT_MAX];
 	/* "mx1.example.net[192.0.2.7]"; empty when nobody was reached. */

@@ -289,6 +289,7 @@ void step_on_message(struct client *client)
 		return;
 	}
 	status_of_reply(client, &status);
+	status.notifies = client->capability.dsn;
 	settle_chosen(client, RECIPIENT_DONE, &status);
 	client->delivered = status.outcome == STATUS_RELAYED;
 	client->dirty = false;

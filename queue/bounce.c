@@ -35,7 +35,8 @@ static bool wants(const struct dsn_recipient *recipient)
 
 	if (recipient->status->outcome == STATUS_FAILED)
 		return notify == 0 || notify & NOTIFY_FAILURE;
-	return notify & NOTIFY_SUCCESS;
+	/* SMTP-122: who was given NOTIFY reports; SMTP-123: else we do. */
+	return (notify & NOTIFY_SUCCESS) && !recipient->status->notifies;
 }
 
 /* Null, with a line in the log, when there is nobody left to tell. */

@@ -362,7 +362,7 @@ bool queue_client_has_room(const struct queue_client *client,
 
 bool queue_client_is_connected(const struct queue_client *client)
 {
-	return client->channel != NULL;
+	return client->channel != NULL && client->block_count > 0;
 }
 
 uint64_t queue_client_next_id(struct queue_client *client)

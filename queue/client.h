@@ -53,6 +53,7 @@ void	 queue_client_connect(struct queue_client *client, int fd);
  * queue broadcasts its free space; false means 452 4.3.1 now. */
 bool	 queue_client_has_room(const struct queue_client *client,
 	    uint64_t size_bytes);
+/* And has identifiers: a transaction that begins now can be taken. */
 bool	 queue_client_is_connected(const struct queue_client *client);
 /* 0 when no identifier is at hand (not connected): answer 451. */
 uint64_t queue_client_next_id(struct queue_client *client);

@@ -206,11 +206,27 @@ bool selector_takes_slice(const struct selector *selector,
 	    (selector->state == SLICE_ANY || selector->state == state);
 }
 
+const struct status *slice_trouble(const struct queue *queue,
+    const struct record_slice *slice, const struct record_recipient *recipient)
+{
+	struct destination *destination;
+
+	if (recipient->status != NULL)
+		return recipient->status;
+	destination = destination_find(schedule_destinations(queue->schedule),
+	    slice->domain);
+	if (destination != NULL &&
+	    destination_is_resting(destination, clock_wall()))
+		return &destination->trouble;
+	return NULL;
+}
+
 bool selector_takes_recipient(const struct selector *selector,
+    const struct queue *queue, const struct record_slice *slice,
     const struct record_recipient *recipient)
 {
-	int reason = recipient->status == NULL ? REASON_NONE :
-	    (int)recipient->status->reason;
+	const struct status *status = slice_trouble(queue, slice, recipient);
+	int reason = status == NULL ? REASON_NONE : (int)status->reason;
 
 	return matches(selector->recipient, recipient->who.address) &&
 	    (selector->reason < 0 || selector->reason == reason);

@@ -24,6 +24,7 @@ struct queue;
 struct record_message;
 struct record_recipient;
 struct record_slice;
+struct status;
 
 enum slice_state { SLICE_ANY, SLICE_IS_ACTIVE, SLICE_IS_DEFERRED,
     SLICE_IS_HELD };
@@ -53,11 +54,17 @@ bool	 selector_takes_message(const struct selector *selector,
 bool	 selector_takes_slice(const struct selector *selector,
 	    enum slice_state state, const struct record_slice *slice);
 bool	 selector_takes_recipient(const struct selector *selector,
+	    const struct queue *queue, const struct record_slice *slice,
 	    const struct record_recipient *recipient);
 
 /* What a slice is doing; next gets when it is tried (0: not by itself). */
 enum slice_state slice_state_of(const struct queue *queue, uint64_t id,
 	    uint32_t number, const struct record_slice *slice, int64_t *next);
 const char	*slice_state_name(enum slice_state state);
+/* Why a recipient of the slice waits: its last attempt, or the trouble of the
+ * destination that keeps it from a first one. Null if for nothing. */
+const struct status	*slice_trouble(const struct queue *queue,
+			    const struct record_slice *slice,
+			    const struct record_recipient *recipient);
 
 #endif

@@ -34,6 +34,8 @@ enum {
 	WRITES_IN_ROW = 64,		/* then a checkpoint rests */
 	WRITE_PAUSE_MICROSECONDS = 500,
 	CARE_MILLISECONDS = 50,
+	MESSAGE_MILLISECONDS = 10000,	/* of the library, in the log */
+	MESSAGES = 10,
 	MOVE_DELAY_MILLISECONDS = 15000
 };
 
@@ -54,11 +56,25 @@ void store_fail(struct store *store, const char *what, int error)
 	    log_text("error", db_strerror(error)));
 }
 
+/* From any thread. A full disk makes the library speak of every page that it
+ * cannot write, again and again: the first of a period are enough. */
 static void on_message(const DB_ENV *env, const char *prefix, const char *text)
 {
+	static _Atomic int64_t period;
+	static _Atomic unsigned count;
+	int64_t now = clock_monotonic() / MESSAGE_MILLISECONDS;
+	unsigned before;
+
 	(void)env;
 	(void)prefix;
-	log_error("berkeley db", log_text("text", text));
+	if (atomic_exchange(&period, now) != now) {
+		before = atomic_exchange(&count, 0);
+		if (before > MESSAGES)
+			log_error("berkeley db", log_number("unsaid",
+			    (int64_t)before - MESSAGES));
+	}
+	if (atomic_fetch_add(&count, 1) < MESSAGES)
+		log_error("berkeley db", log_text("text", text));
 }
 
 /* --- rows, in any table --- */
@@ -388,6 +404,8 @@ void store_commit_durable(struct store *store, store_done *done, void *arg)
 		store_segments_turn(store);
 	pthread_mutex_lock(&store->lock);
 	batch = ++store->committed;
+	if (wrote)
+		store_progress_committed(store->progress, batch);
 	pthread_cond_signal(&store->wanted);
 	pthread_mutex_unlock(&store->lock);
 	if (done != NULL)
@@ -582,6 +600,7 @@ static void options_fill(struct store_options *options)
 static void store_free(struct store *store)
 {
 	environment_close(store);
+	store_progress_close(store->progress);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	store_bodies_release(store);
@@ -624,6 +643,8 @@ struct store *store_open(const struct store_options *options)
 	if (store->lock_fd < 0)
 		goto fail;
 	settings_file_remove(store->directory);
+	store->progress = store_progress_open(store->directory);
+	store_os_log_tail(store->directory);
 	store_os_reserve(store->directory, store->options.reserve_bytes);
 	if (environment_open(store) != 0 || version_check(store) != 0)
 		goto fail;

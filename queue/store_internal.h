@@ -59,6 +59,7 @@ struct store {
 	struct store_options	 options;	/* defaults filled in */
 	char			*directory;	/* owned */
 	int			 lock_fd;
+	struct store_progress	*progress;	/* mapped; may be null */
 	DB_ENV			*env;
 	DB			*tables[STORE_TABLE_COUNT];
 	DB			*internal;
@@ -111,6 +112,14 @@ struct store {
 	atomic_uint_fast64_t	 flushes, checkpoints, checkpoint_longest_us;
 };
 
+/* store_progress.c */
+struct store_progress	*store_progress_open(const char *directory);
+void	 store_progress_committed(struct store_progress *progress,
+	    uint64_t batch);
+void	 store_progress_flushed(struct store_progress *progress,
+	    uint64_t batch);
+void	 store_progress_close(struct store_progress *progress);
+
 /* store_os.c */
 void	 store_os_install(void);
 void	 store_os_counts(uint64_t *log_bytes, uint64_t *page_bytes);
@@ -125,6 +134,8 @@ void	 store_os_reserve_restore(void);
 bool	 store_os_met_full_disk(void);
 /* The next log file, written with zeros, so that a flush allocates nothing. */
 void	 store_os_spare(const char *directory, uint64_t bytes);
+/* Before recovery: takes away a spare that was never begun as a log file. */
+void	 store_os_log_tail(const char *directory);
 void	 store_os_sync_directory(const char *directory);
 /* A file that says that the next start must look closer. */
 void	 store_os_mark_damaged(const char *directory);

@@ -6,8 +6,9 @@
  * A failed flush or log write ends the process at once: after it nobody knows
  * what the disk holds, and a second try would succeed and lie. A full disk
  * first gets the reserve. A file that is made, or renamed, is made to last:
- * its directory is flushed, and before a rename its contents (recovery refuses
- * a table whose name is durable and whose first page is not). With a write
+ * its directory is flushed, and a new table's first page as soon as it is
+ * written (recovery refuses a table whose name is durable and whose first page
+ * is not, and the log may get ahead of the page at any moment). With a write
  * hook set Berkeley DB 5.3 writes pages by seek and write, so one hook sees
  * log and pages; which it is was noted when the descriptor was opened.
  */
@@ -27,9 +28,15 @@
 
 enum { DESCRIPTORS = 4096, ZERO_BYTES = 256 << 10 };
 
+enum file_kind {
+	FILE_LOG,
+	FILE_TABLE,
+	FILE_DRAFT		/* a table being made, under a passing name */
+};
+
 static struct {
 	pthread_once_t	 once;
-	atomic_uchar	 is_pages[DESCRIPTORS];	/* not a log file */
+	atomic_uchar	 kinds[DESCRIPTORS];	/* enum file_kind */
 	atomic_uint_fast64_t log_bytes, page_bytes;
 
 	char		 reserve[PATH_MAX];	/* empty: none */
@@ -219,9 +226,10 @@ static bool reserve_release(void)
 
 /* --- hooks --- */
 
-static bool is_log_file(int fd)
+/* The strictest for a descriptor that is too high for the table. */
+static enum file_kind kind_of(int fd)
 {
-	return fd >= DESCRIPTORS || atomic_load(&os.is_pages[fd]) == 0;
+	return fd < DESCRIPTORS ? atomic_load(&os.kinds[fd]) : FILE_LOG;
 }
 
 /* All of it or an error: Berkeley DB does not go on after a short write. */
@@ -253,7 +261,8 @@ static int write_pretended(int fd, const char *data, size_t length, int error)
 
 static ssize_t hook_write(int fd, const void *data, size_t length)
 {
-	bool is_log = is_log_file(fd);
+	enum file_kind kind = kind_of(fd);
+	bool is_log = kind == FILE_LOG;
 	int error = fault_now(is_log ? STORE_FAULT_LOG_WRITE :
 	    STORE_FAULT_PAGE_WRITE);
 	int result = error == 0 ? write_all(fd, data, length) :
@@ -267,6 +276,8 @@ static ssize_t hook_write(int fd, const void *data, size_t length)
 		atomic_store(&os.no_space_met, true);
 		return -1;
 	}
+	if (kind == FILE_DRAFT && fdatasync(fd) != 0)
+		fatal("cannot flush", log_errno(errno));
 	atomic_fetch_add(is_log ? &os.log_bytes : &os.page_bytes, length);
 	return (ssize_t)length;
 }
@@ -290,9 +301,12 @@ static const char *name_of(const char *path)
 /* What is written to a descriptor depends on the file's name. */
 static int descriptor_note(const char *path, int fd)
 {
+	const char *name = name_of(path);
+
 	if (fd >= 0 && fd < DESCRIPTORS)
-		atomic_store(&os.is_pages[fd],
-		    strncmp(name_of(path), "log.", 4) != 0);
+		atomic_store(&os.kinds[fd],
+		    strncmp(name, "log.", 4) == 0 ? FILE_LOG :
+		    strncmp(name, "__db.", 5) == 0 ? FILE_DRAFT : FILE_TABLE);
 	return fd;
 }
 
@@ -351,14 +365,6 @@ static int hook_open(const char *path, int flags, ...)
 
 static int hook_rename(const char *from, const char *to)
 {
-	int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd >= 0) {
-		if (fsync(fd) != 0)
-			fatal("cannot flush", log_text("path", from),
-			    log_errno(errno));
-		close(fd);
-	}
 	if (rename(from, to) != 0)
 		return -1;
 	sync_directory_of(to);
@@ -422,4 +428,50 @@ void store_os_spare(const char *directory, uint64_t bytes)
 	close(fd);
 	if (!filled || rename(draft, path) != 0)
 		unlink(draft);
+}
+
+/* The last log file's name, or false. */
+static bool last_log(const char *directory, char *name, size_t size)
+{
+	DIR *stream = opendir(directory);
+	struct dirent *entry;
+
+	name[0] = '\0';
+	while (stream != NULL && (entry = readdir(stream)) != NULL)
+		if (strncmp(entry->d_name, "log.", 4) == 0 &&
+		    strcmp(entry->d_name, name) > 0)
+			snprintf(name, size, "%s", entry->d_name);
+	if (stream != NULL)
+		closedir(stream);
+	return name[0] != '\0';
+}
+
+/*
+ * A prepared file may have taken its name, and the power gone before anything
+ * in it was flushed: no promise can rest on it, and recovery refuses a log
+ * file that begins with zeros.
+ */
+void store_os_log_tail(const char *directory)
+{
+	char path[PATH_MAX], name[NAME_MAX + 1], head[64];
+	static const char zeros[sizeof(head)];
+	ssize_t length;
+	int fd;
+
+	if (!last_log(directory, name, sizeof(name)))
+		return;
+	path_of(directory, name, path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	length = read(fd, head, sizeof(head));
+	close(fd);
+	if (length != sizeof(head) || memcmp(head, zeros, sizeof(head)) != 0)
+		return;
+	log_info("removed a log file that was never begun",
+	    log_text("path", path));
+	if (unlink(path) != 0)
+		fatal("cannot remove", log_text("path", path),
+		    log_errno(errno));
+	store_os_sync_directory(directory);
 }

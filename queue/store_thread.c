@@ -47,6 +47,7 @@ static void *flusher_main(void *arg)
 		atomic_fetch_add(&store->flushes, 1);
 		pthread_mutex_lock(&store->lock);
 		store->flushed = target;
+		store_progress_flushed(store->progress, target);
 		pthread_cond_broadcast(&store->flushed_some);
 		loop_notify_send(&store->notify);
 	}

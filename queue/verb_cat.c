@@ -107,8 +107,10 @@ void verb_cat(struct control *control, const json_t *arguments)
 	const char *error = selector_read(&selector, arguments);
 	uint64_t id;
 
-	if (error == NULL && selector.id_count != 1)
+	if (error == NULL && selector.id_count != 1) {
+		selector_release(&selector);
 		error = "cat wants one identifier";
+	}
 	if (error != NULL) {
 		control_end(control, CONTROL_USAGE, error);
 		return;

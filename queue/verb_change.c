@@ -34,8 +34,8 @@ static bool is_selected(struct walk *walk, const struct slice *slice)
 	if (!selector_takes_slice(&walk->selector, state, record))
 		return false;
 	for (uint32_t i = 0; i < record->recipient_count; i++) {
-		if (selector_takes_recipient(&walk->selector,
-		    &record->recipients[i]))
+		if (selector_takes_recipient(&walk->selector, walk->queue,
+		    record, &record->recipients[i]))
 			return true;
 	}
 	return false;
@@ -123,8 +123,8 @@ static uint32_t delete(struct walk *walk, struct slice *slice)
 	uint32_t before = record->recipient_count;
 
 	for (uint32_t i = before; i-- > 0;) {
-		if (!selector_takes_recipient(&walk->selector,
-		    &record->recipients[i]))
+		if (!selector_takes_recipient(&walk->selector, walk->queue,
+		    record, &record->recipients[i]))
 			continue;
 		log_info("deleted", log_message(slice->id), log_text("r",
 		    record->recipients[i].who.address));
@@ -143,6 +143,7 @@ static uint32_t bounce(struct walk *walk, struct slice *slice)
 
 	for (uint32_t i = 0; i < slice->record->recipient_count; i++)
 		chosen[i] = selector_takes_recipient(&walk->selector,
+		    walk->queue, slice->record,
 		    &slice->record->recipients[i]);
 	status_set(&status, STATUS_FAILED, REASON_OPERATOR, "5.0.0",
 	    walk->note == NULL ? "returned by the postmaster" : walk->note);

@@ -11,11 +11,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "queue/destination.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
-#include "queue/schedule.h"
 #include "queue/verbs.h"
 #include "queue/walk.h"
 
@@ -57,27 +55,12 @@ static json_t *time_value(int64_t wall)
 	return json_string(text);
 }
 
-/* What an untried slice waits for is the trouble of its destination. */
-static const struct status *explain(struct walk *walk,
-    const struct record_slice *slice, const struct record_recipient *recipient)
-{
-	struct destination *destination;
-
-	if (recipient->status != NULL)
-		return recipient->status;
-	destination = destination_find(schedule_destinations(
-	    walk->queue->schedule), slice->domain);
-	if (destination != NULL &&
-	    destination_is_resting(destination, clock_wall()))
-		return &destination->trouble;
-	return NULL;
-}
-
 static json_t *recipient_value(struct walk *walk,
     const struct record_slice *slice, const struct record_recipient *recipient,
     enum slice_state state, int64_t next)
 {
-	const struct status *status = explain(walk, slice, recipient);
+	const struct status *status = slice_trouble(walk->queue, slice,
+	    recipient);
 	char code[32] = "";
 
 	if (status != NULL)
@@ -112,7 +95,8 @@ static void add_slice(struct listing *listing, uint64_t id, uint32_t number,
 		const struct record_recipient *recipient =
 		    &slice->recipients[i];
 
-		if (!selector_takes_recipient(&walk->selector, recipient))
+		if (!selector_takes_recipient(&walk->selector, walk->queue,
+		    slice, recipient))
 			continue;
 		listing->selected++;
 		listing->any[state] = true;

@@ -242,6 +242,7 @@ static void test_wire(void **state)
 	status_from_reply(&before, 550, "5.7.1 no, r\xc3\xa9" "ally");
 	status_set_host(&before, "mx.example.net", "2001:db8::7");
 	strncpy(before.tls, "TLSv1.3", sizeof before.tls);
+	before.notifies = true;
 	length = encode(&before, bytes, sizeof bytes);
 	assert_int_equal(decode(bytes, length, &after), 0);
 	assert_int_equal(after.outcome, STATUS_FAILED);
@@ -251,6 +252,7 @@ static void test_wire(void **state)
 	assert_string_equal(after.text, before.text);
 	assert_string_equal(after.host, "mx.example.net[2001:db8::7]");
 	assert_string_equal(after.tls, "TLSv1.3");
+	assert_true(after.notifies);
 
 	/* Cut anywhere, it is bad and never reads as success. */
 	for (cut = 0; cut < length; cut++) {
@@ -259,7 +261,7 @@ static void test_wire(void **state)
 	}
 	/* outcome, reason, class, a subject of 1,000, a null byte in the text */
 	for (i = 0; i < 5; i++) {
-		static const unsigned offsets[] = { 0, 1, 4, 5, 13 };
+		static const unsigned offsets[] = { 0, 1, 4, 5, 14 };
 		static const uint8_t values[] = { STATUS_OUTCOMES,
 		    STATUS_REASONS, 4, 4, 0 };
 		uint8_t was = bytes[offsets[i]];

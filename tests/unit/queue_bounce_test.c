@@ -313,6 +313,27 @@ static void test_notify_success(void **state)
 	lacks(world.jobs[0]->body, "could not be delivered");
 }
 
+/* SMTP-122, SMTP-123: relayed to a host that notifies itself, and to one that
+ * does not. */
+static void test_notify_relayed(void **state)
+{
+	struct status status;
+
+	(void)state;
+	status_from_reply(&status, 250, "2.0.0 ok");
+	status.notifies = true;
+	send_with(0, NOTIFY_SUCCESS, "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	world_finish(&world, 0, &status);
+	assert_true(world_wait_empty(&world));
+	status.notifies = false;
+	send_with(0, NOTIFY_SUCCESS, "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	world_finish(&world, 0, &status);
+	assert_true(world_wait_jobs(&world, 1));
+	has(world.jobs[0]->body, "Action: relayed\r\nStatus: 2.0.0\r\n");
+}
+
 /* SMTP-132 */
 static void test_return_full(void **state)
 {
@@ -342,6 +363,7 @@ int main(void)
 		WORLD(test_double),
 		WORLD(test_notify_never),
 		WORLD(test_notify_success),
+		WORLD(test_notify_relayed),
 		WORLD(test_return_full),
 	};
 

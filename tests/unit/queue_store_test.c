@@ -547,8 +547,15 @@ static void test_sweep(void **unused)
 static void write_until_killed(const void *arg)
 {
 	const uint64_t *first = arg;
-	struct store *store = open_store();
+	struct store_options options = options_small();
+	struct store *store;
 	struct id_key key;
+
+	/* so that many segments begin and go on the way */
+	options.segment_bytes = 128 << 10;
+	store = store_open(&options);
+	if (store == NULL)
+		_exit(3);
 
 	for (uint64_t n = *first;; n++) {
 		size_t length = (size_t)(n % 17 * 977);
@@ -700,6 +707,29 @@ static void test_settings_file_is_ignored(void **unused)
 	fclose(file);
 	store = open_store();
 	assert_int_not_equal(access(path, F_OK), 0);
+	store_close(store);
+}
+
+/* The power went after the spare took its name, before its first flush. */
+static void test_log_file_never_begun(void **unused)
+{
+	static const char zeros[MIB];
+	struct store *store = open_store();
+	char path[128];
+	int fd;
+
+	(void)unused;
+	message_put(store, 1, 5000);
+	make_durable(store);
+	store_close(store);
+	snprintf(path, sizeof(path), "%s/log.0000000002", scratch);
+	fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, zeros, sizeof(zeros)), sizeof(zeros));
+	close(fd);
+	store = open_store();
+	assert_true(body_is(store, 1, 5000));
+	assert_false(store_os_is_marked(scratch));
 	store_close(store);
 }
 
@@ -997,7 +1027,8 @@ int main(void)
 		TEST(test_pages_hold_a_chunk),
 		TEST(test_sweep), TEST(test_killed),
 		TEST(test_second_opener), TEST(test_unknown_version),
-		TEST(test_settings_file_is_ignored), TEST(test_disk_faults),
+		TEST(test_settings_file_is_ignored),
+		TEST(test_log_file_never_begun), TEST(test_disk_faults),
 		TEST(test_space_is_zero_on_the_reserve),
 		TEST(test_salvage_bodies), TEST(test_salvage_envelopes),
 		TEST(test_marked_but_sound), TEST(test_backup),
