@@ -195,9 +195,11 @@ static void on_control(struct channel_message *message)
 	caller.uid = wire_get_u32(&message->body);
 	caller.gid = wire_get_u32(&message->body);
 	caller.privileged = wire_get_u8(&message->body) != 0;
-	if (wire_read_end(&message->body) == -1 ||
-	    process.entry->control == NULL)
+	if (wire_read_end(&message->body) == -1)
 		bug("malformed control connection");
+	/* Who may open the socket chose the role: that is not our bug. */
+	if (process.entry->control == NULL)
+		return;		/* and the connection ends */
 	process.entry->control(message->fd, &caller);
 	message->fd = -1;
 }
@@ -245,7 +247,7 @@ static void on_closed(void *arg, struct channel *channel)
 
 static const struct channel_rule rules[] = {
 	{ .type = PROCESS_BEGIN, .max = 16 << 10 },
-	{ .type = PROCESS_CONFIGURE, .max = PROCESS_BUNDLE_MAX },
+	{ .type = PROCESS_CONFIGURE, .max = 4 + PROCESS_BUNDLE_MAX },
 	{ .type = PROCESS_START, .max = 0 },
 	{ .type = PROCESS_PEER, .with_fd = true, .max = 16 },
 	{ .type = PROCESS_LISTENER, .with_fd = true, .max = NAME_MAX_BYTES },

@@ -14,7 +14,8 @@ enum process_message {
 	PROCESS_CONFIGURE,	/* the bundle; request is set: RESULT follows */
 	PROCESS_START,
 	PROCESS_PEER,		/* u8 role, u32 instance; fd */
-	PROCESS_LISTENER,	/* text name; fd */
+	PROCESS_LISTENER,	/* text name; fd. Without "@" in the name it
+				 * is memory: smtpd/counters.h */
 	PROCESS_LISTENER_GONE,	/* text name */
 	PROCESS_CONTROL,	/* u32 uid, u32 gid, u8 privileged; fd */
 	PROCESS_STOP,

@@ -235,6 +235,8 @@ static void on_done(void *arg, const struct status *status, uint64_t id)
 	char enhanced[16];
 
 	session->transaction->submission = NULL;
+	/* Decided: from here on the session may be answered again. */
+	session_enter(session, SESSION_COMMAND);
 	/* A 4yz would promise that the message is not kept (SMTP-61). */
 	if (status->reason == REASON_LOST) {
 		session_drop(session, "the queue went away");

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "policy/client.h"
+#include "smtpd/counters.h"
 #include "smtpd/session.h"
 
 enum { IDLE_MAX = 1024, NAME_KEEP_MS = 60 * 1000, KEY_BYTES = 9 };
@@ -39,6 +40,7 @@ struct client_table {
 	struct hash		*clients;	/* owned entries */
 	TAILQ_HEAD(client_list, client) idle;
 	unsigned		 idle_count;
+	struct counters		*counters;	/* owned; null: we are alone */
 };
 
 static void make_key(unsigned char *key, const struct endpoint *address)
@@ -99,7 +101,18 @@ void client_table_free(struct client_table *table)
 	if (hash_count(table->clients) != 0)
 		bug("clients-left");
 	hash_free(table->clients);
+	counters_free(table->counters);
 	mem_free(table);
+}
+
+void client_table_share(struct client_table *table, struct counters *counters)
+{
+	/* Who is here now would be taken away without having been added. */
+	if (table->counters != NULL || hash_count(table->clients) != 0) {
+		counters_free(counters);
+		return;
+	}
+	table->counters = counters;
 }
 
 static struct client *client_find(struct client_table *table, const struct endpoint *address)
@@ -113,8 +126,15 @@ static struct client *client_find(struct client_table *table, const struct endpo
 unsigned client_sessions(struct client_table *table, const struct endpoint *address)
 {
 	struct client *client = client_find(table, address);
+	unsigned count = client == NULL ? 0 : client->session_count;
+	unsigned char key[KEY_BYTES];
+	unsigned everywhere;
 
-	return client == NULL ? 0 : client->session_count;
+	if (table->counters == NULL)
+		return count;
+	make_key(key, address);
+	everywhere = counters_sum(table->counters, key, KEY_BYTES);
+	return everywhere > count ? everywhere : count;
 }
 
 static struct client *client_new(struct client_table *table, const struct endpoint *address)
@@ -169,6 +189,8 @@ void client_join(struct client_table *table, struct session *session)
 		TAILQ_REMOVE(&table->idle, client, idle_link);
 		table->idle_count--;
 	}
+	if (table->counters != NULL)
+		counters_add(table->counters, client->key, KEY_BYTES);
 	LIST_INSERT_HEAD(&client->sessions, session, client_link);
 	session->client = client;
 	ask_name(client, &session->address);
@@ -181,6 +203,8 @@ void client_leave(struct session *session)
 
 	session->client = NULL;
 	LIST_REMOVE(session, client_link);
+	if (table->counters != NULL)
+		counters_remove(table->counters, client->key, KEY_BYTES);
 	if (--client->session_count > 0)
 		return;
 	TAILQ_INSERT_TAIL(&table->idle, client, idle_link);

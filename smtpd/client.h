@@ -13,6 +13,7 @@
 
 struct client;
 struct client_table;
+struct counters;
 struct endpoint;
 struct policy_client;
 struct session;
@@ -24,7 +25,12 @@ struct client_table	*client_table_new(struct policy_client *policy);
 /* All sessions must have left. */
 void			 client_table_free(struct client_table *table);
 
-/* How many sessions the client of this address has now. */
+/* From now on sessions are counted together with those of other processes.
+ * Takes counters (may be null); before the first session. */
+void			 client_table_share(struct client_table *table,
+			    struct counters *counters);
+
+/* How many sessions the client of this address has now, in all processes. */
 unsigned	 client_sessions(struct client_table *table,
 		    const struct endpoint *address);
 /* Joins session->client; session_name_known() follows if the name was not

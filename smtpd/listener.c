@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Accepting. The limit on all sessions is this process's share of it; the
- * limit per client is counted in each process by itself.
+ * Accepting. The limit on all sessions is this process's share of it, which
+ * bounds its memory; the limit per client is on all processes together. Two
+ * that accept at the same moment may each let in the last one.
  */
 #include "smtpd/listener.h"
 
@@ -19,6 +20,7 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "conf/conf.h"
+#include "queue/client.h"
 #include "smtpd/client.h"
 #include "smtpd/refusal.h"
 #include "smtpd/rules.h"
@@ -31,6 +33,10 @@ enum {
 	ACCEPT_MAX = 16,
 	/* After an error that another try would only repeat. */
 	PAUSE_MS = 250,
+	/* A new process gives the queue so long before it greets anybody:
+	 * without it there is only 451 to be had. */
+	QUEUE_PAUSE_MS = 20,
+	QUEUE_PAUSES = 100,
 	COMPLAIN_MS = 10 * 1000
 };
 
@@ -42,6 +48,7 @@ struct listener {
 	int			 fd;		/* owned */
 	struct watch		 watch;
 	struct timer		 pause;
+	unsigned		 pauses;	/* for the queue */
 	int64_t			 complained;	/* monotonic */
 };
 
@@ -124,6 +131,18 @@ static void on_pause_over(void *arg)
 	watch_set(&listener->watch, WATCH_READ);
 }
 
+static void begin_accepting(void *arg)
+{
+	struct listener *listener = arg;
+
+	if (listener->pauses++ < QUEUE_PAUSES &&
+	    !queue_client_is_connected(listener->listeners->server->queue))
+		timer_start(&listener->pause, QUEUE_PAUSE_MS, begin_accepting,
+		    listener);
+	else
+		watch_set(&listener->watch, WATCH_READ);
+}
+
 /* True when it makes sense to try again at once. */
 static bool on_accept_error(struct listener *listener, int error)
 {
@@ -193,7 +212,7 @@ static void listener_new(struct listeners *listeners, const char *name, int fd)
 		*at = '\0';
 	listener->fd = fd;
 	watch_init(&listener->watch, fd, on_readable, listener);
-	watch_set(&listener->watch, WATCH_READ);
+	begin_accepting(listener);
 	LIST_INSERT_HEAD(&listeners->items, listener, link);
 }
 

@@ -124,7 +124,7 @@ static int64_t time_allowed(const struct session *session)
 {
 	const struct conf *conf = session->rules->conf;
 	const struct transaction *transaction = session->transaction;
-	int64_t allowed, left;
+	int64_t allowed, end, left;
 
 	switch (session->state) {
 	case SESSION_WAITING:
@@ -141,12 +141,16 @@ static int64_t time_allowed(const struct session *session)
 		allowed = conf->command_timeout * 1000;
 		break;
 	}
-	if (transaction == NULL || transaction->body == BODY_NONE)
+	if (transaction != NULL && transaction->body != BODY_NONE)
+		end = transaction->body_end;
+	else if (session->state == SESSION_CHUNK)
+		end = session->chunk_end;
+	else
 		return allowed;
 	if (session->state == SESSION_DATA && transaction->problem != NULL &&
 	    transaction->problem->close && allowed > SALVAGE_MS)
 		allowed = SALVAGE_MS;
-	left = transaction->body_end - clock_monotonic();
+	left = end - clock_monotonic();
 	if (left < 1)
 		left = 1;
 	return left < allowed ? left : allowed;
@@ -201,8 +205,11 @@ void session_end(struct session *session, const struct refusal *refusal,
 {
 	if (session->state == SESSION_CLOSED)
 		return;
-	/* Between 220 and the end of the handshake nothing is said (TLS-8). */
-	if (session->state == SESSION_TLS) {
+	/* Between 220 and the end of the handshake nothing is said (TLS-8).
+	 * While the queue decides nothing said would be true: a 4yz promises
+	 * that the message is not kept (SMTP-61). */
+	if (session->state == SESSION_TLS ||
+	    session->state == SESSION_COMMIT) {
 		session_drop(session, reason);
 		return;
 	}

@@ -77,6 +77,7 @@ struct session {
 	/* CHUNK: octets still to come, and what to say behind them */
 	uint64_t		 chunk_left;
 	uint64_t		 chunk_size;
+	int64_t			 chunk_end;	/* monotonic: total deadline */
 	bool			 chunk_last;
 	const struct refusal	*chunk_refusal;	/* null: they are wanted */
 

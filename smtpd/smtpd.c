@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -17,7 +18,9 @@
 #include "policy/client.h"
 #include "policy/directory_client.h"
 #include "queue/client.h"
+#include "smtpd/client.h"
 #include "smtpd/control.h"
+#include "smtpd/counters.h"
 #include "smtpd/listener.h"
 #include "smtpd/rules.h"
 #include "smtpd/server.h"
@@ -96,7 +99,11 @@ static void peer(const struct process_peer *from, int fd)
 
 static void listener(const char *name, int fd)
 {
-	listeners_set(&role.listeners, name, fd);
+	if (strcmp(name, COUNTERS_NAME) == 0)
+		client_table_share(role.server.clients, counters_new(fd,
+		    process_instance()));
+	else
+		listeners_set(&role.listeners, name, fd);
 }
 
 static void control(int fd, const struct process_caller *caller)

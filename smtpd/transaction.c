@@ -24,6 +24,10 @@ static void prepare_arena(struct session *session)
 	size_t recipients = (size_t)session->rules->conf->max_recipients;
 	size_t ceiling = ARENA_BASE + recipients * ARENA_PER_RECIPIENT;
 
+	/* What is written of an envelope is less than what it takes here, so
+	 * it stays within what the queue reads. */
+	if (ceiling > ENVELOPE_WIRE_MAX)
+		ceiling = ENVELOPE_WIRE_MAX;
 	if (session->arena != NULL && session->arena_ceiling == ceiling)
 		return;
 	arena_free(session->arena);

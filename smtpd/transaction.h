@@ -24,7 +24,6 @@ enum body_kind { BODY_NONE, BODY_DATA, BODY_CHUNKS };
 struct transaction {
 	struct envelope		*envelope;	/* in the arena */
 	uint64_t		 declared;	/* SIZE=; 0: not said */
-	bool			 limit_hit;	/* too many recipients: logged */
 	/* The recipient as the client wrote it, for the Received field. */
 	const char		*first_recipient;
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "conf/conf.h"
 #include "queue/envelope.h"
 #include "smtpd/body.h"
@@ -65,6 +66,7 @@ static const struct refusal *find_refusal(const struct session *session)
 
 enum verb_result verb_bdat(struct session *session, char *argument)
 {
+	const struct transaction *transaction = session->transaction;
 	uint64_t max = (uint64_t)session->rules->conf->max_message_size;
 
 	if (!parse(session, argument)) {
@@ -77,10 +79,15 @@ enum verb_result verb_bdat(struct session *session, char *argument)
 	}
 	if (session->chunk_refusal == NULL)
 		session->chunk_refusal = find_refusal(session);
-	if (session->chunk_refusal == NULL &&
-	    session->transaction->body == BODY_NONE)
+	/* Also when this chunk is refused: what follows it is not the message
+	 * any more and must not become one. */
+	if (transaction != NULL && transaction->body == BODY_NONE &&
+	    transaction->envelope->recipient_count > 0)
 		body_start(session, BODY_CHUNKS);
 	session->chunk_left = session->chunk_size;
+	/* Octets that are thrown away have no other end than this. */
+	session->chunk_end = clock_monotonic() +
+	    session->rules->conf->message_timeout * 1000;
 	session_enter(session, SESSION_CHUNK);
 	return VERB_DONE;
 }

@@ -27,7 +27,8 @@ static const struct verb verbs[] = {
 	    VERB_NO_ARGUMENT },
 	{ "EHLO", verb_ehlo, VERB_BEFORE_TLS | VERB_LAST | VERB_CHATTER },
 	{ "QUIT", verb_quit, VERB_BEFORE_TLS | VERB_NO_ARGUMENT },
-	{ "STARTTLS", verb_starttls, VERB_BEFORE_TLS | VERB_LAST },
+	{ "STARTTLS", verb_starttls, VERB_BEFORE_TLS | VERB_LAST |
+	    VERB_CHATTER },
 	{ "BDAT", verb_bdat, VERB_BEFORE_TLS | VERB_OWN_CHECKS },
 	{ "HELO", verb_helo, VERB_LAST | VERB_CHATTER },
 	{ "RSET", verb_rset, VERB_NO_ARGUMENT | VERB_CHATTER },

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "base/wire.h"
 #include "policy/client.h"
 #include "policy/directory_client.h"
 #include "queue/client.h"
@@ -124,11 +125,26 @@ uint64_t queue_client_next_id(struct queue_client *client)
 	return fake_peers.next_id++;
 }
 
+/* The queue takes no larger one. */
+static bool fits(const struct envelope *envelope)
+{
+	struct wire_writer writer;
+	struct buf buf;
+	int result;
+
+	buf_init(&buf, ENVELOPE_WIRE_MAX);
+	wire_write_begin(&writer, &buf);
+	envelope_put(&writer, envelope);
+	result = wire_write_end(&writer);
+	buf_release(&buf);
+	return result == 0;
+}
+
 static char *join_recipients(const struct envelope *envelope)
 {
 	struct buf out;
 
-	buf_init(&out, 1 << 20);
+	buf_init(&out, ENVELOPE_WIRE_MAX);
 	for (size_t i = 0; i < envelope->recipient_count; i++)
 		buf_print(&out, "%s%s", i == 0 ? "" : " ",
 		    envelope->recipients[i].address);
@@ -139,7 +155,7 @@ static char *join_originals(const struct envelope *envelope)
 {
 	struct buf out;
 
-	buf_init(&out, 1 << 20);
+	buf_init(&out, ENVELOPE_WIRE_MAX);
 	for (size_t i = 0; i < envelope->recipient_count; i++)
 		buf_print(&out, "%s%s/%u", i == 0 ? "" : " ",
 		    envelope->recipients[i].original == NULL ? "-" :
@@ -155,7 +171,7 @@ struct submission *submission_begin(struct queue_client *client, uint64_t id,
 
 	(void)client;
 	if (id == 0 || envelope->recipient_count == 0 ||
-	    envelope->prefix == NULL)
+	    envelope->prefix == NULL || !fits(envelope))
 		broken("submission_begin");
 	forget_message();
 	buf_init(&fake_peers.body, 64 << 20);

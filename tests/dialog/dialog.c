@@ -57,7 +57,9 @@ struct dialog {
 	bool		 sending_split;
 	bool		 begun;		/* this step */
 	unsigned	 turns;
+	bool		 changed;	/* S-first: */
 	int64_t		 limit;		/* monotonic */
+	int64_t		 wait_end;	/* monotonic */
 	bool		 server_idle;
 	struct timer	 timer;
 	char		*why;
@@ -257,6 +259,9 @@ static enum progress do_set(struct dialog *dialog, const char *text)
 		fake_peers.reverse_silent = number != 0;
 	else if (strcmp(name, "answer") == 0)
 		set_answer(value);
+	else if (strcmp(name, "answer-lost") == 0)
+		status_set(&fake_peers.answer, STATUS_DEFERRED, REASON_LOST,
+		    "4.3.0", "the queue went away");
 	else
 		return fail(dialog, "nothing to set is named %s", name);
 	return DONE;
@@ -441,6 +446,37 @@ static enum progress do_server_count(struct dialog *dialog, const char *text)
 	return DONE;
 }
 
+/* Where the change is depends on sizes that are nobody's promise. */
+static enum progress do_server_first(struct dialog *dialog, const char *text)
+{
+	char code[4] = "", rest[4] = "", *line;
+	unsigned wanted = 0;
+	bool is_first;
+
+	sscanf(text, "%u %3s %3s", &wanted, code, rest);
+	if (!dialog->begun) {
+		dialog->turns = wanted;
+		dialog->changed = false;
+	}
+	while (dialog->turns > 0) {
+		line = take_line(dialog);
+		if (line == NULL)
+			return no_line(dialog, text);
+		is_first = strncmp(line, code, 3) == 0;
+		if (!is_first && dialog->turns < wanted)
+			dialog->changed = true;
+		if (dialog->changed == is_first ||
+		    (!is_first && strncmp(line, rest, 3) != 0))
+			fail(dialog, "got \"%s\"; wanted %s", line, text);
+		mem_free(line);
+		if (dialog->failed)
+			return FAILED;
+		dialog->turns--;
+		dialog->limit = clock_monotonic() + STEP_SECONDS * 1000;
+	}
+	return dialog->changed ? DONE : fail(dialog, "never %s", rest);
+}
+
 static enum progress do_deaf(struct dialog *dialog, const char *text)
 {
 	if (*text == '1')
@@ -486,6 +522,36 @@ static enum progress do_stop(struct dialog *dialog, const char *text)
 {
 	(void)text;
 	server_stop(&dialog->world.server, on_server_idle);
+	return DONE;
+}
+
+static enum progress do_stop_now(struct dialog *dialog, const char *text)
+{
+	(void)text;
+	server_stop_now(&dialog->world.server);
+	return DONE;
+}
+
+static enum progress do_wait(struct dialog *dialog, const char *text)
+{
+	int64_t now = clock_monotonic();
+
+	/* What comes from the server meanwhile ends no pause. */
+	if (!dialog->begun)
+		dialog->wait_end = now + strtol(text, NULL, 10);
+	if (now >= dialog->wait_end)
+		return DONE;
+	timer_start(&dialog->timer, dialog->wait_end - now, take_steps,
+	    dialog);
+	return AGAIN;
+}
+
+static enum progress do_sessions(struct dialog *dialog, const char *text)
+{
+	unsigned count = dialog->world.server.session_count;
+
+	if (count != (unsigned)strtol(text, NULL, 10))
+		return fail(dialog, "the server has %u sessions", count);
 	return DONE;
 }
 
@@ -613,10 +679,14 @@ static const struct {
 	{ "S", true, do_server },
 	{ "S-all", true, do_server_all },
 	{ "S-count", true, do_server_count },
+	{ "S-first", true, do_server_first },
 	{ "C-deaf", true, do_deaf },
 	{ "E", true, do_ended },
 	{ "quiet", true, do_quiet },
+	{ "wait", true, do_wait },
+	{ "sessions", true, do_sessions },
 	{ "stop", true, do_stop },
+	{ "stop-now", true, do_stop_now },
 	{ "reload", true, do_reload },
 };
 

@@ -23,11 +23,15 @@
  *	S: PATTERN		one line comes; * is any text
  *	S-all: CODE		a whole reply of that code comes
  *	S-count: N CODE		... N times
+ *	S-first: N CODE REST	N lines, first of CODE, then of REST, both at
+ *				least once
  *	TLS:			the client does its part of a handshake
  *	E:			the server has closed, nothing was unread
  *	quiet:			nothing comes for some turns
+ *	wait: MS		so many milliseconds pass
+ *	sessions: N		the server has so many
  *	M-NAME: VALUE		what the queue got; see check_message()
- *	stop: reload: CONF	the server is told so
+ *	stop: stop-now: reload: CONF	the server is told so
  */
 #ifndef POSTERN_TESTS_DIALOG_DIALOG_H
 #define POSTERN_TESTS_DIALOG_DIALOG_H

@@ -797,6 +797,7 @@ static void answer_starttls(struct owner *owner, enum stream_event event)
 	stream_secure_server(owner->stream, server);
 }
 
+/* TLS-26, TLS-29: one reader, and its buffer must be empty on upgrade. */
 static void test_command_injection(void **state)
 {
 	/* RSET waits in the input, or, where only STARTTLS had room, in the

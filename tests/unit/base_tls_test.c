@@ -474,7 +474,8 @@ struct profile_case {
 	const char	*cipher;	/* negotiated; null: refused */
 };
 
-/* TLS-105, TLS-107, TLS-109 to TLS-113, seen from a client. */
+/* TLS-13, TLS-105, TLS-107, TLS-109 to TLS-113 (TLS-111: CBC is last), seen
+ * from a client: what is weaker is no session at all. */
 static void test_server_profile(void **state)
 {
 	static const struct profile_case cases[] = {

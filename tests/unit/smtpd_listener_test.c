@@ -17,8 +17,10 @@
 #include "base/loop.h"
 #include "base/net.h"
 #include "smtpd/client.h"
+#include "smtpd/counters.h"
 #include "smtpd/listener.h"
 #include "smtpd/server.h"
+#include "smtpd/session.h"
 #include "tests/smtpd_world.h"
 
 enum { CLIENTS_MAX = 32 };
@@ -109,6 +111,7 @@ static void test_greeting(void **state)
 	end();
 }
 
+/* SMTP-40: 421 instead of the greeting, and the end. */
 static void test_sessions(void **state)
 {
 	(void)state;
@@ -143,6 +146,64 @@ static void test_sessions_per_client(void **state)
 	expect(connect_one(), "220 ");
 	expect(connect_one(), "421 4.7.0 mx.example.org ");
 	assert_int_equal(client_sessions(world.server.clients, &address), 2);
+	end();
+}
+
+/* Whoever has one address of IPv6 has its /64, and another /64 is somebody
+ * else; IPv4 goes by address. */
+static void test_who_is_a_client(void **state)
+{
+	static const struct { const char *address; unsigned before; } cases[] = {
+		{ "2001:db8::1", 0 },
+		{ "2001:db8::ffff:0:0:2", 1 },
+		{ "2001:db8:0:1::1", 0 },
+		{ "192.0.2.1", 0 },
+		{ "192.0.2.2", 0 },
+		{ "192.0.2.1", 1 },
+	};
+	enum { COUNT = sizeof(cases) / sizeof(cases[0]) };
+	struct session sessions[COUNT];
+	struct client_table *table;
+
+	(void)state;
+	begin("");
+	table = client_table_new(world.policy);
+	client_table_share(table, counters_new(counters_create(), 0));
+	memset(sessions, 0, sizeof(sessions));
+	for (unsigned i = 0; i < COUNT; i++) {
+		assert_int_equal(endpoint_parse(&sessions[i].address,
+		    cases[i].address, 0), 0);
+		assert_int_equal(client_sessions(table,
+		    &sessions[i].address), cases[i].before);
+		client_join(table, &sessions[i]);
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		client_leave(&sessions[i]);
+	assert_int_equal(client_sessions(table, &sessions[0].address), 0);
+	client_table_free(table);
+	end();
+}
+
+/* ... and in all processes together, which share their counters. */
+static void test_sessions_everywhere(void **state)
+{
+	struct session other = { .id = 1 };
+	struct client_table *table;
+	int fd = counters_create();
+
+	(void)state;
+	begin("max-sessions-per-client = 2\n");
+	table = client_table_new(world.policy);
+	client_table_share(table, counters_new(dup(fd), 1));
+	client_table_share(world.server.clients, counters_new(fd, 0));
+	other.address = address;
+	client_join(table, &other);
+	expect(connect_one(), "220 ");
+	expect(connect_one(), "421 4.7.0 mx.example.org ");
+	client_leave(&other);
+	expect(connect_one(), "220 ");
+	expect(connect_one(), "421 4.7.0 mx.example.org ");
+	client_table_free(table);
 	end();
 }
 
@@ -194,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_sessions_per_client),
+		cmocka_unit_test(test_who_is_a_client),
+		cmocka_unit_test(test_sessions_everywhere),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_no_descriptors),
 	};

@@ -33,6 +33,11 @@ void process_exit(int status)
 	exited = true;
 }
 
+unsigned process_instance(void)
+{
+	return 0;
+}
+
 static int configure(const char *text, char *error, size_t size)
 {
 	struct bundle bundle = { .name = (char *)"test",

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How many sessions a client has in all smtpd processes together. They share
+ * one piece of memory, made by the supervisor before they start; each process
+ * writes its own part of it and adds up the parts of all, so there is no lock,
+ * and what a process that died had counted goes when its successor begins.
+ *
+ * A client is found by a keyed hash of its address in two rows; the smaller
+ * count is taken. Clients that meet in both are counted together: with 2,000
+ * clients that happens to one in 300, and makes a limit stricter, never laxer.
+ */
+#ifndef POSTERN_SMTPD_COUNTERS_H
+#define POSTERN_SMTPD_COUNTERS_H
+
+#include <stddef.h>
+
+struct counters;
+
+/* What the memory is called on its way from the supervisor: it comes as a
+ * listener does, of which no name is without "@". */
+#define COUNTERS_NAME "counters"
+
+/* For the supervisor: a descriptor of new memory that cannot change its size,
+ * or -1 with a line in the log. */
+int		 counters_create(void);
+/* For process number worker: its part begins at zero. Takes fd; null with a
+ * line in the log if it cannot be used. */
+struct counters	*counters_new(int fd, unsigned worker);
+void		 counters_free(struct counters *counters);
+
+void		 counters_add(struct counters *counters, const void *client,
+		    size_t length);
+/* Undoes one counters_add(). */
+void		 counters_remove(struct counters *counters, const void *client,
+		    size_t length);
+unsigned	 counters_sum(const struct counters *counters,
+		    const void *client, size_t length);
+
+#endif

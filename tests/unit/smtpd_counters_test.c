@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd/counters.c: several processes' counters over one memory, here in one
+ * process; what is left of a process that died; clients that must not meet.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "smtpd/counters.h"
+
+static const char alice[] = "alice", bob[] = "bob";
+
+static struct counters *counters_of(int fd, unsigned worker)
+{
+	struct counters *counters = counters_new(dup(fd), worker);
+
+	assert_non_null(counters);
+	return counters;
+}
+
+static void test_sum(void **state)
+{
+	int fd = counters_create();
+	struct counters *one = counters_of(fd, 0);
+	struct counters *other = counters_of(fd, 63);
+
+	(void)state;
+	counters_add(one, alice, sizeof(alice));
+	counters_add(other, alice, sizeof(alice));
+	counters_add(other, alice, sizeof(alice));
+	counters_add(other, bob, sizeof(bob));
+	assert_int_equal(counters_sum(one, alice, sizeof(alice)), 3);
+	assert_int_equal(counters_sum(other, alice, sizeof(alice)), 3);
+	assert_int_equal(counters_sum(one, bob, sizeof(bob)), 1);
+	counters_remove(other, alice, sizeof(alice));
+	assert_int_equal(counters_sum(one, alice, sizeof(alice)), 2);
+	counters_free(one);
+	counters_free(other);
+	close(fd);
+}
+
+/* What a process had counted goes when the next one takes its place. */
+static void test_restart(void **state)
+{
+	int fd = counters_create();
+	struct counters *one = counters_of(fd, 0);
+	struct counters *other = counters_of(fd, 1);
+
+	(void)state;
+	counters_add(one, alice, sizeof(alice));
+	counters_add(other, alice, sizeof(alice));
+	counters_free(other);
+	assert_int_equal(counters_sum(one, alice, sizeof(alice)), 2);
+	other = counters_of(fd, 1);
+	assert_int_equal(counters_sum(one, alice, sizeof(alice)), 1);
+	counters_free(one);
+	counters_free(other);
+	close(fd);
+}
+
+/* Many clients with a session each: nearly all are counted exactly, none
+ * less than exactly. */
+static void test_many(void **state)
+{
+	int fd = counters_create();
+	struct counters *counters = counters_of(fd, 7);
+	unsigned wrong = 0, sum;
+
+	(void)state;
+	for (uint32_t client = 0; client < 2000; client++)
+		counters_add(counters, &client, sizeof(client));
+	for (uint32_t client = 0; client < 2000; client++) {
+		sum = counters_sum(counters, &client, sizeof(client));
+		assert_true(sum >= 1);
+		wrong += sum > 1;
+	}
+	assert_true(wrong < 60);
+	counters_free(counters);
+	close(fd);
+}
+
+/* Another size cannot be had, and is not taken. */
+static void test_size(void **state)
+{
+	int fd = counters_create();
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 16), -1);
+	assert_int_equal(ftruncate(fd, 1 << 30), -1);
+	assert_null(counters_new(dup(fd), 64));
+	assert_null(counters_new(open("/dev/null", O_RDWR | O_CLOEXEC), 0));
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sum),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_size),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
