@@ -618,7 +618,10 @@ static struct store *store_new(const struct store_options *options)
 		bug("the store's directory is not absolute");
 	store->options = *options;
 	options_fill(&store->options);
-	store->directory = mem_dup_string(options->directory);
+	/* Berkeley DB takes what is before the last slash for the folder: of
+	 * "/log.1", which is how a confined queue sees it, the empty path. */
+	store->directory = mem_dup_string(strcmp(options->directory, "/") == 0 ?
+	    "/." : options->directory);
 	store->options.directory = store->directory;
 	store->lock_fd = -1;
 	store->move_delay = MOVE_DELAY_MILLISECONDS;

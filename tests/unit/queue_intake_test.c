@@ -194,17 +194,29 @@ static void test_too_large(void **state)
 	assert_int_equal(world_count_messages(&world), 0);
 }
 
+static bool is_under_way(void *arg)
+{
+	const struct upload *upload = arg;
+
+	return upload->left < 7 << 20;
+}
+
+static bool is_forgotten(void *arg)
+{
+	(void)arg;
+	return intake_open(world.queue->intake) == 0;
+}
+
 static void test_cancel(void **state)
 {
 	struct upload upload;
 
 	(void)state;
-	upload_start(&upload, 4 << 20);
-	world_turn(50);
-	assert_non_null(upload.submission);
+	upload_start(&upload, 8 << 20);
+	assert_true(world_wait(is_under_way, &upload, 5000));
+	assert_true(upload.left > 0);
 	submission_cancel(upload.submission);
-	world_turn(50);
-	assert_int_equal(intake_open(world.queue->intake), 0);
+	assert_true(world_wait(is_forgotten, NULL, 5000));
 	assert_int_equal(world_count_messages(&world), 0);
 }
 
