@@ -144,13 +144,14 @@ static void give_up(struct attempt *attempt)
 {
 	struct status status;
 
+	/* Stopped: there may be hosts that were not asked. */
 	if (attempt->has_failure)
 		status = attempt->failure;
-	else if (attempt->has_misfit)
-		status = attempt->misfit;
 	else if (attempt->stopping)
 		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.2",
 		    "the delivery role was told to stop");
+	else if (attempt->has_misfit)
+		status = attempt->misfit;
 	else
 		status_set(&status, STATUS_DEFERRED, REASON_NO_HOST, "4.4.4",
 		    "no host has an address that may be used");

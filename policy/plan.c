@@ -408,6 +408,16 @@ static void add_name(struct plan_host *host, struct arena *arena,
 		    name);
 }
 
+/* A next hop that is an address is met by that address in the certificate, in
+ * the form the certificate check knows (RFC 9525 6.4). */
+static void add_address_name(struct plan_host *host, struct arena *arena)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	endpoint_format(&host->addresses[0], text, sizeof(text));
+	add_name(host, arena, "%s", text);
+}
+
 /*
  * The names a certificate may show. Configured ones decide alone; otherwise
  * `verify` believes the host name that DNS gave, and `secure` only what the
@@ -419,6 +429,7 @@ static void set_names(struct planner *planner, struct plan_host *host)
 	const struct conf_destination *destination =
 	    planner->facts->destination;
 	const struct conf_next_hop *next = planner->facts->next;
+	struct endpoint literal;
 	size_t i;
 
 	host->names = arena_alloc_array(planner->arena, PLAN_NAMES_MAX,
@@ -428,6 +439,10 @@ static void set_names(struct planner *planner, struct plan_host *host)
 		    destination->names.items[i]);
 	if (host->name_count > 0)
 		return;
+	if (parse_literal(host->name, 0, &literal)) {
+		add_address_name(host, planner->arena);
+		return;
+	}
 	if (destination->level == LEVEL_VERIFY) {
 		add_name(host, planner->arena, "%s", host->name);
 		return;
@@ -448,9 +463,11 @@ static void set_key(struct plan *plan)
 {
 	struct digest *digest = digest_new();
 	const struct plan_host *host;
-	uint32_t numbers[2];
+	uint32_t numbers[2] = { (uint32_t)plan->host_count,
+	    (uint32_t)plan->fingerprint_count };
 	size_t i, j;
 
+	digest_add(digest, numbers, sizeof(numbers));
 	for (i = 0; i < plan->host_count; i++) {
 		host = &plan->hosts[i];
 		numbers[0] = host->requirement;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -21,11 +22,16 @@
 enum { FACTS_MAX = 1 + 2 * PLAN_HOSTS_MAX + 8, FACTS_BYTES = 4 << 20,
     STEP_BYTES = 1 << 20 };
 
+/* A plan may wait for so many lookups that are not answered, and no longer
+ * than so: its asker gives up after 180 seconds (policy/client.c). */
+enum { BUDGET_LOOKUPS = 4, BUDGET_MILLISECONDS = 120000 };
+
 struct plan_request {
 	struct plan_facts	 facts;
 	struct conf_next_hop	 next;
 	char			 domain[256];
 	uint64_t		 generation;
+	int64_t			 deadline;	/* monotonic, ms */
 	struct resolver		*resolver;	/* outlives us */
 	struct resolver_query	*query;		/* under way, or null */
 	struct plan_query	 wanted;
@@ -74,20 +80,35 @@ static void add_fact(struct plan_request *request,
 
 static void	on_answer(void *arg, const struct dns_answer *answer);
 
+/* Hosts are looked up in order of preference: those that come too late must
+ * not keep mail from the ones that are known. */
+static void add_late(struct plan_request *request)
+{
+	struct dns_answer late = { .result = FACT_ERROR,
+	    .reason = "no time was left to ask" };
+
+	add_fact(request, &late);
+}
+
 static void step(struct plan_request *request)
 {
 	static const enum dns_type types[QUERY_TYPES] = { [QUERY_MX] = DNS_MX,
 	    [QUERY_A] = DNS_A, [QUERY_AAAA] = DNS_AAAA };
 
-	arena_reset(request->step_arena);
-	if (plan_step(&request->facts, request->step_arena, &request->wanted,
-	    &request->plan) == PLAN_NEED) {
+	for (;;) {
+		arena_reset(request->step_arena);
+		if (plan_step(&request->facts, request->step_arena,
+		    &request->wanted, &request->plan) == PLAN_DONE)
+			break;
 		if (request->facts.fact_count == FACTS_MAX)
 			bug("the plan has no end");
-		request->query = resolver_lookup(request->resolver,
-		    request->wanted.name, types[request->wanted.type],
-		    on_answer, request);
-		return;
+		if (clock_monotonic() < request->deadline) {
+			request->query = resolver_lookup(request->resolver,
+			    request->wanted.name, types[request->wanted.type],
+			    on_answer, request);
+			return;
+		}
+		add_late(request);
 	}
 	request->plan.generation = request->generation;
 	timer_start(&request->timer, 0, tell, request);
@@ -107,7 +128,12 @@ struct plan_request *plan_request_start(const struct plan_context *context,
     plan_request_done *done, void *arg)
 {
 	struct plan_request *request = mem_alloc(sizeof(*request));
+	int64_t budget = BUDGET_LOOKUPS * context->conf->resolver_timeout *
+	    1000;
 
+	if (budget > BUDGET_MILLISECONDS)
+		budget = BUDGET_MILLISECONDS;
+	request->deadline = clock_monotonic() + budget;
 	request->arena = arena_new(FACTS_BYTES);
 	request->step_arena = arena_new(STEP_BYTES);
 	request->next = *next;

@@ -27,7 +27,8 @@
 #include "policy/reverse.h"
 
 enum { PEERS_MAX = 80, QUEUED_MAX = 16 << 20, OWN_ADDRESSES_MAX = 256,
-    OWN_ADDRESSES_AGE = 60000, REVERSE_MAX = 30000, REQUESTS_MAX = 8192 };
+    OWN_ADDRESSES_AGE = 60000, REVERSE_MAX = 30000, REQUESTS_MAX = 8192,
+    REFUSAL_LOG_INTERVAL = 1000 };
 
 struct peer;
 
@@ -143,6 +144,32 @@ static void start_plan(struct request *request)
 	    &request->next, on_plan, request);
 }
 
+/* Far more than the askers should have open: they are told to come again. A
+ * channel closed for it would bring all the questions back at once. */
+static bool has_too_many(const struct peer *peer)
+{
+	static int64_t told;
+
+	if (policy.request_count < REQUESTS_MAX)
+		return false;
+	if (told == 0 || clock_monotonic() - told > REFUSAL_LOG_INTERVAL)
+		log_warn("too many questions under way: refused for now",
+		    log_text("peer", channel_peer(peer->channel)));
+	told = clock_monotonic();
+	return true;
+}
+
+static void refuse_plan(struct peer *peer, uint32_t number)
+{
+	struct plan plan = { .ttl = 0 };
+
+	status_set(&plan.status, STATUS_DEFERRED, REASON_DNS, "4.4.3",
+	    "too many plans are being made at once");
+	plan_put(channel_begin(peer->channel, POLICY_PLAN_ANSWER, number),
+	    &plan);
+	channel_end(peer->channel);
+}
+
 static int on_plan_question(struct peer *peer, struct channel_message *message)
 {
 	struct arena *arena = arena_new(4096);
@@ -159,6 +186,11 @@ static int on_plan_question(struct peer *peer, struct channel_message *message)
 		arena_free(arena);
 		return -1;
 	}
+	if (has_too_many(peer)) {
+		arena_free(arena);
+		refuse_plan(peer, message->request);
+		return 0;
+	}
 	request = request_new(peer, message->request);
 	snprintf(request->domain, sizeof(request->domain), "%s", domain);
 	snprintf(request->next.host, sizeof(request->next.host), "%s", host);
@@ -170,13 +202,18 @@ static int on_plan_question(struct peer *peer, struct channel_message *message)
 	return 0;
 }
 
+static void answer_name(struct peer *peer, uint32_t number, const char *name)
+{
+	wire_put_text(channel_begin(peer->channel, POLICY_REVERSE_ANSWER,
+	    number), name);
+	channel_end(peer->channel);
+}
+
 static void on_reverse(void *arg, const char *name)
 {
 	struct request *request = arg;
 
-	wire_put_text(channel_begin(request->peer->channel,
-	    POLICY_REVERSE_ANSWER, request->number), name);
-	channel_end(request->peer->channel);
+	answer_name(request->peer, request->number, name);
 	request_free(request);
 }
 
@@ -200,6 +237,10 @@ static int on_reverse_question(struct peer *peer,
 	    0);
 	if (milliseconds > REVERSE_MAX)
 		milliseconds = REVERSE_MAX;
+	if (has_too_many(peer)) {
+		answer_name(peer, message->request, "");
+		return 0;
+	}
 	request = request_new(peer, message->request);
 	request->reverse = reverse_start(policy.resolver, &address,
 	    milliseconds, on_reverse, request);
@@ -225,16 +266,15 @@ static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
 	struct peer *peer = arg;
-	int result = -1;
+	int result;
 
 	(void)channel;
-	if (policy.request_count < REQUESTS_MAX)
-		result = message->type == POLICY_PLAN ?
-		    on_plan_question(peer, message) :
-		    on_reverse_question(peer, message);
+	result = message->type == POLICY_PLAN ?
+	    on_plan_question(peer, message) :
+	    on_reverse_question(peer, message);
 	if (result == -1) {
-		log_error("malformed or too many questions: closing",
-		    log_text("peer", role_name(peer->who.role)));
+		log_error("malformed question: closing",
+		    log_text("peer", channel_peer(peer->channel)));
 		peer_free(peer);
 	}
 }

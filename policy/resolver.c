@@ -253,14 +253,27 @@ static int add_stub(struct ub_ctx *context, const char *text, char *error,
 	return 0;
 }
 
-/* libunbound opens files at the first lookup; this one needs no network and
- * happens before the chroot. */
 static void first_done(void *arg, const struct dns_answer *answer)
 {
 	(void)arg;
 	if (answer->result != FACT_DATA)
 		log_warn("resolver probe failed",
 		    log_text("reason", answer->reason));
+}
+
+/* libunbound opens files and reads the trust anchor at the first lookup; this
+ * one needs no network and happens before the chroot. If it cannot begin, no
+ * later one ever will. */
+static int look_up_first(struct resolver *resolver, char *error, size_t size)
+{
+	struct resolver_query *query = resolver_lookup(resolver, "localhost",
+	    DNS_A, first_done, NULL);
+
+	if (!query->answered || query->answer.result != FACT_ERROR)
+		return 0;
+	snprintf(error, size, "libunbound does not start (%s): look at the "
+	    "trust anchor and at root-hints-file", query->answer.reason);
+	return -1;
 }
 
 struct resolver *resolver_new(const struct conf *conf,
@@ -289,11 +302,12 @@ struct resolver *resolver_new(const struct conf *conf,
 	for (i = 0; !failed && i < conf->stub_zones.count; i++)
 		failed = add_stub(resolver->context, conf->stub_zones.items[i],
 		    error, size);
+	if (!failed)
+		failed = look_up_first(resolver, error, size);
 	if (failed) {
 		resolver_free(resolver);
 		return NULL;
 	}
-	resolver_lookup(resolver, "localhost", DNS_A, first_done, NULL);
 	return resolver;
 }
 

@@ -4,12 +4,16 @@
  */
 #include "tests/fake_policy_client.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
 
 const struct plan *fake_policy_plan;
 unsigned fake_policy_questions;
+char fake_policy_domain[256];
+struct conf_next_hop fake_policy_next;
 
 struct policy_request {
 	policy_plan_done	*done;
@@ -48,8 +52,8 @@ struct policy_request *policy_plan(struct policy_client *client,
 	struct policy_request *request = mem_alloc(sizeof(*request));
 
 	(void)client;
-	(void)domain;
-	(void)next;
+	snprintf(fake_policy_domain, sizeof(fake_policy_domain), "%s", domain);
+	fake_policy_next = *next;
 	fake_policy_questions++;
 	request->done = done;
 	request->arg = arg;

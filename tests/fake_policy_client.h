@@ -11,5 +11,8 @@
 /* Borrowed until it is replaced. */
 extern const struct plan	*fake_policy_plan;
 extern unsigned			 fake_policy_questions;
+/* What the last question was about. */
+extern char			 fake_policy_domain[256];
+extern struct conf_next_hop	 fake_policy_next;
 
 #endif

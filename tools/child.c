@@ -254,7 +254,10 @@ void child_send_listener(struct child *child, const char *name, int fd)
 		return;
 	wire_put_text(channel_begin(child->channel, PROCESS_LISTENER, 0),
 	    name);
-	channel_end_fd(child->channel, fd);
+	/* At once: a channel holds few descriptors, and a machine may listen
+	 * on hundreds of addresses. */
+	if (channel_end_fd(child->channel, fd) == 0)
+		channel_flush(child->channel, 0);
 }
 
 void child_send_listener_gone(struct child *child, const char *name)

@@ -50,6 +50,7 @@ struct child {
 	int64_t				 started;	/* monotonic, ms */
 	int64_t				 started_wall;
 	bool				 was_ready;	/* once at least */
+	bool				 reloading;	/* its answer is due */
 };
 
 /* What a new process of the role is told first. */

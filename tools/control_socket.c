@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,11 +27,13 @@ struct control_socket {
 	int		 fd;		/* owned */
 	char		*path;		/* owned */
 	control_wanted	*wanted;
-	unsigned	 waiting;	/* connections without hello */
+	TAILQ_HEAD(, hello) hellos;	/* oldest first; each owns itself */
+	unsigned	 waiting;	/* how many they are */
 };
 
 struct hello {
 	struct control_socket	*socket;	/* outlives us */
+	TAILQ_ENTRY(hello)	 link;
 	struct watch		 watch;
 	struct timer		 timer;
 	int			 fd;		/* owned until passed on */
@@ -42,6 +45,7 @@ static void hello_free(struct hello *hello)
 	timer_stop(&hello->timer);
 	if (hello->fd != -1)
 		close(hello->fd);
+	TAILQ_REMOVE(&hello->socket->hellos, hello, link);
 	hello->socket->waiting--;
 	mem_free(hello);
 }
@@ -73,11 +77,19 @@ static void hello_readable(void *arg, int flags)
 	struct control_hello said;
 	struct process_caller caller;
 	int fd = hello->fd;
+	ssize_t got;
 
 	(void)flags;
-	if (recv(fd, &said, sizeof(said), 0) == sizeof(said) &&
+	got = recv(fd, &said, sizeof(said), 0);
+	if (got == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got == sizeof(said) &&
 	    memcmp(said.magic, CONTROL_MAGIC, sizeof(said.magic)) == 0 &&
 	    said.role < ROLE_COUNT && find_caller(fd, &caller) == 0) {
+		/* Before the descriptor goes to a role, where it stays open:
+		 * the loop would go on to hear of it under a number that the
+		 * next connection gets. */
+		watch_release(&hello->watch);
 		hello->fd = -1;
 		hello->socket->wanted(said.role, said.verb, fd, &caller);
 	} else {
@@ -97,13 +109,13 @@ static void on_connection(void *arg, int flags)
 	fd = net_accept(listening->fd, &nobody);
 	if (fd == -1)
 		return;
-	if (listening->waiting >= HELLO_COUNT) {
-		close(fd);
-		return;
-	}
+	/* A command says its hello at once: the oldest is no command. */
+	if (listening->waiting >= HELLO_COUNT)
+		hello_free(TAILQ_FIRST(&listening->hellos));
 	hello = mem_alloc(sizeof(*hello));
 	hello->socket = listening;
 	hello->fd = fd;
+	TAILQ_INSERT_TAIL(&listening->hellos, hello, link);
 	listening->waiting++;
 	watch_init(&hello->watch, fd, hello_readable, hello);
 	watch_set(&hello->watch, WATCH_READ);
@@ -150,6 +162,7 @@ struct control_socket *control_socket_open(const struct conf *conf,
 	listening->fd = fd;
 	listening->path = mem_dup_string(conf->control_socket);
 	listening->wanted = wanted;
+	TAILQ_INIT(&listening->hellos);
 	watch_init(&listening->watch, fd, on_connection, listening);
 	watch_set(&listening->watch, WATCH_READ);
 	return listening;
@@ -159,11 +172,11 @@ void control_socket_close(struct control_socket *listening)
 {
 	if (listening == NULL)
 		return;
+	while (!TAILQ_EMPTY(&listening->hellos))
+		hello_free(TAILQ_FIRST(&listening->hellos));
 	unlink(listening->path);
 	watch_release(&listening->watch);
 	close(listening->fd);
 	mem_free(listening->path);
-	/* Connections without hello keep pointing here: the process ends. */
-	if (listening->waiting == 0)
-		mem_free(listening);
+	mem_free(listening);
 }

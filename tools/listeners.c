@@ -26,11 +26,44 @@ static void add(struct listeners *listeners, const char *name, int fd)
 	listeners->count++;
 }
 
-static void explain(char **errors, const char *name)
+/* The socket in listeners that is bound as name says, whatever its section is
+ * called: a name is SECTION@ADDRESS:PORT. -1 if there is none. */
+static int find_bound(const struct listeners *listeners, const char *name)
+{
+	const char *place = strchr(name, '@');
+	size_t i;
+
+	for (i = 0; listeners != NULL && i < listeners->count; i++)
+		if (strcmp(strchr(listeners->items[i].name, '@'), place) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* The name of a socket with the same port; null if there is none. */
+static const char *find_port(const struct listeners *listeners,
+    const char *name)
+{
+	const char *port = strrchr(name, ':');
+	size_t i;
+
+	for (i = 0; listeners != NULL && i < listeners->count; i++)
+		if (strcmp(strrchr(listeners->items[i].name, ':'), port) == 0)
+			return listeners->items[i].name;
+	return NULL;
+}
+
+static void explain(char **errors, const char *name,
+    const struct listeners *old)
 {
 	int error_number = errno;
-	const char *remedy = "";
+	const char *remedy = "", *ours = find_port(old, name);
 
+	if (error_number == EADDRINUSE && ours != NULL) {
+		*errors = mem_print("cannot listen on %s while this server "
+		    "listens on %s: the address of a port changes with a "
+		    "restart only", name, ours);
+		return;
+	}
 	if (error_number == EADDRINUSE)
 		remedy = ": another program (or another Postern) listens "
 		    "there; stop it, or choose another port";
@@ -43,10 +76,10 @@ static void explain(char **errors, const char *name)
 	    strerror(error_number), remedy);
 }
 
-/* A socket of that name that is open already moves over to the new set. */
+/* A socket that is open already moves over to the new set. */
 static int take_over(struct listeners *old, const char *name)
 {
-	int i = old == NULL ? -1 : listeners_find(old, name);
+	int i = find_bound(old, name);
 	int fd;
 
 	if (i == -1)
@@ -85,7 +118,7 @@ static int open_one(struct listeners *listeners,
 		log_warn("no IPv6 on this machine: not listening",
 		    log_text("listener", name));
 	} else {
-		explain(errors, name);
+		explain(errors, name, old);
 		result = -1;
 	}
 	mem_free(name);
@@ -99,7 +132,7 @@ static void give_back(struct listeners *listeners, struct listeners *old)
 	int at;
 
 	for (i = 0; old != NULL && i < listeners->count; i++) {
-		at = listeners_find(old, listeners->items[i].name);
+		at = find_bound(old, listeners->items[i].name);
 		if (at != -1) {
 			old->items[at].fd = listeners->items[i].fd;
 			listeners->items[i].fd = -1;

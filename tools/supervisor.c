@@ -39,6 +39,7 @@
 #include "base/tls.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
+#include "smtpd/counters.h"
 #include "tools/certificates.h"
 #include "tools/child.h"
 #include "tools/control_client.h"
@@ -68,6 +69,7 @@ static struct {
 	struct listeners	 listeners;
 	struct control_socket	*control;	/* owned */
 	int			 lock;		/* of the run directory */
+	int			 counters;	/* smtpd's; -1: there are none */
 	int64_t			 started;	/* wall, ms */
 
 	struct child		 children[CHILDREN_MAX];
@@ -86,6 +88,7 @@ static struct {
 	char			*reload_problem;	/* owned; first one */
 	struct control		*reload_asker;	/* null: a signal, or gone */
 	struct timer		 reload_timer;
+	bool			 reload_again;	/* asked for meanwhile */
 } supervisor;
 
 /* --- children --- */
@@ -176,12 +179,12 @@ static void connect_children(struct child *one, struct child *other)
 struct reconnection {
 	struct child	*one;		/* outlive us */
 	struct child	*other;
-	int64_t		 since;		/* monotonic, ms */
+	int64_t		 seen;		/* connected_at() when asked for */
 	struct timer	 timer;
 };
 
-/* Whoever was started since then got, or will get, its channel as it becomes
- * ready. */
+/* A pair that has another channel by now, or of which one was started since
+ * then, needs none of ours. */
 static void on_reconnection(void *arg)
 {
 	struct reconnection *reconnection = arg;
@@ -190,7 +193,7 @@ static void on_reconnection(void *arg)
 	timer_stop(&reconnection->timer);
 	if (!supervisor.stopping && one->state == CHILD_RUNNING &&
 	    other->state == CHILD_RUNNING &&
-	    *connected_at(one, other) < reconnection->since)
+	    *connected_at(one, other) == reconnection->seen)
 		connect_children(one, other);
 	mem_free(reconnection);
 }
@@ -201,7 +204,7 @@ static void connect_later(struct child *one, struct child *other)
 
 	reconnection->one = one;
 	reconnection->other = other;
-	reconnection->since = clock_monotonic();
+	reconnection->seen = *connected_at(one, other);
 	timer_start(&reconnection->timer, RECONNECT_MILLISECONDS,
 	    on_reconnection, reconnection);
 }
@@ -224,6 +227,8 @@ static void send_listeners(struct child *child)
 {
 	size_t i;
 
+	if (supervisor.counters != -1)
+		child_send_listener(child, COUNTERS_NAME, supervisor.counters);
 	for (i = 0; i < supervisor.listeners.count; i++)
 		child_send_listener(child, supervisor.listeners.items[i].name,
 		    supervisor.listeners.items[i].fd);
@@ -274,10 +279,15 @@ static void on_ready(struct child *child)
 
 /* --- reload --- */
 
+static void	reload(void);
+
 static void reload_finish(void)
 {
 	const char *problem = supervisor.reload_problem;
+	unsigned i;
 
+	for (i = 0; i < supervisor.child_count; i++)
+		supervisor.children[i].reloading = false;
 	timer_stop(&supervisor.reload_timer);
 	supervisor.reload_pending = 0;
 	if (problem == NULL)
@@ -292,7 +302,12 @@ static void reload_finish(void)
 	supervisor.reload_asker = NULL;
 	mem_free(supervisor.reload_problem);
 	supervisor.reload_problem = NULL;
-	notify_state("READY=1");
+	if (supervisor.serving)
+		notify_state("READY=1");
+	if (supervisor.reload_again) {
+		supervisor.reload_again = false;
+		reload();
+	}
 }
 
 static void reload_fail(char *problem)
@@ -310,17 +325,26 @@ static void reload_late(void *arg)
 	reload_finish();
 }
 
+/* One answer less to wait for. A role that died has none to give: it starts
+ * again with what it should have taken over. */
+static void reload_answered(struct child *child)
+{
+	if (!child->reloading)
+		return;
+	child->reloading = false;
+	if (--supervisor.reload_pending == 0)
+		reload_finish();
+}
+
 static void on_result(struct child *child, uint32_t request, bool failed,
     const char *text)
 {
-	if (supervisor.reload_pending == 0 ||
-	    request != supervisor.reload_request)
+	if (!child->reloading || request != supervisor.reload_request)
 		return;		/* the first configuration, or too late */
 	if (failed)
 		reload_fail(mem_print("%s keeps the old configuration: %s",
 		    role_name(child->role), text));
-	if (--supervisor.reload_pending == 0)
-		reload_finish();
+	reload_answered(child);
 }
 
 static void tell_roles(void)
@@ -337,12 +361,13 @@ static void tell_roles(void)
 			continue;	/* it will start with the new one */
 		buf_init(&bundle, PROCESS_BUNDLE_MAX);
 		if (bundle_encode(supervisor.bundle, child->role,
-		    &bundle) == 0) {
-			child_send_configuration(child, &bundle,
-			    supervisor.reload_request);
-			supervisor.reload_pending++;
-		}
+		    &bundle) == -1)
+			bug("a bundle that fitted does not fit");
+		child_send_configuration(child, &bundle,
+		    supervisor.reload_request);
 		buf_wipe(&bundle);
+		child->reloading = true;
+		supervisor.reload_pending++;
 	}
 	timer_start(&supervisor.reload_timer, RELOAD_MILLISECONDS, reload_late,
 	    NULL);
@@ -357,7 +382,7 @@ static void exchange_listeners(struct listeners *fresh, struct listeners *old)
 
 	for (i = 0; i < supervisor.child_count; i++) {
 		child = &supervisor.children[i];
-		if (child->role != ROLE_SMTPD ||
+		if (child->role != ROLE_SMTPD || !supervisor.serving ||
 		    child->state != CHILD_RUNNING)
 			continue;
 		for (j = 0; j < old->count; j++)
@@ -370,6 +395,27 @@ static void exchange_listeners(struct listeners *fresh, struct listeners *old)
 	}
 	listeners_release(old);
 	supervisor.listeners = *fresh;
+}
+
+/* Each role's part of the bundle must go into one message; said before anything
+ * is done with it, since later nobody could be asked for less. */
+static int check_size(const struct bundle *bundle, char **errors)
+{
+	struct buf part;
+	int role, failed = 0;
+
+	for (role = ROLE_SUPERVISOR + 1; role < ROLE_COUNT && !failed;
+	    role++) {
+		buf_init(&part, PROCESS_BUNDLE_MAX);
+		failed = bundle_encode(bundle, (enum role)role, &part);
+		buf_wipe(&part);
+		if (failed)
+			*errors = mem_print("the configuration and the files "
+			    "that it names for the %s process are larger than "
+			    "%d MiB together", role_name((enum role)role),
+			    PROCESS_BUNDLE_MAX >> 20);
+	}
+	return failed ? -1 : 0;
 }
 
 /* What the configuration may do and its reader advises against. */
@@ -405,12 +451,17 @@ static void reload(void)
 	struct conf *conf;
 	char *errors = NULL;
 
-	if (supervisor.stopping || supervisor.reload_pending > 0)
+	if (supervisor.stopping)
 		return;
+	if (supervisor.reload_pending > 0) {
+		/* What was read may be older than what is there now. */
+		supervisor.reload_again = true;
+		return;
+	}
 	notify_reloading();
 	bundle = bundle_load(supervisor.path, &conf, &errors);
-	if (bundle != NULL &&
-	    (certificates_check(conf, bundle, &errors) == -1 ||
+	if (bundle != NULL && (check_size(bundle, &errors) == -1 ||
+	    certificates_check(conf, bundle, &errors) == -1 ||
 	    listeners_open(&fresh, conf, &supervisor.listeners,
 	    &errors) == -1)) {
 		bundle_free(bundle);
@@ -527,6 +578,7 @@ static void on_child_signal(void *arg)
 		if (child == NULL)
 			continue;
 		child_exited(child, wait_status);
+		reload_answered(child);
 		if (!supervisor.stopping)
 			timer_start(&child->restart,
 			    child_restart_delay(child), restart_child, child);
@@ -631,12 +683,16 @@ static void on_wanted(enum role role, unsigned verb, int fd,
 		answer_own(control_open(fd, caller), verb);
 		return;
 	}
+	if (role != ROLE_QUEUE) {
+		control_end(control_open(fd, caller), CONTROL_USAGE,
+		    "that part of the server takes no commands");
+		return;
+	}
 	for (i = 0; i < supervisor.child_count; i++)
 		if (supervisor.children[i].role == role &&
 		    supervisor.children[i].state == CHILD_RUNNING)
 			break;
-	if (i == supervisor.child_count || (role != ROLE_QUEUE &&
-	    role != ROLE_POLICY)) {
+	if (i == supervisor.child_count) {
 		control_end(control_open(fd, caller), CONTROL_UNAVAILABLE,
 		    "that part of the server is not running: see its log");
 		return;
@@ -677,6 +733,7 @@ static void start_children(void)
 	add_child(ROLE_MAILBOX, 0);
 	for (i = 0; i < workers; i++)
 		add_child(ROLE_SMTPD, i);
+	supervisor.counters = counters_create();
 	for (i = 0; i < supervisor.child_count; i++)
 		start_child(&supervisor.children[i]);
 }
@@ -717,7 +774,8 @@ static int prepare(char **errors)
 		return -1;
 	log_set_level(log_level(supervisor.conf));
 	warn_of(supervisor.conf);
-	if (certificates_check(supervisor.conf, supervisor.bundle,
+	if (check_size(supervisor.bundle, errors) == -1 ||
+	    certificates_check(supervisor.conf, supervisor.bundle,
 	    errors) == -1 ||
 	    directories_make(supervisor.conf, errors) == -1 ||
 	    lock_run_directory(errors) == -1 ||
@@ -752,6 +810,8 @@ static void tear_down(void)
 		conf_free(supervisor.conf);
 	if (supervisor.lock != -1)
 		close(supervisor.lock);
+	if (supervisor.counters != -1)
+		close(supervisor.counters);
 	log_flush();
 }
 
@@ -762,6 +822,7 @@ int supervisor_run(const char *configuration_path)
 	supervisor.path = configuration_path;
 	supervisor.started = clock_wall();
 	supervisor.lock = -1;
+	supervisor.counters = -1;
 	log_init("supervisor", LOG_LEVEL_INFO);
 	log_set_style(getenv("JOURNAL_STREAM") == NULL ? LOG_STAMPED :
 	    LOG_MARKED);

@@ -634,6 +634,10 @@ static bool act(struct peer *peer, const char *verb, const char *rest)
 		wrong("script: unknown action %s", verb);
 	else if (!stream_is_secure(peer->stream))
 		wrong("not under TLS");
+	else if (rest[0] != '\0' && strcmp(stream_sni(peer->stream),
+	    rest) != 0)
+		wrong("the client asked for the server name \"%s\"",
+		    stream_sni(peer->stream));
 	return true;
 }
 

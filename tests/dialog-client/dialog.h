@@ -41,7 +41,8 @@
  *	TLS [good | other | self]	take the handshake; the certificates are
  *				for mx1.test, for elsewhere.test, and for
  *				mx1.test by an unknown authority
- *	IN-TLS			the session must be under TLS now
+ *	IN-TLS [NAME]		the session must be under TLS now, and the
+ *				client have asked for this server name
  *	QUIET MS		nothing may come for so long
  *	PAUSE MS		do not even look for so long
  *	CLOSE, RESET		end the connection properly, or at once

@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -67,11 +70,10 @@ static void some_turns(int turns)
 	}
 }
 
-static int set_up(void **state)
+static void set_profile(void)
 {
 	char error[100];
 
-	(void)state;
 	profile = mem_alloc(sizeof(*profile));
 	profile->references = 1;
 	profile->conf = mem_alloc(sizeof(*profile->conf));
@@ -80,6 +82,13 @@ static int set_up(void **state)
 	profile->conf->greeting_timeout = 20;
 	profile->tls[TLS_CHECK_NONE] = tls_client_new(TLS_CHECK_NONE, NULL,
 	    error, sizeof(error));
+	scene.profile = profile;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	set_profile();
 	scene = (struct attempt_scene){ .profile = profile,
 	    .pool = pool_new(), .over = on_over };
 	memset(&plan, 0, sizeof(plan));
@@ -158,6 +167,25 @@ static void no_hosts(void **state)
 	assert_int_equal(last.reason, REASON_NULL_MX);
 }
 
+/* The plan is that of the recipients' domain, also where a route sends several
+ * domains to one host: each has a level of its own. */
+static void asks_for_the_domain(void **state)
+{
+	struct job *job = make_job(TRANSPORT_SMTP, "b@b.test");
+
+	(void)state;
+	plan.host_count = 0;
+	status_set(&plan.status, STATUS_DEFERRED, REASON_DNS, "4.4.3", "x");
+	snprintf(job->next.host, sizeof(job->next.host), "smarthost.test");
+	job->next.port = 587;
+	attempt_start(&scene, job);
+	assert_string_equal(fake_policy_domain, "b.test");
+	assert_string_equal(fake_policy_next.host, "smarthost.test");
+	assert_int_equal(fake_policy_next.port, 587);
+	loop_run();
+	assert_int_equal(finished, 1);
+}
+
 /* Hosts whose addresses are not for mail: SMTP-175. */
 static void bad_addresses(void **state)
 {
@@ -232,6 +260,217 @@ static void stop_early(void **state)
 	close(listener);
 }
 
+/* A server in a process of its own that offers little room and hears QUIT. */
+static pid_t serve_small(int listener)
+{
+	static const char greeting[] = "220 small.test\r\n",
+	    offer[] = "250-small.test\r\n250 SIZE 2\r\n";
+	pid_t server = fork();
+	char line[200];
+	int fd;
+
+	assert_int_not_equal(server, -1);
+	if (server > 0)
+		return server;
+	while ((fd = accept(listener, NULL, NULL)) == -1)
+		usleep(1000);
+	fcntl(fd, F_SETFL, 0);
+	if (write(fd, greeting, sizeof(greeting) - 1) < 0 ||
+	    read(fd, line, sizeof(line)) <= 0 ||
+	    write(fd, offer, sizeof(offer) - 1) < 0)
+		_exit(1);
+	while (read(fd, line, sizeof(line)) > 0)
+		if (strncmp(line, "QUIT", 4) == 0)
+			break;
+	_exit(0);
+}
+
+/* SMTP-97: a message is too large only when every host said so. One host did,
+ * and the role is stopped before the next could speak: it waits. */
+static void stop_before_last_host(void **state)
+{
+	struct job *job = make_job(TRANSPORT_SMTP, "b@b.test");
+	struct plan_host hosts[2];
+	struct endpoint places[2], local;
+	int listeners[2], status, i;
+	struct attempt *attempt;
+	pid_t server;
+
+	(void)state;
+	/* Somebody is settled, so that stopping has to report. */
+	fake_job_add(job, "bad\r\n@b.test", NULL, 0);
+	endpoint_parse(&local, "127.0.0.1", 0);
+	for (i = 0; i < 2; i++) {
+		listeners[i] = net_listen(&local, 4);
+		net_local(listeners[i], &places[i]);
+		hosts[i] = host;
+		hosts[i].addresses = &places[i];
+	}
+	server = serve_small(listeners[0]);
+	profile->conf->allow_loopback = true;
+	plan.hosts = hosts;
+	plan.host_count = 2;
+	attempt = attempt_start(&scene, job);
+	while (waitpid(server, &status, WNOHANG) == 0) {
+		some_turns(3);
+		usleep(1000);
+	}
+	assert_int_equal(status, 0);
+	some_turns(5);
+	assert_int_equal(finished, 0);	/* the second host is silent */
+	assert_true(attempt_stop(attempt));
+	some_turns(5);
+	assert_int_equal(finished, 1);
+	assert_int_equal(last.outcome, STATUS_DEFERRED);
+	plan.hosts = &host;
+	close(listeners[0]);
+	close(listeners[1]);
+}
+
+/* A server that takes a message, and only then hears of what comes. */
+static pid_t serve_all(int listener)
+{
+	static const char *const replies[] = { "220 a.test\r\n",
+	    "250 a.test\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n",
+	    "250 ok\r\n" };
+	pid_t server = fork();
+	char line[200];
+	size_t i;
+	int fd;
+
+	assert_int_not_equal(server, -1);
+	if (server > 0)
+		return server;
+	while ((fd = accept(listener, NULL, NULL)) == -1)
+		usleep(1000);
+	fcntl(fd, F_SETFL, 0);
+	for (i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+		if (write(fd, replies[i], strlen(replies[i])) < 0 ||
+		    read(fd, line, sizeof(line)) <= 0)
+			_exit(i + 1 == sizeof(replies) / sizeof(replies[0]) ?
+			    0 : 1);
+	_exit(0);
+}
+
+/* A connection opened before a reload serves no message of after it. */
+static void reload_on_the_way(void **state)
+{
+	struct profile *old = profile;
+	struct endpoint local;
+	int listener, status, reloads;
+	pid_t server;
+
+	for (reloads = 0; reloads < 2; reloads++) {
+		endpoint_parse(&local, "127.0.0.1", 0);
+		listener = net_listen(&local, 4);
+		net_local(listener, &address);
+		old->conf->allow_loopback = true;
+		old->conf->reuse_limit = old->conf->reuse_idle = 10;
+		old->conf->data_reply_timeout = 20;
+		plan.host_count = 1;
+		server = serve_all(listener);
+		attempt_start(&scene, make_job(TRANSPORT_SMTP, "b@b.test"));
+		some_turns(2);
+		if (reloads > 0) {
+			profile = NULL;
+			scene.profile = NULL;
+			set_profile();
+			profile_release(old);
+		}
+		loop_run();
+		assert_int_equal(last.outcome, STATUS_RELAYED);
+		assert_int_equal(pool_count(scene.pool), reloads == 0);
+		pool_flush(scene.pool);
+		some_turns(3);
+		close(listener);
+		while (waitpid(server, &status, WNOHANG) == 0)
+			some_turns(1);
+		assert_int_equal(status, 0);
+	}
+	(void)state;
+}
+
+static int accept_one(int listener)
+{
+	int fd;
+
+	while ((fd = accept(listener, NULL, NULL)) == -1)
+		usleep(1000);
+	fcntl(fd, F_SETFL, 0);
+	return fd;
+}
+
+/* Says text and waits for a line that begins so. */
+static void exchange(int fd, const char *text, const char *wanted)
+{
+	char line[200] = "";
+
+	if (write(fd, text, strlen(text)) < 0 ||
+	    read(fd, line, sizeof(line) - 1) <= 0 ||
+	    strncmp(line, wanted, strlen(wanted)) != 0)
+		_exit(1);
+}
+
+/* At the first address TLS is broken, and clear is answered 421; at the second
+ * it is asked for STARTTLS again. */
+static pid_t serve_two(const int listeners[2])
+{
+	static const char offer[] = "250-a.test\r\n250 STARTTLS\r\n";
+	pid_t server = fork();
+	int fd, i;
+
+	assert_int_not_equal(server, -1);
+	if (server > 0)
+		return server;
+	for (i = 0; i < 3; i++) {
+		fd = accept_one(listeners[i / 2]);
+		if (i == 1) {
+			exchange(fd, "421 busy\r\n", "QUIT");
+		} else {
+			exchange(fd, "220 a.test\r\n", "EHLO");
+			exchange(fd, offer, "STARTTLS");
+			exchange(fd, "454 no\r\n", "QUIT");
+		}
+		close(fd);
+	}
+	_exit(0);
+}
+
+/* TLS-65: clear after broken TLS is for the address where it broke. */
+static void clear_is_for_one_address(void **state)
+{
+	struct endpoint places[2], local;
+	int listeners[2], status, i;
+	pid_t server;
+
+	(void)state;
+	endpoint_parse(&local, "127.0.0.1", 0);
+	for (i = 0; i < 2; i++) {
+		listeners[i] = net_listen(&local, 4);
+		net_local(listeners[i], &places[i]);
+	}
+	profile->conf->allow_loopback = true;
+	host.requirement = REQUIRE_OPPORTUNISTIC;
+	host.addresses = places;
+	host.address_count = 2;
+	plan.host_count = 1;
+	plan.broken_tls = FALLBACK_CLEAR;
+	server = serve_two(listeners);
+	attempt_start(&scene, make_job(TRANSPORT_SMTP, "b@b.test"));
+	/* The last one may go in clear there, too: nobody takes that. */
+	while (waitpid(server, &status, WNOHANG) == 0)
+		some_turns(2);
+	assert_int_equal(status, 0);
+	close(listeners[0]);
+	close(listeners[1]);
+	for (i = 0; i < 2000 && finished == 0; i++) {
+		some_turns(2);
+		usleep(1000);
+	}
+	assert_int_equal(finished, 1);
+	assert_int_equal(last.outcome, STATUS_DEFERRED);
+}
+
 /* What waits in the process of a message that the peer does not read. */
 static struct stream *halves[2];
 static size_t most;
@@ -303,10 +542,14 @@ int main(void)
 		WITH_SCENE(discard),
 		WITH_SCENE(misdirected),
 		WITH_SCENE(no_hosts),
+		WITH_SCENE(asks_for_the_domain),
 		WITH_SCENE(bad_addresses),
 		WITH_SCENE(written_loopback),
 		WITH_SCENE(unsafe_address),
 		WITH_SCENE(stop_early),
+		WITH_SCENE(stop_before_last_host),
+		WITH_SCENE(reload_on_the_way),
+		WITH_SCENE(clear_is_for_one_address),
 		cmocka_unit_test(window),
 	};
 	int status;

@@ -271,6 +271,10 @@ static void compare(const struct world *world, const struct plan *plan,
 		assert_int_equal(plan->ttl, json_integer_value(ttl));
 	assert_int_equal(plan->fingerprint_count, plan->host_count == 0 ? 0 :
 	    world->destination.fingerprint_count);
+	if (plan->fingerprint_count > 0)
+		assert_memory_equal(plan->fingerprints,
+		    world->destination.fingerprints,
+		    plan->fingerprint_count * DIGEST_BYTES);
 	if (plan->host_count > 0)
 		return;
 	status_format_enhanced(&plan->status, enhanced, sizeof(enhanced));
@@ -322,6 +326,83 @@ static void test_case(void **state)
 	compare_wire(world, &plan, json_object_get(test, "plan"));
 	arena_free(world->arena);
 	mem_free(world);
+}
+
+/* --- what tells connections apart --- */
+
+/* One plan for a configured host at this destination. */
+static void make_key(const struct conf_destination *destination,
+    const char *host, uint8_t key[DIGEST_BYTES])
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct conf_next_hop next = { .transport = TRANSPORT_SMTP,
+	    .port = 25 };
+	struct plan_facts facts = { .next = &next, .domain = "example.org",
+	    .destination = destination, .ipv4 = true };
+	struct plan_query query;
+	struct endpoint address;
+	struct fact fact = { .result = FACT_DATA, .ttl = 60,
+	    .addresses = &address, .count = 1 };
+	struct plan plan;
+
+	endpoint_parse(&address, "192.0.2.1", 0);
+	snprintf(next.host, sizeof(next.host), "%s", host);
+	fact.query.type = QUERY_A;
+	snprintf(fact.query.name, sizeof(fact.query.name), "%s", host);
+	facts.facts = &fact;
+	facts.fact_count = 1;
+	assert_int_equal(plan_step(&facts, arena, &query, &plan), PLAN_DONE);
+	assert_int_equal(plan.host_count, 1);
+	memcpy(key, plan.key, DIGEST_BYTES);
+	arena_free(arena);
+}
+
+/*
+ * A connection made for one plan may serve another only if their keys are
+ * equal: so whatever decides TLS must make a difference, each by itself.
+ */
+static void test_key(void **state)
+{
+	static uint8_t pins[2][DIGEST_BYTES] = { { 1 }, { 2 } };
+	char *a[] = { (char *)"a.example", (char *)"b.example" };
+	char *b[] = { (char *)"b.example" };
+	const struct conf_destination kinds[] = {
+		{ .level = LEVEL_NONE }, { .level = LEVEL_MAY },
+		{ .level = LEVEL_MAY, .no_starttls = FALLBACK_DEFER },
+		{ .level = LEVEL_MAY, .broken_tls = FALLBACK_DEFER },
+		{ .level = LEVEL_MAY, .broken_tls = FALLBACK_CLEAR_AFTER },
+		{ .level = LEVEL_ENCRYPT },
+		{ .level = LEVEL_VERIFY }, { .level = LEVEL_SECURE,
+		    .names = { a, 2 } },
+		{ .level = LEVEL_SECURE, .names = { a, 1 } },
+		{ .level = LEVEL_SECURE, .names = { b, 1 } },
+		{ .level = LEVEL_FINGERPRINT, .fingerprints = pins,
+		    .fingerprint_count = 1 },
+		{ .level = LEVEL_FINGERPRINT, .fingerprints = pins + 1,
+		    .fingerprint_count = 1 },
+		{ .level = LEVEL_FINGERPRINT, .fingerprints = pins,
+		    .fingerprint_count = 2 },
+	};
+	enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+	uint8_t keys[KINDS][DIGEST_BYTES], key[DIGEST_BYTES];
+	struct conf_destination copy;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < KINDS; i++) {
+		copy = kinds[i];
+		copy.pattern = (char *)"*.example.org";
+		make_key(&copy, "mx.example", keys[i]);
+		for (j = 0; j < i; j++)
+			assert_memory_not_equal(keys[i], keys[j],
+			    DIGEST_BYTES);
+		/* Where the options were written down makes none. */
+		copy.pattern = (char *)"*";
+		make_key(&copy, "mx.example", key);
+		assert_memory_equal(key, keys[i], DIGEST_BYTES);
+		make_key(&copy, "mx2.example", key);
+		assert_memory_not_equal(key, keys[i], DIGEST_BYTES);
+	}
 }
 
 /* SMTP-170: equal preferences are spread, better ones stay in front. */
@@ -398,6 +479,7 @@ int main(void)
 			    .initial_state = json_array_get(cases, j) };
 	}
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_spread);
+	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_key);
 	failed = _cmocka_run_group_tests("plan", tests, count, NULL, NULL);
 	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		json_decref(roots[i]);

@@ -28,6 +28,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/mem.h"
 #include "queue/store_internal.h"
 
 enum { MIB = 1 << 20, BODY_MAX = 8 << 20, REPORT_BYTES = 16 << 10 };
@@ -984,6 +985,284 @@ static void test_backup(void **unused)
 	store_close(store);
 }
 
+/* --- everything at once --- */
+
+/*
+ * A model of what the store holds, driven at random: small bodies in one
+ * piece, large ones in pieces over many turns while others come and go, ids
+ * handed out in order and begun in any, segments of a size that one large body
+ * overruns, moving, purging, checkpoints and restarts all the while. Every
+ * body is read, whole, before it goes; its bytes are known from its id.
+ * STORE_TEST_CHURN=n makes it n times as long, STORE_TEST_SEED another one.
+ */
+enum { CHURN_STANDING = 400, CHURN_COMING = 6, CHURN_STEPS = 500,
+    CHURN_LONGEST = 6 * MIB, CHURN_RESTARTS = 4 };
+
+struct churn_message {
+	uint64_t	 id;
+	size_t		 length, sent;
+};
+
+struct churn {
+	struct store_options	 options;
+	struct store	*store;
+	uint64_t	 next_id, seed;
+	struct churn_message standing[CHURN_STANDING];
+	struct churn_message coming[CHURN_COMING];	/* id 0: none */
+	unsigned	 standing_count;
+	uint64_t	 read, removed, discarded, late;	/* counted */
+	uint64_t	 moved, dropped, checkpoints;	/* of closed stores */
+};
+
+static uint64_t churn_random(struct churn *churn, uint64_t below)
+{
+	churn->seed ^= churn->seed << 13;
+	churn->seed ^= churn->seed >> 7;
+	churn->seed ^= churn->seed << 17;
+	return (churn->seed >> 11) % below;
+}
+
+/* Mostly small, few large; chunk borders are met more often than by chance. */
+static size_t churn_length(struct churn *churn)
+{
+	uint64_t pick = churn_random(churn, 100);
+
+	if (pick < 5)
+		return (churn_random(churn, 3) * STORE_CHUNK_BYTES) +
+		    churn_random(churn, 3);
+	if (pick < 85)
+		return churn_random(churn, 8 << 10);
+	return churn_random(churn, pick < 99 ? 64 << 10 : MIB);
+}
+
+static void churn_check(struct churn *churn, struct churn_message message)
+{
+	if (!body_is(churn->store, message.id, message.length)) {
+		struct segment *segment = store_segment_of(churn->store,
+		    message.id);
+
+		print_error("message %llu of %zu bytes, %s %llu\n",
+		    (unsigned long long)message.id, message.length,
+		    segment != NULL ? "segment from" : "strays", segment !=
+		    NULL ? (unsigned long long)segment->first : 0);
+		fail();
+	}
+	churn->read++;
+}
+
+static void churn_remove(struct churn *churn, unsigned place)
+{
+	struct churn_message message = churn->standing[place];
+
+	churn_check(churn, message);
+	message_delete(churn->store, message.id, message.length);
+	churn->standing[place] = churn->standing[--churn->standing_count];
+	churn->removed++;
+}
+
+static void churn_stand(struct churn *churn, struct churn_message message)
+{
+	if (churn->standing_count == CHURN_STANDING)
+		churn_remove(churn, (unsigned)churn_random(churn,
+		    CHURN_STANDING));
+	churn->standing[churn->standing_count++] = message;
+}
+
+static void churn_put(struct churn *churn)
+{
+	struct churn_message message = { .id = churn->next_id++,
+	    .length = churn_length(churn) };
+
+	message_put(churn->store, message.id, message.length);
+	churn_stand(churn, message);
+}
+
+/* A slow sender: its id is older than the bodies begun before its own. */
+static void churn_begin(struct churn *churn, struct churn_message *coming)
+{
+	*coming = (struct churn_message){ .id = churn->next_id++,
+	    .length = churn_random(churn, 4) == 0 ?
+	    churn_random(churn, CHURN_LONGEST) : churn_length(churn) };
+}
+
+static void churn_claim(struct churn *churn, struct churn_message *coming)
+{
+	struct id_key key;
+	uint64_t row = coming->length;
+
+	store_body_claim(churn->store, coming->id);
+	store_put(churn->store, STORE_MESSAGES, id_bytes(&key, coming->id),
+	    (struct store_bytes){ &row, sizeof(row) });
+	churn_stand(churn, *coming);
+	coming->id = 0;
+}
+
+static void churn_append(struct churn *churn, struct churn_message *coming)
+{
+	size_t step = churn_random(churn, 200000);
+
+	if (churn_random(churn, 40) == 0) {
+		store_body_discard(churn->store, coming->id);
+		churn->discarded++;
+		coming->id = 0;
+		return;
+	}
+	if (step > coming->length - coming->sent)
+		step = coming->length - coming->sent;
+	churn->late += coming->sent == 0 &&
+	    coming->id < churn->store->segments[
+	    churn->store->segment_count - 1].first;
+	store_body_append(churn->store, coming->id, (struct store_bytes){
+	    body_of(coming->id) + coming->sent, step });
+	coming->sent += step;
+	if (coming->sent == coming->length)
+		churn_claim(churn, coming);
+}
+
+/* What is young goes most often, what is old stays and has to be moved. */
+static void churn_leave(struct churn *churn)
+{
+	unsigned young = churn->standing_count / 4 + 1, place;
+
+	if (churn->standing_count == 0)
+		return;
+	place = (unsigned)churn_random(churn, churn_random(churn, 20) == 0 ?
+	    churn->standing_count : young);
+	if (place >= churn->standing_count)
+		place = churn->standing_count - 1;
+	churn_remove(churn, churn->standing_count - 1 - place);
+}
+
+static void churn_turn(struct churn *churn)
+{
+	for (uint64_t puts = churn_random(churn, 8); puts > 0; puts--)
+		churn_put(churn);
+	for (int i = 0; i < CHURN_COMING; i++) {
+		struct churn_message *coming = &churn->coming[i];
+
+		if (coming->id == 0)
+			churn_begin(churn, coming);
+		else if (churn_random(churn, 4) == 0)
+			churn_append(churn, coming);
+	}
+	for (uint64_t leave = churn_random(churn, 9); leave > 0; leave--)
+		churn_leave(churn);
+	if (churn->standing_count > 0)
+		churn_check(churn, churn->standing[churn_random(churn,
+		    churn->standing_count)]);
+	make_durable(churn->store);
+	/* room for moving, purging and dropping */
+	if (churn_random(churn, 16) == 0)
+		turn_for(60);
+}
+
+static void churn_open(struct churn *churn)
+{
+	churn->store = store_open(&churn->options);
+	assert_non_null(churn->store);
+	churn->store->move_delay = 0;
+	for (unsigned i = 0; i < churn->standing_count; i++)
+		churn_check(churn, churn->standing[i]);
+}
+
+static void churn_close(struct churn *churn)
+{
+	struct store_stats stats;
+
+	store_stats(churn->store, &stats);
+	churn->moved += stats.bodies_moved;
+	churn->dropped += stats.segments_dropped;
+	churn->checkpoints += stats.checkpoints;
+	store_close(churn->store);
+	/* what was not claimed is swept at the next open */
+	memset(churn->coming, 0, sizeof(churn->coming));
+}
+
+/* Nothing stays behind when all has gone: each body was counted once. */
+static void churn_drain(struct churn *churn)
+{
+	struct store_stats stats;
+
+	while (churn->standing_count > 0) {
+		churn_remove(churn, churn->standing_count - 1);
+		if (churn->standing_count % 16 == 0)
+			make_durable(churn->store);
+	}
+	make_durable(churn->store);
+	for (int i = 0; i < 400; i++) {
+		store_stats(churn->store, &stats);
+		if (stats.segments == 1 && stats.body_bytes_live == 0)
+			break;
+		turn_for(50);
+	}
+	assert_int_equal(stats.segments, 1);
+	assert_int_equal(churn->store->segments[0].live, 0);
+	assert_int_equal(stats.body_bytes_live, 0);
+	assert_int_equal(churn->store->purge_count, 0);
+}
+
+static int remove_entry(const char *path, const struct stat *about, int kind,
+    struct FTW *where)
+{
+	(void)about;
+	(void)kind;
+	(void)where;
+	return remove(path);
+}
+
+static void churn_run(uint64_t segment_bytes, long steps, uint64_t seed)
+{
+	struct churn *churn = mem_alloc(sizeof(*churn));
+
+	churn->options = options_small();
+	churn->options.segment_bytes = segment_bytes;
+	churn->next_id = 1;
+	churn->seed = seed;
+	for (int life = 0; life < CHURN_RESTARTS; life++) {
+		churn_open(churn);
+		for (long i = 0; i < steps / CHURN_RESTARTS; i++)
+			churn_turn(churn);
+		churn_close(churn);
+	}
+	churn_open(churn);
+	churn_drain(churn);
+	churn_close(churn);
+	print_message("# segments of %llu: read %llu, removed %llu, discarded "
+	    "%llu, late %llu, moved %llu, dropped %llu, checkpoints %llu\n",
+	    (unsigned long long)segment_bytes,
+	    (unsigned long long)churn->read,
+	    (unsigned long long)churn->removed,
+	    (unsigned long long)churn->discarded,
+	    (unsigned long long)churn->late,
+	    (unsigned long long)churn->moved,
+	    (unsigned long long)churn->dropped,
+	    (unsigned long long)churn->checkpoints);
+	/* that it was a test: all that may go wrong has happened */
+	assert_true(churn->removed > (uint64_t)steps);
+	assert_true(churn->moved > 0 && churn->dropped > 0);
+	assert_true(churn->late > 0 && churn->discarded > 0);
+	assert_true(churn->checkpoints > 0);
+	mem_free(churn);
+}
+
+static void test_churn(void **unused)
+{
+	static const uint64_t sizes[] = { 128 << 10, MIB, 4 * MIB };
+	const char *times = getenv("STORE_TEST_CHURN");
+	const char *seed = getenv("STORE_TEST_SEED");
+	long steps = CHURN_STEPS * (times != NULL ?
+	    strtol(times, NULL, 10) : 1);
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		churn_run(sizes[i], steps, seed != NULL ?
+		    strtoull(seed, NULL, 10) : 20261122 + i);
+		assert_int_equal(nftw(scratch, remove_entry, 16, FTW_DEPTH |
+		    FTW_PHYS), 0);
+		assert_int_equal(mkdir(scratch, 0700), 0);
+	}
+}
+
 /* --- set-up --- */
 
 static int set_up(void **unused)
@@ -997,15 +1276,6 @@ static int set_up(void **unused)
 	    LOG_LEVEL_WARN);
 	loop_init();
 	return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *about, int kind,
-    struct FTW *where)
-{
-	(void)about;
-	(void)kind;
-	(void)where;
-	return remove(path);
 }
 
 static int tear_down(void **unused)
@@ -1032,6 +1302,7 @@ int main(void)
 		TEST(test_space_is_zero_on_the_reserve),
 		TEST(test_salvage_bodies), TEST(test_salvage_envelopes),
 		TEST(test_marked_but_sound), TEST(test_backup),
+		TEST(test_churn),
 	};
 
 	ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE,
@@ -1040,5 +1311,6 @@ int main(void)
 		return 1;
 	for (size_t i = 0; i < sizeof(noise); i++)
 		noise[i] = (unsigned char)(i * 2654435761U >> 13);
+	cmocka_set_test_filter(getenv("STORE_TEST_ONLY"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

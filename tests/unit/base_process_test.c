@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * base/process.c: a role in a process of its own, and the test as its
+ * supervisor. The order of its life, what a refused configuration does, and
+ * what it survives.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/channel.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/process.h"
+#include "base/process_message.h"
+#include "tests/unit/base_child.h"
+
+enum { TURNS = 10, PATIENCE = 10000 };
+
+/* What the role did, seen from here: shared memory. */
+static struct story {
+	char		 text[200];	/* one letter a step */
+	unsigned	 peers;
+	unsigned	 configurations;
+} *story;
+
+static struct channel *role;		/* our end; null when it closed */
+static pid_t pid;
+static unsigned ready, results, lost;
+static bool failed;
+static char result_text[PROCESS_RESULT_TEXT + 1];
+
+/* --- the role --- */
+
+static void tell(char step)
+{
+	story->text[strlen(story->text)] = step;
+}
+
+static int configure(const void *bundle, size_t length, char *error,
+    size_t size)
+{
+	story->configurations++;
+	tell('c');
+	if (length != 3 || memcmp(bundle, "bad", 3) != 0)
+		return 0;
+	snprintf(error, size, "line 7 is wrong");
+	return -1;
+}
+
+static void prepare(void)
+{
+	tell('p');
+}
+
+static void start(void)
+{
+	tell('s');
+}
+
+static void take_peer(const struct process_peer *peer, int fd)
+{
+	tell('P');
+	if (peer->role == ROLE_POLICY && peer->instance == 5 &&
+	    write(fd, "hello", 5) == 5)
+		story->peers++;
+	close(fd);
+	process_peer_lost(peer->role, peer->instance);
+}
+
+static void stop(void)
+{
+	tell('x');
+	process_exit(3);
+}
+
+static void take_listener(const char *name, int fd)
+{
+	tell(fd == -1 ? 'G' : 'L');
+	if (strcmp(name, "smtp@192.0.2.1:25") != 0)
+		tell('?');
+	if (fd != -1)
+		close(fd);
+}
+
+/* Like policy and delivery: no listeners, no operators. */
+static const struct role_entry plain_entry = { .role = ROLE_DELIVERY,
+    .configure = configure, .prepare = prepare, .start = start,
+    .peer = take_peer, .stop = stop };
+static const struct role_entry smtpd_like = { .role = ROLE_SMTPD,
+    .configure = configure, .start = start, .peer = take_peer,
+    .listener = take_listener, .stop = stop };
+
+/* --- the supervisor --- */
+
+static void on_message(void *arg, struct channel *channel,
+    struct channel_message *message)
+{
+	const void *bytes;
+	size_t length;
+
+	(void)arg;
+	(void)channel;
+	if (message->type == PROCESS_READY) {
+		ready++;
+	} else if (message->type == PROCESS_PEER_LOST) {
+		lost++;
+	} else {
+		results++;
+		failed = wire_get_u32(&message->body) != 0;
+		bytes = wire_get_bytes(&message->body, PROCESS_RESULT_TEXT,
+		    &length);
+		memcpy(result_text, bytes, length);
+	}
+}
+
+static void on_closed(void *arg, struct channel *channel)
+{
+	(void)arg;
+	channel_free(channel);
+	role = NULL;
+}
+
+static const struct channel_rule rules[] = {
+	{ .type = PROCESS_READY, .max = 0 },
+	{ .type = PROCESS_RESULT, .max = 1024 },
+	{ .type = PROCESS_PEER_LOST, .max = 5 },
+};
+static const struct channel_handler handler = { .rules = rules,
+    .rule_count = 3, .message = on_message, .closed = on_closed };
+
+static void stop_loop(void *arg)
+{
+	(void)arg;
+	loop_stop();
+}
+
+static void some_turns(void)
+{
+	int i;
+
+	for (i = 0; i < TURNS; i++) {
+		loop_defer(stop_loop, NULL);
+		loop_run();
+	}
+}
+
+/* Turns until the counter reaches count, or patience is over. */
+static void wait_count(const unsigned *counter, unsigned count)
+{
+	int64_t begin = clock_monotonic();
+
+	while (*counter < count && clock_monotonic() - begin < PATIENCE) {
+		some_turns();
+		usleep(1000);
+	}
+	assert_int_equal(*counter, count);
+}
+
+static void begin(const struct role_entry *entry)
+{
+	int fds[2];
+
+	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK,
+	    0, fds));
+	memset(story, 0, sizeof(*story));
+	ready = results = lost = 0;
+	memset(result_text, 0, sizeof(result_text));
+	pid = must(fork());
+	if (pid == 0) {
+		close(fds[0]);
+		/* Refusals are part of the test, not of its output. */
+		if (freopen("/dev/null", "w", stderr) == NULL)
+			_exit(90);
+		if (fds[1] != PROCESS_CHANNEL_FD) {
+			must(dup2(fds[1], PROCESS_CHANNEL_FD));
+			close(fds[1]);
+		}
+		_exit(process_run(entry, 7));
+	}
+	close(fds[1]);
+	role = channel_new(fds[0], "role", &handler, NULL, 1 << 20);
+}
+
+static void send_begin(void)
+{
+	struct wire_writer *writer = channel_begin(role, PROCESS_BEGIN, 0);
+
+	wire_put_text(writer, "");
+	wire_put_text(writer, "");
+	wire_put_u32(writer, LOG_LEVEL_INFO);
+	wire_put_u64(writer, 0);
+	wire_put_u32(writer, 0);
+	channel_end(role);
+}
+
+static void send_configuration(uint32_t request, const char *text)
+{
+	wire_put_bytes(channel_begin(role, PROCESS_CONFIGURE, request), text,
+	    strlen(text));
+	channel_end(role);
+}
+
+static void send_empty(unsigned type)
+{
+	channel_begin(role, (uint16_t)type, 0);
+	channel_end(role);
+}
+
+static void start_role(const struct role_entry *entry)
+{
+	begin(entry);
+	send_begin();
+	send_configuration(0, "good");
+	send_empty(PROCESS_START);
+	wait_count(&ready, 1);
+	assert_int_equal(results, 1);
+	assert_false(failed);
+}
+
+static bool is_alive(void)
+{
+	return waitpid(pid, NULL, WNOHANG) == 0;
+}
+
+/* Its wait status. */
+static int end_role(void)
+{
+	int64_t begun = clock_monotonic();
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		some_turns();
+		usleep(1000);
+		if (clock_monotonic() - begun > PATIENCE)
+			fail_msg("the role does not end");
+	}
+	if (role != NULL)
+		channel_free(role);
+	role = NULL;
+	return status;
+}
+
+static void assert_ended(int status)
+{
+	int got = end_role();
+
+	assert_true(WIFEXITED(got));
+	assert_int_equal(WEXITSTATUS(got), status);
+}
+
+static void test_order(void **state)
+{
+	struct wire_writer *writer;
+	char text[8] = "";
+	int fds[2];
+
+	(void)state;
+	start_role(&plain_entry);
+	assert_string_equal(story->text, "cps");
+	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	writer = channel_begin(role, PROCESS_PEER, 0);
+	wire_put_u8(writer, ROLE_POLICY);
+	wire_put_u32(writer, 5);
+	assert_int_equal(0, channel_end_fd(role, fds[0]));
+	close(fds[0]);
+	wait_count(&lost, 1);
+	assert_int_equal(story->peers, 1);
+	assert_int_equal(5, read(fds[1], text, sizeof(text)));
+	close(fds[1]);
+	send_empty(PROCESS_STOP);
+	send_empty(PROCESS_STOP);
+	assert_ended(3);
+	assert_string_equal(story->text, "cpsPx");
+}
+
+static void test_configurations(void **state)
+{
+	(void)state;
+	start_role(&plain_entry);
+	send_configuration(11, "bad");
+	wait_count(&results, 2);
+	assert_true(failed);
+	assert_string_equal(result_text, "line 7 is wrong");
+	send_configuration(12, "good");
+	wait_count(&results, 3);
+	assert_false(failed);
+	assert_true(is_alive());
+	send_empty(PROCESS_STOP);
+	assert_ended(3);
+	/* The first one may not fail. */
+	begin(&plain_entry);
+	send_begin();
+	send_configuration(0, "bad");
+	send_empty(PROCESS_START);
+	assert_ended(1);
+	assert_string_equal(story->text, "c");
+}
+
+static void test_listeners(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	start_role(&smtpd_like);
+	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	wire_put_text(channel_begin(role, PROCESS_LISTENER, 0),
+	    "smtp@192.0.2.1:25");
+	assert_int_equal(0, channel_end_fd(role, fds[0]));
+	wire_put_text(channel_begin(role, PROCESS_LISTENER_GONE, 0),
+	    "smtp@192.0.2.1:25");
+	channel_end(role);
+	close(fds[0]);
+	close(fds[1]);
+	send_empty(PROCESS_STOP);
+	assert_ended(3);
+	assert_string_equal(story->text, "csLGx");
+}
+
+/* An operator's connection for a role that has no verbs: whoever may open the
+ * socket could name any role, and that must not end it. */
+static void test_control_without_verbs(void **state)
+{
+	struct wire_writer *writer;
+	char byte;
+	int fds[2];
+
+	(void)state;
+	start_role(&plain_entry);
+	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	writer = channel_begin(role, PROCESS_CONTROL, 0);
+	wire_put_u32(writer, 1000);
+	wire_put_u32(writer, 1000);
+	wire_put_u8(writer, 0);
+	assert_int_equal(0, channel_end_fd(role, fds[0]));
+	close(fds[0]);
+	send_configuration(2, "good");
+	wait_count(&results, 2);
+	assert_int_equal(0, read(fds[1], &byte, 1));	/* closed */
+	close(fds[1]);
+	assert_true(is_alive());
+	send_empty(PROCESS_STOP);
+	assert_ended(3);
+}
+
+/* Without its supervisor a role stops as if told to; before START it just
+ * ends. */
+static void test_supervisor_gone(void **state)
+{
+	(void)state;
+	start_role(&plain_entry);
+	channel_free(role);
+	role = NULL;
+	assert_ended(3);
+	assert_string_equal(story->text, "cpsx");
+	begin(&plain_entry);
+	send_begin();
+	some_turns();
+	channel_free(role);
+	role = NULL;
+	assert_ended(0);
+	begin(&plain_entry);
+	send_begin();
+	send_empty(PROCESS_STOP);
+	assert_ended(0);
+	assert_string_equal(story->text, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_configurations),
+		cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_control_without_verbs),
+		cmocka_unit_test(test_supervisor_gone),
+	};
+	int status;
+
+	story = mmap(NULL, sizeof(*story), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (story == MAP_FAILED)
+		return 1;
+	log_init("test", LOG_LEVEL_ERROR);
+	loop_init();
+	status = cmocka_run_group_tests(tests, NULL, NULL);
+	loop_release();
+	return status;
+}
