@@ -254,10 +254,6 @@ static void start(void)
 {
 	const char *directory = process_directory(role.conf->queue_directory);
 
-	/* Berkeley DB asks for the folder of a file by what stands before its
-	 * last slash: of "/log" nothing is left. */
-	if (strcmp(directory, "/") == 0)
-		directory = "/.";
 	if (queue_open(role.conf, directory) == NULL)
 		fatal("queue-store", log_text("directory", directory));
 	role.conf = NULL;

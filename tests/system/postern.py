@@ -17,35 +17,60 @@ BINARY = os.environ.get("POSTERN", "./postern")
 SRCDIR = os.environ.get("POSTERN_SRCDIR", ".")
 PEERS = os.environ.get("POSTERN_PEERS", "build-peers")
 
-given_ports = set()
+reservations = []    # sockets that keep others from our ports
+
+
+def bound(address, port):
+    """A socket that is bound there and does not listen; None if it cannot
+    be."""
+    one = socket.socket()
+    try:
+        one.bind((address, port))
+    except OSError:
+        one.close()
+        return None
+    return one
 
 
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on and nobody was given; below
-    those that the kernel gives to clients."""
+    """A port of 127.0.0.1 that nobody listens on; below those that the kernel
+    gives to clients. No other test, of this run or another one, is given it:
+    the same port of an address that nobody uses is ours while we run."""
     while True:
         port = random.randrange(15000, 32000)
-        if port in given_ports:
+        reservation = bound("127.86.0.1", port)
+        if reservation is None:
             continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        given_ports.add(port)
+        probe = bound("127.0.0.1", port)
+        if probe is None:
+            reservation.close()
+            continue
+        probe.close()
+        reservations.append(reservation)
         return port
 
 
+def dead_port():
+    """A port of 127.0.0.1 that refuses connections as long as we run."""
+    while True:
+        port = free_port()
+        one = bound("127.0.0.1", port)
+        if one is not None:
+            reservations.append(one)
+            return port
+
+
 def until(condition, seconds=20, what=None):
-    """Calls condition until it is true; returns what it returned."""
+    """Calls condition until it is true; returns what it returned. what, or
+    what it returns at the end, is said when that does not come about."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError("not within %s s: %s" %
-                                 (seconds, what or condition))
+            raise AssertionError("not within %s s: %s" % (
+                seconds, what() if callable(what) else what or condition))
         time.sleep(0.02)
 
 
@@ -112,7 +137,7 @@ class Postern:
                 raise AssertionError("postern ended with %s:\n%s" % (
                     self.process.returncode, self.read_log()[-3000:]))
             return self.log_count(" ready ") > self.ready_before
-        until(ready, 30, "postern ready:\n" + self.read_log()[-2000:])
+        until(ready, 30, lambda: "postern ready:\n" + self.read_log()[-3000:])
 
     def stop(self, seconds=40):
         if self.process is None or self.process.poll() is not None:
@@ -123,6 +148,15 @@ class Postern:
         except subprocess.TimeoutExpired:
             self.kill_all()
             raise
+        self.forget_spares()
+
+    def forget_spares(self):
+        """What the queue keeps for a full disk is made again at a start."""
+        for name in ("reserve", "spare"):
+            try:
+                os.unlink(os.path.join(self.parts["state"], "queue", name))
+            except OSError:
+                pass
 
     def kill_all(self):
         """kill -9 of the supervisor and every role at once."""
@@ -174,7 +208,7 @@ class Postern:
         return self.read_log().count(text)
 
     def wait_log(self, text, seconds=20, count=1):
-        until(lambda: self.log_count(text) >= count, seconds,
+        until(lambda: self.log_count(text) >= count, seconds, lambda:
               "%r in the log:\n%s" % (text, self.read_log()[-3000:]))
 
     def command(self, *words, check=None, text=True):
@@ -225,7 +259,7 @@ class Postern:
 
     def wait_messages(self, user, count=1, seconds=20, domain=None):
         until(lambda: len(self.messages(user, domain)) >= count, seconds,
-              "%d message(s) for %s; log:\n%s" % (
+              lambda: "%d message(s) for %s; log:\n%s" % (
                   count, user, self.read_log()[-3000:]))
         return self.messages(user, domain)
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import smtplib
 import socket
 import ssl
 import stat
@@ -60,6 +59,11 @@ def refused(port):
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def running(one, role):
+    """Its process, when it is one that runs: 0 would be the test's group."""
+    return until(lambda: one.pid_of(role), 20, role + " to run")
+
+
 # --- the command line ---
 
 @pytest.mark.parametrize("words,needle", [
@@ -67,10 +71,10 @@ def refused(port):
     (["bogus"], 'no command "postern bogus"; there are: run stop'),
     (["-c"], "no command"),
     (["run", "extra"], "takes no operands"),
-    (["run", "-c"], "requires an argument"),
-    (["status", "--nope"], "unrecognized option"),
+    (["run", "-c"], "value is missing"),
+    (["status", "--nope"], "\"--nope\" is no option"),
     (["stop", "now"], "takes no operands"),
-    (["reload", "-x"], "invalid option"),
+    (["reload", "-x"], "\"-x\" is no option"),
     (["check", "x"], "takes no operands"),
     (["conf"], "usage: postern conf COMMAND"),
     (["conf", "bogus"], "there are: check print sample manual"),
@@ -84,7 +88,7 @@ def refused(port):
     (["queue", "list", "--limit", "-1"], "a number is expected"),
     (["queue", "list", "--limit", "3m"], "a number is expected"),
     (["queue", "list", "--sender", b"\xff\xfe"], "is not UTF-8"),
-    (["queue", "list", "--send"], "ambiguous|requires an argument"),
+    (["queue", "list", "--send"], "\"--send\" is no option"),
     (["queue", "hold", b"\xff"], "UTF-8|identifier"),
     (["--role=king"], 'no role "king"'),
 ], ids=lambda value: None if isinstance(value, str) else " ".join(
@@ -121,7 +125,8 @@ def test_server_is_not_running(server, words):
                          ids=" ".join)
 @pytest.mark.parametrize("what,needle", [
     ("missing", "No such file"), ("folder", "directory"),
-    ("typing", "postern.conf:2"), ("nul", ""), ("empty", "")])
+    ("typing", "postern.conf:2"), ("nul", "zero byte"),
+    ("empty", "it is empty")])
 def test_configuration_is_wrong(tmp_path, words, what, needle):
     """Exit 78 with the path, whatever reads the file."""
     path = tmp_path / "postern.conf"
@@ -131,14 +136,9 @@ def test_configuration_is_wrong(tmp_path, words, what, needle):
         path.write_text('hostname = "mx.example.org"\nhostnaem = "x"\n')
     elif what == "nul":
         path.write_bytes(b'hostname = "mx.example.org"\n\0\nlow-space = 1M\n')
-    elif what == "empty" and words[0] == "status":
-        pytest.skip("an empty file is a valid configuration to ask with")
     elif what == "empty":
-        path.write_text("\n")
+        path.write_text("")
     code, out, err = run(*words, "-c", str(path))
-    if what == "empty" and words[0] == "conf":
-        assert code == 0 or "postern.conf" in err, (code, out, err)
-        return
     assert code == 78, (code, out, err)
     assert str(path) in out + err and needle in out + err, (out, err)
     assert "Sanitizer" not in err
@@ -203,8 +203,7 @@ def test_second_instance_on_the_queue(server):
     two.start(wait=False)
     try:
         until(lambda: two.process.poll() is not None or
-              "queue" in two.read_log() and "lock" in two.read_log(), 20,
-              two.read_log())
+              two.log_count("in use by another process"), 20)
         assert two.log_count(" ready ") == 0
     finally:
         two.stop()
@@ -255,7 +254,7 @@ def test_certificate_is_wrong(server, certificate, make_certificate, tmp_path,
         key, needles = chain, [chain]
     elif what == "mismatch":
         key = make_certificate("other.example").key
-        needles = [chain, key, "match"]
+        needles = [chain, key, "does not belong"]
     elif what == "unreadable":
         if os.geteuid() == 0:
             # root reads everything: a file that nobody can read
@@ -270,6 +269,8 @@ def test_certificate_is_wrong(server, certificate, make_certificate, tmp_path,
     one.configure('certificate "mx.example.org" { chain = "%s" key = "%s" }\n'
                   % (chain, key))
     fails(one, *needles)
+    if what == "unreadable" and os.geteuid() != 0:
+        os.chmod(bad, 0o600)    # for who looks through the folder later
 
 
 # --- status ---
@@ -350,17 +351,17 @@ def test_reload_takes_a_domain_away(server):
 def test_bad_reload_keeps_the_old_state(server, certificate, make_certificate,
                                         tmp_path, what, by):
     """Said on the command (78) and in the log; everything else as before."""
-    one = server(certificate=certificate)
+    own = "relay-from = { 192.0.2.1 }\n"
+    one = server(certificate=certificate, text=own)
     old = in_data(Talk(one.port))
     good = open(one.path).read()
-    more = 'domain "new.example" { users = { carol } }\n'
+    more = own + 'domain "new.example" { users = { carol } }\n'
     taken = socket.create_server(("127.0.0.1", 0))
     if what == "syntax":
         needle = "levle"
-        more += 'destination "*" { levle = may }\n'
-        one.configure(more)
+        one.configure(more + 'destination "*" { levle = may }\n')
     elif what == "key":
-        needle = "match"
+        needle = "does not belong"
         one.certificate = make_certificate("mx.example.org")
         one.certificate.key = certificate.key
         one.configure(more)
@@ -394,9 +395,34 @@ def test_bad_reload_keeps_the_old_state(server, certificate, make_certificate,
     taken.close()
     # and a good one works afterwards
     with open(one.path, "w") as out:
-        out.write(good + more)
+        out.write(good.replace(own, more))
     one.command("reload", check=0)
     assert secure(one.port).mail("carol@new.example")[0] == 250
+
+
+def test_one_reload_at_a_time(server):
+    """A second one is told so (75); one whose asker went away is finished all
+    the same."""
+    one = server()
+    policy = running(one, "policy")
+    os.kill(policy, signal.SIGSTOP)
+    try:
+        asking = [subprocess.Popen([BINARY, "reload", "-c", one.path],
+                                   stderr=subprocess.PIPE, text=True)
+                  for _ in range(2)]
+        until(lambda: any(each.poll() is not None for each in asking))
+        first, second = sorted(asking, key=lambda each: each.poll() is None)
+        assert first.returncode == 75
+        assert "under way already" in first.communicate()[1]
+        assert second.poll() is None
+        second.kill()
+        second.communicate()
+        assert one.command("status")[0] == 0
+        assert one.log_count(" reloaded ") == 0
+    finally:
+        os.kill(policy, signal.SIGCONT)
+    one.wait_log(" reloaded ")
+    one.command("reload", check=0)
 
 
 def test_listeners_come_and_go(server, certificate):
@@ -423,19 +449,21 @@ def test_listeners_come_and_go(server, certificate):
 
 
 def test_listener_is_renamed(server):
-    """The same port under another name, or another address with the same
-    port: not "in use" by ourselves."""
+    """The same port under another name is not "in use" by ourselves."""
     one = server()
     text = open(one.path).read()
     with open(one.path, "w") as out:
         out.write(text.replace("listen smtp {", "listen public {"))
     one.command("reload", check=0)
-    assert "public@127.0.0.1:%d" % one.port in one.command("status")[1]
+    assert "listening public@127.0.0.1:%d" % one.port in \
+        one.command("status")[1]
     assert Talk(one.port).mail()[0] == 250
+    one.wait_log("listener=public")
+    # another address of the same port cannot be had: said as it is
     with open(one.path, "w") as out:
         out.write(text.replace('{ "127.0.0.1" }', '{ "0.0.0.0" }'))
-    one.command("reload", check=0)
-    assert "smtp@0.0.0.0:%d" % one.port in one.command("status")[1]
+    code, _, err = one.command("reload")
+    assert code == 78 and "changes with a restart only" in err, err
     assert Talk(one.port).mail()[0] == 250
     one.wait_messages("alice", 2)
 
@@ -481,10 +509,10 @@ def test_stop_does_not_wait_for_ever(server):
     acknowledged is not kept."""
     one = server(text="stop-timeout = 2s\n")
     talk = in_data(Talk(one.port))
-    started = time.monotonic()
-    one.command("stop", check=0)
-    assert time.monotonic() - started < 15
-    assert one.process.wait(5) == 0
+    stopping = subprocess.Popen([BINARY, "stop", "-c", one.path],
+                                stdout=subprocess.DEVNULL)
+    assert one.process.wait(10) == 0
+    assert stopping.wait(10) == 0
     try:
         assert talk.reply()[0] == 421
     except (EOFError, ConnectionResetError):
@@ -555,14 +583,11 @@ def survivor(module_server):
     return module_server()
 
 
-def running(one, role):
-    """Its process, when it is one that runs: 0 would be the test's group."""
-    return until(lambda: one.pid_of(role), 20, role + " to run")
-
-
 def kill(one, role):
+    """kill -9; its channels are closed when this returns."""
     pid = running(one, role)
     os.kill(pid, signal.SIGKILL)
+    one.wait_log("role died role=%s instance=0 pid=%d " % (role, pid))
     return pid
 
 
@@ -581,7 +606,7 @@ def works_again(one, role, dead, talk=None):
         time.sleep(0.02)
     one.wait_messages("alice", before + 1,
                       max(end - time.monotonic(), 0.1))
-    assert one.pid_of(role) not in (0, dead)
+    until(lambda: one.pid_of(role) not in (0, dead))
 
 
 @pytest.mark.parametrize("role", ["queue", "delivery", "mailbox", "policy",
@@ -607,7 +632,6 @@ def test_queue_dies_within_a_message(survivor):
     before = len(survivor.messages("alice"))
     talk = in_data(Talk(survivor.port))
     dead = kill(survivor, "queue")
-    survivor.wait_log("role died role=queue", count=1)
     talk.send(".\r\n")
     code, texts = talk.reply()
     assert code == 451, texts
@@ -659,7 +683,7 @@ def test_every_role_at_once(survivor):
     def sent():
         try:
             return Talk(survivor.port).mail()[0] == 250
-        except (EOFError, OSError, smtplib.SMTPException):
+        except (EOFError, OSError):
             return False
     before = len(survivor.messages("alice"))
     until(sent, 20)
