@@ -419,15 +419,46 @@ static bool has_row(const struct store *store, const char *name)
 	return false;
 }
 
-/* Tables that lost their row: see segment_drop(). */
-static void remove_orphans(const struct store *store)
+static bool is_orphan(const struct store *store, const char *name)
+{
+	return strncmp(name, "segment.", 8) == 0 && !has_row(store, name);
+}
+
+static bool has_orphan(const struct store *store)
 {
 	DIR *stream = opendir(store->directory);
 	struct dirent *entry;
+	bool found = false;
 
+	while (stream != NULL && !found && (entry = readdir(stream)) != NULL)
+		found = is_orphan(store, entry->d_name);
+	if (stream != NULL)
+		closedir(stream);
+	return found;
+}
+
+/*
+ * Tables that lost their row: see segment_drop(). Recovery may have written to
+ * one, and Berkeley DB remembers that until a checkpoint finds nobody using
+ * it: the next would look for the file to flush it. (Recovery's own checkpoint
+ * is too early, its handles are still open then.) So one more comes first.
+ */
+static void remove_orphans(struct store *store)
+{
+	struct dirent *entry;
+	DIR *stream;
+	int error;
+
+	if (!has_orphan(store))
+		return;
+	error = store->env->txn_checkpoint(store->env, 0, 0, DB_FORCE);
+	if (error == ENOSPC || error == EDQUOT)
+		return;		/* they go at the next open */
+	if (error != 0)
+		store_fail(store, "checkpoint", error);
+	stream = opendir(store->directory);
 	while (stream != NULL && (entry = readdir(stream)) != NULL) {
-		if (strncmp(entry->d_name, "segment.", 8) != 0 ||
-		    has_row(store, entry->d_name))
+		if (!is_orphan(store, entry->d_name))
 			continue;
 		if (unlinkat(dirfd(stream), entry->d_name, 0) != 0)
 			log_warn("cannot remove", log_text("name",

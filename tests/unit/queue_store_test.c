@@ -68,6 +68,11 @@ static void on_done(void *arg)
 	loop_stop();
 }
 
+static void on_done_quietly(void *arg)
+{
+	*(bool *)arg = true;
+}
+
 static void make_durable(struct store *store)
 {
 	bool done = false;
@@ -448,6 +453,90 @@ static void test_segments(void **unused)
 	store_close(store);
 }
 
+static off_t table_size(const char *name)
+{
+	struct stat about;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", scratch, name);
+	assert_int_equal(stat(path, &about), 0);
+	return about.st_size;
+}
+
+/* A table that gives its last page back flushes the log on the loop's thread:
+ * a short queue, filled and emptied, never shrinks a file. */
+static void test_short_queue(void **unused)
+{
+	static const char *const names[] = { "messages.db", "slices.db",
+	    "schedule.db", "meta.db" };
+	struct store_scan all = { .table = STORE_MESSAGES, .max_rows = 10,
+	    .max_bytes = MIB };
+	struct store_page page = { 0 };
+	struct store *store = open_store();
+	off_t before[4];
+
+	(void)unused;
+	store_checkpoint(store);
+	for (int i = 0; i < 4; i++)
+		before[i] = table_size(names[i]);
+	for (uint64_t id = 1; id <= 2000; id++) {
+		struct id_key key;
+		struct store_bytes number = id_bytes(&key, id);
+
+		store_put(store, STORE_SLICES, number, (struct store_bytes){
+		    body_of(id), 400 });
+		message_put(store, id, 100);
+		if (id <= 100)
+			continue;
+		message_delete(store, id - 100, 100);
+		store_delete(store, STORE_SLICES, id_bytes(&key, id - 100));
+		if (id % 20 == 0)
+			make_durable(store);
+	}
+	for (uint64_t id = 1901; id <= 2000; id++)
+		message_delete(store, id, 100);
+	store_scan(store, &all, &page);
+	assert_int_equal(page.count, 0);
+	assert_false(page.more);
+	store_page_release(&page);
+	make_durable(store);
+	store_checkpoint(store);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(table_size(names[i]), before[i]);
+	store_close(store);
+}
+
+/* What nobody waits for is flushed all the same, a little later. */
+static void test_lazily(void **unused)
+{
+	struct store *store = open_store();
+	struct store_stats before, after;
+	bool done = false;
+
+	(void)unused;
+	make_durable(store);
+	store_stats(store, &before);
+	message_put(store, 1, 5000);
+	store_commit_lazily(store, on_done, &done);
+	message_put(store, 2, 5000);
+	store_commit_lazily(store, NULL, NULL);
+	assert_false(done);
+	loop_run();
+	assert_true(done);
+	store_stats(store, &after);
+	assert_in_range(after.flushes - before.flushes, 1, 2);
+	/* with somebody in a hurry, in the order in which they came */
+	done = false;
+	store_commit_lazily(store, on_done_quietly, &done);
+	make_durable(store);
+	assert_true(done);
+	store_close(store);
+	store = open_store();
+	assert_true(body_is(store, 1, 5000));
+	assert_true(body_is(store, 2, 5000));
+	store_close(store);
+}
+
 /* Tables are dropped while checkpoints and trickles write pages all the time. */
 static void test_drop_beside_checkpoints(void **unused)
 {
@@ -653,6 +742,69 @@ static void test_killed(void **unused)
 	assert_true(acknowledged > 100);
 }
 
+/* Killed after a dead segment lost its row, before its file went. */
+static void lose_a_row(const void *arg)
+{
+	struct store *store = open_store();
+	char key[16] = "segment";
+	uint64_t first = htobe64(1);
+
+	(void)arg;
+	memcpy(key + 8, &first, sizeof(first));
+	for (uint64_t id = 1; id <= 400; id++) {
+		if (store->segment_count > 1)
+			message_put(store, id, 6000);
+		else	/* nobody's, as far as the next start can see */
+			store_body_put(store, id, (struct store_bytes){
+			    body_of(id), 6000 });
+		make_durable(store);
+	}
+	*ledger = store->segments[1].first;
+	store_db_delete(store, store->internal, (struct store_bytes){ key,
+	    sizeof(key) });
+	make_durable(store);
+	raise(SIGKILL);
+}
+
+static void open_and_checkpoint(const void *arg)
+{
+	struct store *store = open_store();
+
+	(void)arg;
+	store_checkpoint(store);
+	message_put(store, 1000, 6000);
+	make_durable(store);
+	store_checkpoint(store);
+	store_close(store);
+}
+
+static void test_killed_in_a_drop(void **unused)
+{
+	struct child child = child_start(lose_a_row, NULL);
+	char report[REPORT_BYTES], path[128];
+	struct store *store;
+	uint64_t first;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "%s/segment.%016x.db", scratch, 1);
+	assert_int_equal(child_end(child, report, sizeof(report)),
+	    128 + SIGKILL);
+	first = *ledger;
+	assert_true(first > 1 && first < 400);
+	assert_int_equal(access(path, F_OK), 0);
+	/* the checkpoint must not look for the file that the open took away */
+	child = child_start(open_and_checkpoint, NULL);
+	assert_int_equal(child_end(child, report, sizeof(report)), 0);
+	assert_string_equal(report, "");
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_false(store_os_is_marked(scratch));
+	store = open_store();
+	for (uint64_t id = first; id <= 400; id++)
+		assert_true(body_is(store, id, 6000));
+	assert_true(body_is(store, 1000, 6000));
+	store_close(store);
+}
+
 /* --- one owner, one version --- */
 
 static void open_second(const void *arg)
@@ -835,6 +987,8 @@ static void test_space_is_zero_on_the_reserve(void **unused)
 
 /* --- damage --- */
 
+enum { PAGE_OF_ROWS = -1 };
+
 static void flip(const char *name, long page, int count)
 {
 	char path[128];
@@ -852,6 +1006,29 @@ static void flip(const char *name, long page, int count)
 		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 	}
 	close(fd);
+}
+
+/* A leaf page with many rows on it: its type is 5, at byte 25. */
+static long page_of_rows(const char *name)
+{
+	unsigned char page[STORE_PAGE_BYTES];
+	char path[128];
+	long found = 0;
+	uint16_t entries = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", scratch, name);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	for (long number = 0; found == 0 &&
+	    fread(page, sizeof(page), 1, file) == 1; number++) {
+		memcpy(&entries, page + 20, sizeof(entries));
+		if (page[25] == 5 && entries >= 100)
+			found = number;
+	}
+	fclose(file);
+	assert_true(found > 0);
+	return found;
 }
 
 static void read_everything(const void *arg)
@@ -877,7 +1054,7 @@ static void salvage_check(const char *table, long page, uint64_t *bodies,
 		message_put(store, id, 6000);
 	make_durable(store);
 	store_close(store);
-	flip(table, page, 3);
+	flip(table, page == PAGE_OF_ROWS ? page_of_rows(table) : page, 3);
 	assert_int_equal(child_end(child_start(read_everything, NULL), report,
 	    sizeof(report)), 1);
 	snprintf(path, sizeof(path), "%s/damaged", scratch);
@@ -913,7 +1090,7 @@ static void test_salvage_envelopes(void **unused)
 	uint64_t bodies, rows;
 
 	(void)unused;
-	salvage_check("messages.db", 2, &bodies, &rows);
+	salvage_check("messages.db", PAGE_OF_ROWS, &bodies, &rows);
 	assert_true(rows >= 100 && rows < 400);
 	assert_int_equal(bodies, 400);
 }
@@ -995,7 +1172,7 @@ static void test_backup(void **unused)
  * body is read, whole, before it goes; its bytes are known from its id.
  * STORE_TEST_CHURN=n makes it n times as long, STORE_TEST_SEED another one.
  */
-enum { CHURN_STANDING = 400, CHURN_COMING = 6, CHURN_STEPS = 500,
+enum { CHURN_STANDING = 400, CHURN_COMING = 6, CHURN_STEPS = 400,
     CHURN_LONGEST = 6 * MIB, CHURN_RESTARTS = 4 };
 
 struct churn_message {
@@ -1247,7 +1424,7 @@ static void churn_run(uint64_t segment_bytes, long steps, uint64_t seed)
 
 static void test_churn(void **unused)
 {
-	static const uint64_t sizes[] = { 128 << 10, MIB, 4 * MIB };
+	static const uint64_t sizes[] = { 128 << 10, MIB };
 	const char *times = getenv("STORE_TEST_CHURN");
 	const char *seed = getenv("STORE_TEST_SEED");
 	long steps = CHURN_STEPS * (times != NULL ?
@@ -1261,6 +1438,100 @@ static void test_churn(void **unused)
 		    FTW_PHYS), 0);
 		assert_int_equal(mkdir(scratch, 0700), 0);
 	}
+}
+
+/* The same, killed at any moment: what was durable is there and reads well,
+ * and the counts that decide what is dropped are right afterwards. */
+struct churn_killed {
+	struct churn	 now;
+	struct churn	 kept[2];	/* as of an even and an odd turn */
+};
+
+static void churn_until_killed(const void *arg)
+{
+	struct churn_killed *state = (void *)(uintptr_t)arg;
+
+	churn_open(&state->now);
+	for (uint64_t turn = 1;; turn++) {
+		churn_turn(&state->now);
+		state->kept[turn % 2] = state->now;
+		*ledger = turn;
+	}
+}
+
+/* Rows of the store become what stands. */
+static void churn_find(struct churn *churn)
+{
+	struct store_scan scan = { .table = STORE_MESSAGES,
+	    .max_rows = CHURN_STANDING + 1, .max_bytes = SIZE_MAX };
+	struct store_page page = { 0 };
+
+	store_scan(churn->store, &scan, &page);
+	assert_true(page.count <= CHURN_STANDING);
+	for (size_t i = 0; i < page.count; i++) {
+		uint64_t length;
+
+		memcpy(&length, page.rows[i].value.data, sizeof(length));
+		churn->standing[i] = (struct churn_message){
+		    .id = row_number(&page.rows[i]), .length = length };
+		churn_check(churn, churn->standing[i]);
+	}
+	churn->standing_count = (unsigned)page.count;
+	store_page_release(&page);
+}
+
+static void churn_recover(struct churn_killed *state, uint64_t turn)
+{
+	const struct churn *kept = &state->kept[turn % 2];
+	unsigned missing = 0;
+
+	state->now = *kept;
+	memset(state->now.coming, 0, sizeof(state->now.coming));
+	state->now.next_id += 100;	/* behind what one turn can use */
+	state->now.store = store_open(&kept->options);
+	assert_non_null(state->now.store);
+	for (unsigned i = 0; i < kept->standing_count; i++)
+		missing += message_length(state->now.store,
+		    kept->standing[i].id) < 0;
+	/* the turn behind the last may have removed so many */
+	assert_true(missing <= 24);
+	churn_find(&state->now);
+}
+
+static void test_churn_killed(void **unused)
+{
+	const char *times = getenv("STORE_TEST_CHURN");
+	const char *seed = getenv("STORE_TEST_SEED");
+	int rounds = 6 * (times != NULL ? (int)strtol(times, NULL, 10) : 1);
+	struct churn_killed *state = mmap(NULL, sizeof(*state), PROT_READ |
+	    PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t turns = 0, strays = 0;
+
+	(void)unused;
+	assert_true(state != MAP_FAILED);
+	state->now = (struct churn){ .options = options_small(), .next_id = 1,
+	    .seed = seed != NULL ? strtoull(seed, NULL, 10) : 20261122 };
+	state->now.options.segment_bytes = 256 << 10;
+	for (int round = 0; round < rounds; round++) {
+		struct child child;
+		uint64_t turn;
+
+		state->kept[0] = state->now;
+		child = child_start(churn_until_killed, state);
+		turn = last_after_kill(child, 300 + (int64_t)churn_random(
+		    &state->kept[0], 900));
+		turns += turn;
+		churn_recover(state, turn);
+		strays += state->now.store->stray_bytes > 0;
+		if (round + 1 < rounds)
+			store_close(state->now.store);
+	}
+	print_message("# turns %llu, rounds with moved bodies %llu of %d\n",
+	    (unsigned long long)turns, (unsigned long long)strays, rounds);
+	assert_true(turns > 0);
+	churn_drain(&state->now);
+	store_close(state->now.store);
+	munmap(state, sizeof(*state));
 }
 
 /* --- set-up --- */
@@ -1293,16 +1564,18 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_rows), TEST(test_scan_is_bounded),
 		TEST(test_bodies), TEST(test_damaged_chunk),
-		TEST(test_segments), TEST(test_drop_beside_checkpoints),
+		TEST(test_segments), TEST(test_short_queue), TEST(test_lazily),
+		TEST(test_drop_beside_checkpoints),
 		TEST(test_pages_hold_a_chunk),
 		TEST(test_sweep), TEST(test_killed),
+		TEST(test_killed_in_a_drop),
 		TEST(test_second_opener), TEST(test_unknown_version),
 		TEST(test_settings_file_is_ignored),
 		TEST(test_log_file_never_begun), TEST(test_disk_faults),
 		TEST(test_space_is_zero_on_the_reserve),
 		TEST(test_salvage_bodies), TEST(test_salvage_envelopes),
 		TEST(test_marked_but_sound), TEST(test_backup),
-		TEST(test_churn),
+		TEST(test_churn), TEST(test_churn_killed),
 	};
 
 	ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE,

@@ -144,7 +144,8 @@ static void choose_removals(struct run *run, struct flight *flight)
 		flight->removed = (int)message_due(run->engine, flight->out,
 		    (size_t)(load->drain < MAX_FLIGHT ? load->drain :
 		    MAX_FLIGHT));
-		run->drained = flight->removed == 0;
+		/* no more than the last turn put there: it is empty */
+		run->drained = flight->removed <= load->batch;
 		return;
 	}
 	while (load->remove && run->standing.count > keep &&

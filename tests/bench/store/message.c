@@ -9,6 +9,7 @@
 #include "tests/bench/store/bench.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +267,19 @@ int64_t message_size(struct engine *engine, uint64_t id)
 	return (int64_t)envelope.size;
 }
 
+/* length: of the chunk that was found, or -1. */
+static void damage_report(struct engine *engine, struct message message,
+    uint32_t chunk, int64_t length)
+{
+	fprintf(stderr, "message %" PRIu64 " of %" PRIu64 " bytes, chunk %"
+	    PRIu32 ": %s", message.id, message.size, chunk,
+	    length < 0 ? "missing" : "different");
+	if (engine->settings.segment_bytes > 0)
+		fprintf(stderr, " in the segment from %" PRIu64,
+		    segment_of(engine, message.id)->first_id);
+	fputc('\n', stderr);
+}
+
 int message_check(struct engine *engine, struct message message)
 {
 	unsigned char found[MAX_CHUNK], wanted[MAX_CHUNK];
@@ -286,12 +300,16 @@ int message_check(struct engine *engine, struct message message)
 	for (uint32_t chunk = 0; chunk < count; chunk++) {
 		struct chunk_key key = chunk_key(message.id, chunk);
 		size_t length = chunk_length(engine, message, chunk);
+		int64_t got;
 
 		chunk_fill(message, chunk, wanted, length);
-		if (get(engine, TABLE_BODIES, bytes(&key, sizeof(key)), found,
-		    sizeof(found)) != (int64_t)length ||
-		    memcmp(found, wanted, length) != 0)
-			return -1;
+		got = get(engine, TABLE_BODIES, bytes(&key, sizeof(key)),
+		    found, sizeof(found));
+		if (got == (int64_t)length &&
+		    memcmp(found, wanted, length) == 0)
+			continue;
+		damage_report(engine, message, chunk, got);
+		return -1;
 	}
 	return 1;
 }

@@ -286,16 +286,17 @@ static json_t *steady_body(const struct settings *settings, const void *arg)
 
 		minute.seconds = left < 60 ? left : 60;
 		row = load_run(&engine, &minute);
-		minute.first_id += 10000000;
 		json_object_set_new(row, "space", engine_space(&engine));
 		fprintf(stderr, "steady: %s\n", json_dumps(row, JSON_COMPACT |
 		    JSON_REAL_PRECISION(6)));
 		json_array_append_new(rows, row);
-		/* what this minute left standing leaves by the schedule */
-		struct load clear = { .batch = 1, .depth = 1, .mixed = true,
-		    .drain = 128, .read = true, .max_seconds = 60,
-		    .ledger = -1, .first_id = minute.first_id + 5000000 };
+		/* What this minute left standing leaves by the schedule. Ids
+		 * never go backwards: segments are ranges of them. */
+		struct load clear = { .batch = 0, .depth = 1, .drain = 128,
+		    .read = true, .max_seconds = 60, .ledger = -1,
+		    .first_id = minute.first_id + 5000000 };
 		json_decref(load_run(&engine, &clear));
+		minute.first_id += 10000000;
 	}
 	engine_close(&engine);
 	return rows;

@@ -28,7 +28,10 @@ static void segment_add(struct engine *engine, uint64_t first_id)
 	    (engine->segment_count + 1) * sizeof(*engine->segments));
 	if (engine->segments == NULL)
 		die("memory", ENOMEM);
-	segment = &engine->segments[engine->segment_count++];
+	segment = &engine->segments[engine->segment_count];
+	if (engine->segment_count > 0 && segment[-1].first_id >= first_id)
+		die("identifiers go backwards", 0);
+	engine->segment_count++;
 	segment_name(first_id, name, sizeof(name));
 	*segment = (struct segment){ .first_id = first_id,
 	    .db = engine_table_open(engine, name) };
