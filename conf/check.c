@@ -378,6 +378,16 @@ static bool is_label(const char *text)
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(text);
 }
 
+static void check_tls_required(const struct check *check)
+{
+	if (check->conf->tls_required_from.count > 0 &&
+	    check->conf->certificate_count == 0)
+		problems_add(check->problems,
+		    line_of(check, SECTION_TOP, 0, "tls-required-from"),
+		    "tls-required-from: there is no certificate; add a "
+		    "section certificate NAME { chain = ... key = ... }");
+}
+
 static void check_listener(const struct check *check, size_t i)
 {
 	const struct conf_listener *listener = &check->conf->listeners[i];
@@ -413,6 +423,7 @@ static void check_listeners(const struct check *check)
 {
 	bool offered = false;
 
+	check_tls_required(check);
 	for (size_t i = 0; i < check->conf->listener_count; i++) {
 		check_listener(check, i);
 		if (check->conf->listeners[i].tls != LISTENER_TLS_NONE)

@@ -99,6 +99,7 @@ struct conf {
 
 	struct conf_networks	 relay_from;	/* may send anywhere */
 	struct conf_networks	 bare_newline_from;	/* SMTP-4: normalise */
+	struct conf_networks	 tls_required_from;	/* TLS-17 */
 
 	/* directories and files */
 	char			*state_directory;	/* queue/ policy/ */

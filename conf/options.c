@@ -109,6 +109,10 @@ const struct option options[] = {
 	    .text = "Networks of old devices that end lines with a lone line "
 	    "feed: their messages are put right. From all others such a "
 	    "message is refused, because it is how mail is smuggled." },
+	{ TOP(tls_required_from), .name = "tls-required-from",
+	    .type = OPTION_NETWORKS, .fallback = "",
+	    .text = "Networks of partners who must use STARTTLS before "
+	    "anything else, on every listener; others may." },
 
 	/* directories and files */
 	{ TOP(state_directory), .name = "state-directory", .type = OPTION_PATH,

@@ -13,6 +13,7 @@
 #include "conf/conf.h"
 #include "smtpd/refusal.h"
 #include "smtpd/reply.h"
+#include "smtpd/rules.h"
 #include "smtpd/session.h"
 
 /* So many commands that bring no mail are free per message. */
@@ -65,11 +66,19 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
+/* By the listener for everybody, or by the client's network (TLS-17). */
+static bool must_use_tls(const struct session *session)
+{
+	return session->listener->tls == LISTENER_TLS_REQUIRE ||
+	    conf_networks_contain(&session->rules->conf->tls_required_from,
+	    &session->address);
+}
+
 const struct refusal *verb_refusal(const struct session *session,
     unsigned flags, const char *argument)
 {
 	if (!(flags & VERB_BEFORE_TLS) && !session_is_secure(session) &&
-	    session->listener->tls == LISTENER_TLS_REQUIRE)
+	    must_use_tls(session))
 		return &refusal_tls_first;
 	if ((flags & VERB_NO_ARGUMENT) && *argument != '\0')
 		return &refusal_no_argument;

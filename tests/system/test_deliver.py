@@ -2,14 +2,16 @@
 """Mail going out: what each level demands, and that what it forbids never
 happens; to a second Postern, to Debian's Postfix, to strangers."""
 import email
+import os
 import smtplib
 import socket
 import ssl
 import struct
+import subprocess
 
 import pytest
 
-from postern import until
+from postern import PEERS, free_port, until
 from smtp_peer import Postfix, Stranger
 
 ANYWHERE = 'relay-from = { 127.0.0.1 }\nallow-loopback = yes\n' \
@@ -74,6 +76,24 @@ def test_postfix_receives(server, make_certificate, authority, tmp_path):
         one.wait_empty()
     finally:
         peer.stop()
+
+
+def test_smtp_sink_receives(server):
+    """A real peer that only counts: Postfix's smtp-sink."""
+    port = free_port()
+    user = ["-u", "daemon"] if os.geteuid() == 0 else []
+    sink = subprocess.Popen(
+        [os.path.join(PEERS, "bin/smtp-sink"), *user, "127.0.0.1:%d" % port,
+         "20"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        one = server(text=to_port(port))
+        for _ in range(10):
+            send(one.port)
+        one.wait_log(" delivery relayed ", count=10)
+        one.wait_empty()
+    finally:
+        sink.terminate()
+        sink.wait(10)
 
 
 def test_opportunistic_uses_tls(server, stranger, certificate):
