@@ -68,11 +68,6 @@ static void on_done(void *arg)
 	loop_stop();
 }
 
-static void on_done_quietly(void *arg)
-{
-	*(bool *)arg = true;
-}
-
 static void make_durable(struct store *store)
 {
 	bool done = false;
@@ -450,90 +445,6 @@ static void test_segments(void **unused)
 		turn_for(50);
 	assert_int_equal(store->stray_bytes, 0);
 	assert_int_equal(store->purge_count, 0);
-	store_close(store);
-}
-
-static off_t table_size(const char *name)
-{
-	struct stat about;
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", scratch, name);
-	assert_int_equal(stat(path, &about), 0);
-	return about.st_size;
-}
-
-/* A table that gives its last page back flushes the log on the loop's thread:
- * a short queue, filled and emptied, never shrinks a file. */
-static void test_short_queue(void **unused)
-{
-	static const char *const names[] = { "messages.db", "slices.db",
-	    "schedule.db", "meta.db" };
-	struct store_scan all = { .table = STORE_MESSAGES, .max_rows = 10,
-	    .max_bytes = MIB };
-	struct store_page page = { 0 };
-	struct store *store = open_store();
-	off_t before[4];
-
-	(void)unused;
-	store_checkpoint(store);
-	for (int i = 0; i < 4; i++)
-		before[i] = table_size(names[i]);
-	for (uint64_t id = 1; id <= 2000; id++) {
-		struct id_key key;
-		struct store_bytes number = id_bytes(&key, id);
-
-		store_put(store, STORE_SLICES, number, (struct store_bytes){
-		    body_of(id), 400 });
-		message_put(store, id, 100);
-		if (id <= 100)
-			continue;
-		message_delete(store, id - 100, 100);
-		store_delete(store, STORE_SLICES, id_bytes(&key, id - 100));
-		if (id % 20 == 0)
-			make_durable(store);
-	}
-	for (uint64_t id = 1901; id <= 2000; id++)
-		message_delete(store, id, 100);
-	store_scan(store, &all, &page);
-	assert_int_equal(page.count, 0);
-	assert_false(page.more);
-	store_page_release(&page);
-	make_durable(store);
-	store_checkpoint(store);
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(table_size(names[i]), before[i]);
-	store_close(store);
-}
-
-/* What nobody waits for is flushed all the same, a little later. */
-static void test_lazily(void **unused)
-{
-	struct store *store = open_store();
-	struct store_stats before, after;
-	bool done = false;
-
-	(void)unused;
-	make_durable(store);
-	store_stats(store, &before);
-	message_put(store, 1, 5000);
-	store_commit_lazily(store, on_done, &done);
-	message_put(store, 2, 5000);
-	store_commit_lazily(store, NULL, NULL);
-	assert_false(done);
-	loop_run();
-	assert_true(done);
-	store_stats(store, &after);
-	assert_in_range(after.flushes - before.flushes, 1, 2);
-	/* with somebody in a hurry, in the order in which they came */
-	done = false;
-	store_commit_lazily(store, on_done_quietly, &done);
-	make_durable(store);
-	assert_true(done);
-	store_close(store);
-	store = open_store();
-	assert_true(body_is(store, 1, 5000));
-	assert_true(body_is(store, 2, 5000));
 	store_close(store);
 }
 
@@ -1564,7 +1475,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_rows), TEST(test_scan_is_bounded),
 		TEST(test_bodies), TEST(test_damaged_chunk),
-		TEST(test_segments), TEST(test_short_queue), TEST(test_lazily),
+		TEST(test_segments),
 		TEST(test_drop_beside_checkpoints),
 		TEST(test_pages_hold_a_chunk),
 		TEST(test_sweep), TEST(test_killed),
