@@ -5,17 +5,37 @@ Ports are asked of the kernel; nothing waits by sleeping for a fixed time:
 until() looks again until a deadline. Every process started here is ended by
 its own number.
 """
+import atexit
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 BINARY = os.environ.get("POSTERN", "./postern")
 SRCDIR = os.environ.get("POSTERN_SRCDIR", ".")
 PEERS = os.environ.get("POSTERN_PEERS", "build-peers")
+
+_shared = None
+
+
+def shared_binary():
+    """The program where every user may run it: the checkout may be in a home
+    that only its owner sees."""
+    global _shared
+    if _shared is None:
+        folder = tempfile.mkdtemp(prefix="postern-shared.")
+        atexit.register(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o755)
+        _shared = os.path.join(folder, "postern")
+        shutil.copy(BINARY, _shared)
+        os.chmod(_shared, 0o755)
+    return _shared
+
 
 reservations = []    # sockets that keep others from our ports
 

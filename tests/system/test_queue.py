@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from postern import BINARY, PEERS, Talk, dead_port, until
+from postern import (BINARY, PEERS, Talk, dead_port, shared_binary,
+                     until)
 from smtp_peer import Stranger
 
 NOBODY = 65534
@@ -348,7 +349,7 @@ def test_others_may_only_look(world):
 
     def as_nobody(*words):
         done = subprocess.run(
-            [BINARY, *words, "-c", world.path], capture_output=True,
+            [shared_binary(), *words, "-c", world.path], capture_output=True,
             text=True, timeout=60, user=NOBODY, group=NOBODY,
             extra_groups=[], cwd="/", stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout + done.stderr

@@ -17,7 +17,8 @@ import tempfile
 
 import pytest
 
-from postern import BINARY, SRCDIR, Postern, Talk, dead_port, free_port, until
+from postern import (BINARY, SRCDIR, Postern, Talk, dead_port, free_port,
+                     shared_binary, until)
 from smtp_peer import Stranger
 from test_dns import NameServer
 
@@ -281,8 +282,8 @@ def test_group_may_look(one):
 
     def ask(groups, *words):
         done = subprocess.run(
-            [BINARY, *words, "-c", one.path], capture_output=True, text=True,
-            timeout=60, user=one.ids["member"], group=one.ids["member"],
+            [shared_binary(), *words, "-c", one.path], capture_output=True,
+            text=True, timeout=60, user=one.ids["member"], group=one.ids["member"],
             extra_groups=groups, cwd="/", stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout + done.stderr
     member = [one.ids["group"]]
