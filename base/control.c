@@ -24,6 +24,7 @@ struct control {
 	struct process_caller		 caller;
 	const struct control_verb	*verbs;		/* outlive us */
 	size_t				 count;
+	int				 patience;	/* ms between lines */
 	bool				 answering;	/* the request is read */
 	bool				 failed;	/* output refused */
 	bool				 ended;
@@ -106,7 +107,7 @@ static void read_request(struct control *control)
 		return;
 	}
 	control->answering = true;
-	stream_deadline(control->stream, OUTPUT_MILLISECONDS);
+	stream_deadline(control->stream, control->patience);
 	request = json_loadb(buf_data(input), (size_t)end,
 	    JSON_REJECT_DUPLICATES, &error);
 	buf_reset(input);
@@ -131,7 +132,7 @@ static void on_event(void *arg, struct stream *stream, enum stream_event event)
 			read_request(control);
 		break;
 	case STREAM_DRAINED:
-		stream_deadline(control->stream, OUTPUT_MILLISECONDS);
+		stream_deadline(control->stream, control->patience);
 		if (control->produce != NULL)
 			control->produce(control, control->arg);
 		break;
@@ -154,10 +155,11 @@ struct control *control_open(int fd, const struct process_caller *caller)
 	struct control *control = mem_alloc(sizeof(*control));
 
 	control->caller = *caller;
+	control->patience = OUTPUT_MILLISECONDS;
 	control->answering = true;
 	control->stream = stream_new(fd, REQUEST_MAX, on_event, control);
 	stream_set_max_output(control->stream, OUTPUT_MAX);
-	stream_deadline(control->stream, OUTPUT_MILLISECONDS);
+	stream_deadline(control->stream, control->patience);
 	return control;
 }
 
@@ -170,6 +172,13 @@ void control_accept(int fd, const struct process_caller *caller,
 	control->count = count;
 	control->answering = false;
 	stream_deadline(control->stream, REQUEST_MILLISECONDS);
+}
+
+void control_wait(struct control *control, int milliseconds)
+{
+	control->patience = milliseconds;
+	if (!control->ended)
+		stream_deadline(control->stream, milliseconds);
 }
 
 void control_send(struct control *control, json_t *object)

@@ -57,6 +57,9 @@ void	 control_accept(int fd, const struct process_caller *caller,
  * nothing is read, the caller answers at once. Owns fd. */
 struct control	*control_open(int fd, const struct process_caller *caller);
 
+/* From now on a line of the answer may be so long in coming; a minute is
+ * allowed where this is not said. */
+void	 control_wait(struct control *control, int milliseconds);
 /* One line of the answer; takes the reference. */
 void	 control_send(struct control *control, json_t *object);
 /* Ends the answer and the connection; the pointer is void afterwards. */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * SHA-256, random bytes and hexadecimal. A failure of OpenSSL here means that
+ * SHA-256, random bytes, hexadecimal and base64. A failure of OpenSSL here means that
  * the process has no memory or no provider: the world is broken, so callers
  * have no error to look at.
  */
 #include "base/digest.h"
 
+#include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -96,6 +98,25 @@ int hex_parse(uint8_t *out, size_t size, const char *text)
 			text++;
 	}
 	return (int)count;
+}
+
+int base64_parse(uint8_t *out, size_t size, const char *text)
+{
+	size_t length = strlen(text), padding = 0;
+	int got;
+
+	/* OpenSSL skips white space at both ends, and is content with "=" in
+	 * the middle. */
+	if (length % 4 != 0 || length / 4 * 3 > size || length > INT_MAX ||
+	    strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	    "0123456789+/") + 2 < length)
+		return -1;
+	while (padding < length && text[length - 1 - padding] == '=')
+		padding++;
+	if (padding > 2 || memchr(text, '=', length - padding) != NULL)
+		return -1;
+	got = EVP_DecodeBlock(out, (const unsigned char *)text, (int)length);
+	return got < 0 ? -1 : got - (int)padding;
 }
 
 void random_bytes(void *out, size_t length)

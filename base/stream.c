@@ -710,9 +710,8 @@ void stream_secure_client(struct stream *stream, struct tls_client *client,
 {
 	if (!prepare_upgrade(stream))
 		return;
-	stream->wanted = tls_wanted_new(expect);
 	stream->transport.ssl = tls_client_session(client, expect,
-	    stream->transport.fd);
+	    stream->transport.fd, &stream->wanted);
 	/* Servers wait for us to begin: whatever is there is not TLS. */
 	start_upgrade(stream, true);
 }

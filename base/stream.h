@@ -90,9 +90,9 @@ void		 stream_deadline(struct stream *stream, int64_t milliseconds);
  * input must be empty now, and stays checked until the output has left. */
 void		 stream_secure_server(struct stream *stream,
 		    struct tls_server *server);
-/* With check NAME or FINGERPRINT the handshake still completes when the peer
- * does not match: facts.verified tells, and the owner decides (so that the
- * refusal can be explained and QUIT sent). */
+/* With check NAME, FINGERPRINT or DANE the handshake still completes when the
+ * peer does not match: facts.verified tells, and the owner decides (so that
+ * the refusal can be explained and QUIT sent). */
 void		 stream_secure_client(struct stream *stream,
 		    struct tls_client *client, const struct tls_expect *expect);
 

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/tls_session.h"
+#include "base/tls_wanted.h"
 
 /*
  * TLS 1.2: forward secrecy by ECDHE only, authenticated encryption first
@@ -27,8 +28,6 @@
 static const char cipher_list[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:"
     "!aNULL:!eNULL:!EXPORT:!PSK:!SRP:!MD5";
 static const char group_list[] = "X25519:P-256:P-384:P-521";
-
-enum { CHAIN_DEPTH_MAX = 10 };
 
 void tls_init(void)
 {
@@ -70,7 +69,7 @@ struct ssl_ctx_st *tls_context_new(bool server, int level)
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_verify_depth(context, CHAIN_DEPTH_MAX);
+	SSL_CTX_set_verify_depth(context, TLS_DEPTH_MAX);
 	if (server && SSL_CTX_set_num_tickets(context, 0) != 1)
 		fatal("tls-context");
 	return context;
@@ -156,14 +155,36 @@ static void copy_time(char *out, size_t size, const ASN1_TIME *when)
 		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
-static void fill_peer(struct tls_facts *facts, X509 *certificate)
+struct name_list {
+	char	*text;
+	size_t	 size, length;
+};
+
+/* Whole names only, with spaces between; nothing unprintable. */
+static bool add_name(void *arg, const char *name)
 {
+	struct name_list *list = arg;
+	size_t space = list->length > 0;
+
+	if (list->length + space + strlen(name) >= list->size)
+		return true;
+	if (space)
+		list->text[list->length++] = ' ';
+	for (; *name != '\0'; name++)
+		list->text[list->length++] = *name > ' ' && *name < 0x7f ?
+		    *name : '?';
+	list->text[list->length] = '\0';
+	return false;
+}
+
+static void fill_shown(struct tls_shown *shown, X509 *certificate)
+{
+	struct name_list list = { shown->names, sizeof shown->names, 0 };
+	unsigned int size = sizeof shown->certificate_digest;
 	unsigned char *key = NULL;
-	unsigned int size = sizeof facts->certificate_digest;
 	int length;
 
-	facts->has_peer = true;
-	if (X509_digest(certificate, EVP_sha256(), facts->certificate_digest,
+	if (X509_digest(certificate, EVP_sha256(), shown->certificate_digest,
 	    &size) != 1)
 		fatal("tls-digest");
 	/* The whole SubjectPublicKeyInfo; X509_pubkey_digest() would leave
@@ -171,14 +192,38 @@ static void fill_peer(struct tls_facts *facts, X509 *certificate)
 	length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
 	if (length <= 0)
 		fatal("tls-digest");
-	digest_of(key, (size_t)length, facts->key_digest);
+	digest_of(key, (size_t)length, shown->key_digest);
 	OPENSSL_free(key);
+	copy_name(shown->subject, sizeof shown->subject,
+	    X509_get_subject_name(certificate));
+	copy_name(shown->issuer, sizeof shown->issuer,
+	    X509_get_issuer_name(certificate));
+	tls_each_name(certificate, add_name, &list);
+	copy_time(shown->not_before, sizeof shown->not_before,
+	    X509_get0_notBefore(certificate));
+	copy_time(shown->not_after, sizeof shown->not_after,
+	    X509_get0_notAfter(certificate));
+}
+
+static void fill_peer(struct tls_facts *facts, X509 *certificate,
+    STACK_OF(X509) *chain)
+{
+	struct tls_shown *leaf = &facts->chain[0];
+	size_t i, count = chain == NULL ? 0 : (size_t)sk_X509_num(chain);
+
+	facts->has_peer = true;
+	fill_shown(leaf, certificate);
+	facts->chain_count = count > 1 ? count : 1;
+	for (i = 1; i < count && i < TLS_CHAIN_MAX; i++)
+		fill_shown(&facts->chain[i], sk_X509_value(chain, (int)i));
+	memcpy(facts->certificate_digest, leaf->certificate_digest,
+	    DIGEST_BYTES);
+	memcpy(facts->key_digest, leaf->key_digest, DIGEST_BYTES);
+	memcpy(facts->not_after, leaf->not_after, sizeof leaf->not_after);
 	copy_name(facts->subject, sizeof facts->subject,
 	    X509_get_subject_name(certificate));
 	copy_name(facts->issuer, sizeof facts->issuer,
 	    X509_get_issuer_name(certificate));
-	copy_time(facts->not_after, sizeof facts->not_after,
-	    X509_get0_notAfter(certificate));
 }
 
 void tls_facts_fill(struct tls_facts *facts, struct ssl_st *ssl)
@@ -198,8 +243,10 @@ void tls_facts_fill(struct tls_facts *facts, struct ssl_st *ssl)
 		name = OBJ_nid2sn(group);
 	snprintf(facts->group, sizeof facts->group, "%s",
 	    name != NULL ? name : "");
+	/* A client's chain begins with the leaf, a server's behind it. */
 	if (certificate != NULL)
-		fill_peer(facts, certificate);
+		fill_peer(facts, certificate, SSL_is_server(ssl) ? NULL :
+		    SSL_get_peer_cert_chain(ssl));
 }
 
 bool tls_is_acceptable(struct ssl_st *ssl)

@@ -45,7 +45,18 @@ bool	 tls_server_is_empty(const struct tls_server *server);
 enum tls_check {
 	TLS_CHECK_NONE,		/* encrypt; record what was seen */
 	TLS_CHECK_NAME,		/* WebPKI path and one of the names */
-	TLS_CHECK_FINGERPRINT	/* SHA-256 of the certificate or of its key */
+	TLS_CHECK_FINGERPRINT,	/* SHA-256 of the certificate or of its key */
+	TLS_CHECK_DANE,		/* one of the TLSA records (RFC 7672 3) */
+	TLS_CHECKS
+};
+
+/* A usable TLSA record: usage 2 or 3 (policy/dane.h tells). */
+struct tls_tlsa {
+	uint8_t		 usage;
+	uint8_t		 selector;
+	uint8_t		 matching;
+	const uint8_t	*data;
+	size_t		 length;
 };
 
 /* What a connection must show. All pointers are borrowed during the call
@@ -58,16 +69,34 @@ struct tls_expect {
 	size_t			 name_count;
 	const uint8_t		(*fingerprints)[DIGEST_BYTES];
 	size_t			 fingerprint_count;
+	/* TLS_CHECK_DANE: names[0] is the base domain, all names are
+	 * reference identifiers for usage 2. With also_name the peer must
+	 * meet TLS_CHECK_NAME for that name, too. */
+	const struct tls_tlsa	*tlsa;
+	size_t			 tlsa_count;
+	const char		*also_name;	/* null: DANE alone decides */
 };
 
 struct tls_client;
 
-/* trust_pem: the CA certificates for TLS_CHECK_NAME, or null. */
+/* trust_pem: the CA certificates for TLS_CHECK_NAME and also_name, or null. */
 struct tls_client	*tls_client_new(enum tls_check check,
 			    const char *trust_pem, char *error, size_t size);
 void			 tls_client_free(struct tls_client *client);
 
 /* --- what was seen --- */
+
+enum { TLS_CHAIN_MAX = 6 };
+
+struct tls_shown {
+	char	 subject[128];
+	char	 issuer[128];
+	char	 names[256];		/* DNS names, with spaces between */
+	char	 not_before[24];	/* RFC 3339 */
+	char	 not_after[24];
+	uint8_t	 certificate_digest[DIGEST_BYTES];
+	uint8_t	 key_digest[DIGEST_BYTES];
+};
 
 struct tls_facts {
 	char	 version[16];		/* "TLSv1.3" */
@@ -82,7 +111,12 @@ struct tls_facts {
 	char	 not_after[32];		/* RFC 3339 */
 	bool	 verified;		/* what tls_expect asked was shown;
 					 * never with TLS_CHECK_NONE */
-	char	 matched_name[256];	/* TLS_CHECK_NAME */
+	char	 matched_name[256];	/* TLS_CHECK_NAME; DANE usage 2 */
+	char	 matched_tlsa[96];	/* TLS_CHECK_DANE: "3 1 1 0123...", and
+					 * at which depth of the chain */
+	/* What was shown, leaf first. */
+	struct tls_shown	 chain[TLS_CHAIN_MAX];
+	size_t			 chain_count;	/* may be more than fit */
 	char	 problem[256];		/* why not verified; a sentence part */
 };
 

@@ -19,13 +19,13 @@ struct x509_st;
 
 /* A session on fd that will accept or connect; owned by the caller. */
 struct ssl_st	*tls_server_session(struct tls_server *server, int fd);
-struct ssl_st	*tls_client_session(struct tls_client *client,
-		    const struct tls_expect *expect, int fd);
-
-/* A copy of what a connection must show, for when the handshake is done. */
+/* wanted gets what the connection must show, for when the handshake is done;
+ * owned by the caller. */
 struct tls_wanted;
-struct tls_wanted	*tls_wanted_new(const struct tls_expect *expect);
-void			 tls_wanted_free(struct tls_wanted *wanted);
+struct ssl_st	*tls_client_session(struct tls_client *client,
+		    const struct tls_expect *expect, int fd,
+		    struct tls_wanted **wanted);
+void		 tls_wanted_free(struct tls_wanted *wanted);
 
 /* After the handshake: what was negotiated and shown, then whether that is
  * what was wanted. */
@@ -41,7 +41,7 @@ void	 tls_describe_error(char *out, size_t size, const char *fallback);
 /* True when the earliest error is an end without close_notify. */
 bool	 tls_error_is_end(void);
 
-/* --- shared by tls.c, tls_server.c and tls_client.c --- */
+/* --- shared by the files of tls.h --- */
 
 /* A context with the profile of tls.h; level is OpenSSL's security level. */
 struct ssl_ctx_st	*tls_context_new(bool server, int level);

@@ -231,6 +231,11 @@ static bool may_be_missing(const struct wanted *wanted,
 		    "DNS are not validated; install it (Debian package "
 		    "dns-root-data) or name another one", wanted->option,
 		    wanted->path);
+	else if (wanted->role == ROLE_POLICY)
+		problems_add(advice, 0, "%s: there is no %s, so no MTA-STS "
+		    "policy can be fetched; install it (Debian package "
+		    "ca-certificates) or name another one", wanted->option,
+		    wanted->path);
 	return true;
 }
 
@@ -247,6 +252,7 @@ static void load_files(struct bundle *bundle, const struct conf *conf,
 {
 	const struct wanted top[] = {
 		{ "trust-file", "", conf->trust_file, ROLE_DELIVERY, false },
+		{ "trust-file", "", conf->trust_file, ROLE_POLICY, false },
 		{ "trust-anchor-file", "", conf->trust_anchor_file,
 		    ROLE_POLICY, false },
 		{ "root-hints-file", "", conf->root_hints_file, ROLE_POLICY,

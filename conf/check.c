@@ -595,11 +595,17 @@ static void check_route_host(const struct check *check, size_t i)
 
 static void check_route(const struct check *check, size_t i)
 {
-	static const char *const unused[] = { "host", "port", "mx" };
+	static const char *const unused[] = { "host", "port", "mx", "tls" };
 	const struct conf_route *route = &check->conf->routes[i];
 
 	if (route->transport == TRANSPORT_SMTP) {
 		check_route_host(check, i);
+		if (route->tls == ROUTE_TLS_IMPLICIT && route->port == 25)
+			problems_add(check->problems,
+			    line_of(check, SECTION_ROUTE, i, "tls"),
+			    "route %.80s: tls = implicit, but port 25 begins "
+			    "in clear; give the port, such as 465",
+			    route->pattern);
 		return;
 	}
 	for (size_t k = 0; k < sizeof(unused) / sizeof(unused[0]); k++)
@@ -650,16 +656,31 @@ static void check_fallback(const struct check *check, size_t i,
 
 	if (!given(check, SECTION_DESTINATION, i, name))
 		return;
-	if (to->level != LEVEL_MAY)
+	if (!conf_level_may_fall_back(to->level))
 		problems_add(check->problems, line,
-		    "destination %.80s: %s is for level = may, this one is %s, "
-		    "which never falls back; set the level or remove it",
-		    to->pattern, name, conf_level_name(to->level));
+		    "destination %.80s: %s is for the levels auto, dane and "
+		    "may, this one is %s, which never falls back; set the "
+		    "level or remove it", to->pattern, name,
+		    conf_level_name(to->level));
 	else if (after >= check->conf->message_expiry)
 		problems_add(check->problems, line,
 		    "destination %.80s: %s waits as long as message-expiry or "
 		    "longer, so nothing would be sent; accepted: a shorter "
 		    "time, or defer", to->pattern, name);
+}
+
+/* An option about what is published, at a level that does not look there. */
+static void check_heeded(const struct check *check, size_t i,
+    const char *option, bool heeded)
+{
+	const struct conf_destination *to = &check->conf->destinations[i];
+
+	if (!heeded && given(check, SECTION_DESTINATION, i, option))
+		problems_add(check->problems,
+		    line_of(check, SECTION_DESTINATION, i, option),
+		    "destination %.80s: %s means nothing at level %s; set the "
+		    "level or remove it", to->pattern, option,
+		    conf_level_name(to->level));
 }
 
 static void check_destination(const struct check *check, size_t i)
@@ -679,6 +700,10 @@ static void check_destination(const struct check *check, size_t i)
 		    "fingerprint, this one is %s; set the level or remove "
 		    "them", to->pattern, conf_level_name(to->level));
 	check_destination_names(check, i);
+	check_heeded(check, i, "insecure-mx", to->level != LEVEL_DANE_ONLY &&
+	    conf_level_heeds_dane(to->level));
+	check_heeded(check, i, "sts-with-dane",
+	    conf_level_heeds_sts(to->level));
 	check_fallback(check, i, "no-starttls", to->no_starttls ==
 	    FALLBACK_CLEAR_AFTER ? to->no_starttls_after : 0);
 	check_fallback(check, i, "broken-tls", to->broken_tls ==
@@ -688,7 +713,8 @@ static void check_destination(const struct check *check, size_t i)
 		    "destination %.80s: level = none sends in clear even where "
 		    "TLS is offered, and overrides what the destination "
 		    "publishes", to->pattern);
-	if (to->level == LEVEL_MAY && to->no_starttls != FALLBACK_CLEAR &&
+	if (conf_level_may_fall_back(to->level) &&
+	    to->no_starttls != FALLBACK_CLEAR &&
 	    to->broken_tls == FALLBACK_CLEAR)
 		problems_add(check->advice,
 		    line_of(check, SECTION_DESTINATION, i, "broken-tls"),

@@ -88,6 +88,8 @@ static void follow_route(const struct conf *conf,
 {
 	next->transport = route->transport;
 	next->port = (uint16_t)route->port;
+	next->implicit_tls = route->transport == TRANSPORT_SMTP &&
+	    route->tls == ROUTE_TLS_IMPLICIT;
 	if (route->transport == TRANSPORT_MAILDIR)
 		next->local = conf_domain_find(conf, domain);
 	if (route->transport == TRANSPORT_SMTP)

@@ -15,11 +15,22 @@
 #include "base/digest.h"
 #include "base/net.h"
 
-enum conf_level { LEVEL_NONE, LEVEL_MAY, LEVEL_ENCRYPT, LEVEL_VERIFY,
-    LEVEL_SECURE, LEVEL_FINGERPRINT, LEVEL_COUNT };
+enum conf_level { LEVEL_AUTO, LEVEL_NONE, LEVEL_MAY, LEVEL_ENCRYPT, LEVEL_DANE,
+    LEVEL_DANE_ONLY, LEVEL_STS, LEVEL_STRICT, LEVEL_VERIFY, LEVEL_SECURE,
+    LEVEL_FINGERPRINT, LEVEL_COUNT };
 
 /* What to do when an opportunistic host shows no, or broken, TLS. */
 enum conf_fallback { FALLBACK_CLEAR, FALLBACK_DEFER, FALLBACK_CLEAR_AFTER };
+
+/* TLSA records of a host that an unsigned MX record named (DANE-36): ignored;
+ * TLS but nobody's name; authenticated by them. */
+enum conf_insecure_mx { INSECURE_MX_MAY, INSECURE_MX_ENCRYPT,
+    INSECURE_MX_DANE };
+
+/* Usable TLSA records and an MTA-STS policy for one host (DANE-139). */
+enum conf_sts_with_dane { STS_WITH_DANE_DANE, STS_WITH_DANE_BOTH };
+
+enum conf_route_tls { ROUTE_TLS_STARTTLS, ROUTE_TLS_IMPLICIT };
 
 enum conf_listener_tls { LISTENER_TLS_OFFER, LISTENER_TLS_REQUIRE,
     LISTENER_TLS_NONE };
@@ -67,6 +78,7 @@ struct conf_route {		/* route PATTERN { ... } */
 						 * recipient's domain */
 	int64_t			 port;
 	bool			 mx;		/* look up MX of host */
+	enum conf_route_tls	 tls;
 };
 
 struct conf_destination {	/* destination PATTERN { ... } */
@@ -79,6 +91,8 @@ struct conf_destination {	/* destination PATTERN { ... } */
 	int64_t			 no_starttls_after;
 	enum conf_fallback	 broken_tls;
 	int64_t			 broken_tls_after;
+	enum conf_insecure_mx	 insecure_mx;
+	enum conf_sts_with_dane	 sts_with_dane;
 };
 
 struct conf {
@@ -160,6 +174,11 @@ struct conf {
 	struct conf_texts	 stub_zones;
 	int64_t			 resolver_timeout;
 
+	/* MTA-STS */
+	int64_t			 sts_discovery_wait;	/* STS-17 */
+	int64_t			 sts_fetch_timeout;	/* STS-29 */
+	int64_t			 sts_refresh;		/* STS-89 */
+
 	int64_t			 stop_seconds;
 	char			*log_level;	/* debug, info, warn, error */
 
@@ -178,6 +197,7 @@ struct conf_next_hop {
 	char			 host[256];
 	uint16_t		 port;
 	bool			 mx;
+	bool			 implicit_tls;	/* RFC 8314: TLS from the first byte */
 	const struct conf_domain	*local;	/* TRANSPORT_MAILDIR */
 };
 
@@ -200,5 +220,11 @@ void	 conf_next_hop(const struct conf *conf, const char *domain,
 bool	 conf_networks_contain(const struct conf_networks *networks,
 	    const struct endpoint *endpoint);
 const char	*conf_level_name(enum conf_level level);
+/* May it end in TLS that is only used when offered, so that no-starttls and
+ * broken-tls mean something? */
+bool		 conf_level_may_fall_back(enum conf_level level);
+/* Does what is published decide: TLSA records, an MTA-STS policy? */
+bool		 conf_level_heeds_dane(enum conf_level level);
+bool		 conf_level_heeds_sts(enum conf_level level);
 
 #endif

@@ -30,8 +30,14 @@ enum { KIBIBYTE = 1 << 10, MEBIBYTE = 1 << 20, GIBIBYTE = 1 << 30,
 	.offset = offsetof(struct conf_destination, m)
 
 /* Same order as the enums in conf.h. */
-static const char *const level_choices[] = { "none", "may", "encrypt",
-    "verify", "secure", "fingerprint", NULL };
+static const char *const level_choices[] = { "auto", "none", "may", "encrypt",
+    "dane", "dane-only", "sts", "strict", "verify", "secure", "fingerprint",
+    NULL };
+static const char *const insecure_mx_choices[] = { "may", "encrypt", "dane",
+    NULL };
+static const char *const sts_with_dane_choices[] = { "dane", "both", NULL };
+static const char *const route_tls_choices[] = { "starttls", "implicit",
+    NULL };
 static const char *const listener_tls_choices[] = { "offer", "require", "none",
     NULL };
 static const char *const transport_choices[] = { "smtp", "discard", "maildir",
@@ -305,6 +311,24 @@ const struct option options[] = {
 	    .text = "How long one lookup may take before it counts as a "
 	    "temporary failure." },
 
+	/* MTA-STS */
+	{ TOP(sts_discovery_wait), .name = "sts-discovery-wait",
+	    .type = OPTION_DURATION, .fallback = "1h", .min = 0,
+	    .max = 100 * DAY,
+	    .text = "When the DNS does not say whether a domain has an "
+	    "MTA-STS policy, and none is remembered, mail waits so long from "
+	    "its arrival; then it goes as if there were none, with an alarm "
+	    "in the log." },
+	{ TOP(sts_fetch_timeout), .name = "sts-fetch-timeout",
+	    .type = OPTION_DURATION, .fallback = "1m", .min = 1,
+	    .max = 10 * MINUTE,
+	    .text = "How long one fetch of a policy may take in all." },
+	{ TOP(sts_refresh), .name = "sts-refresh", .type = OPTION_DURATION,
+	    .fallback = "1d", .min = MINUTE, .max = 30 * DAY,
+	    .text = "Policies that are remembered are fetched again after so "
+	    "long, whether or not there is mail, so that they do not run out "
+	    "unnoticed." },
+
 	{ CERTIFICATE(chain), .name = "chain", .type = OPTION_PATH,
 	    .fallback = "", .required = true,
 	    .example = "/etc/postern/fullchain.pem",
@@ -353,14 +377,24 @@ const struct option options[] = {
 	{ ROUTE(mx), .name = "mx", .type = OPTION_BOOL, .fallback = "yes",
 	    .text = "Look up the mail hosts (MX) of host; with no, connect to "
 	    "host itself. An address never has any." },
+	{ ROUTE(tls), .name = "tls", .type = OPTION_ENUM,
+	    .fallback = "starttls", .choices = route_tls_choices,
+	    .text = "implicit speaks TLS from the first byte, as on port 465; "
+	    "there is no way back to clear from it." },
 
 	{ DESTINATION(level), .name = "level", .type = OPTION_ENUM,
-	    .fallback = "may", .choices = level_choices,
-	    .text = "none: never TLS. may: TLS when offered. encrypt: TLS, "
-	    "whoever answers. verify: TLS and a certificate of a known "
-	    "authority for one of names. secure: the same, without trust in "
-	    "DNS. fingerprint: TLS and one of fingerprints. No mail is sent "
-	    "to a host that does not reach the level; it waits." },
+	    .fallback = "auto", .choices = level_choices,
+	    .text = "auto: what the domain publishes by DANE or MTA-STS; TLS "
+	    "when offered where it publishes nothing. none: never TLS. may: "
+	    "TLS when offered, whatever is published. encrypt: as auto, and "
+	    "TLS always. dane: as auto without MTA-STS. dane-only: TLS "
+	    "authenticated by DANE or no mail. sts: as auto, but one of the "
+	    "two must be there. strict: the same, and TLSA records that "
+	    "cannot be used are not enough. verify: TLS and a certificate of "
+	    "a known authority for one of names, whatever is published. "
+	    "secure: the same, without trust in DNS. fingerprint: TLS and one "
+	    "of fingerprints. No mail is sent to a host that does not reach "
+	    "the level; it waits." },
 	{ DESTINATION(names), .name = "names", .type = OPTION_TEXTS,
 	    .fallback = "", .computed = "verify: the name of the mail host; "
 	    "secure: the recipient's domain, or the host its route names, and "
@@ -378,16 +412,28 @@ const struct option options[] = {
 	    .max = 100 * DAY,
 	    .second_offset = offsetof(struct conf_destination,
 	    no_starttls_after),
-	    .text = "For may, when a host does not offer TLS: clear sends "
-	    "without it; defer waits; \"clear-after T\" waits until the "
+	    .text = "Where TLS is used when offered and a host does not offer it: "
+	    "clear sends without it; defer waits; \"clear-after T\" waits until the "
 	    "message is T old." },
 	{ DESTINATION(broken_tls), .name = "broken-tls",
 	    .type = OPTION_FALLBACK, .fallback = "clear-after 4h",
 	    .min = 1, .max = 100 * DAY,
 	    .second_offset = offsetof(struct conf_destination,
 	    broken_tls_after),
-	    .text = "For may, when a host offers TLS and it fails: the same "
-	    "values." },
+	    .text = "The same when a host offers TLS and it fails." },
+	{ DESTINATION(insecure_mx), .name = "insecure-mx",
+	    .type = OPTION_ENUM, .fallback = "dane",
+	    .choices = insecure_mx_choices,
+	    .text = "Where the domain's MX records are not signed but a host "
+	    "named by them has signed TLSA records: may ignores those; "
+	    "encrypt asks for TLS; dane asks for the certificate they name, "
+	    "which proves the host, not that it is the domain's." },
+	{ DESTINATION(sts_with_dane), .name = "sts-with-dane",
+	    .type = OPTION_ENUM, .fallback = "dane",
+	    .choices = sts_with_dane_choices,
+	    .text = "Where a host has usable TLSA records and the domain an "
+	    "MTA-STS policy to enforce: dane is enough; or both must be "
+	    "fulfilled." },
 };
 
 const size_t option_count = COUNT(options);
@@ -439,4 +485,22 @@ size_t section_count(const struct conf *conf, enum option_section section)
 const char *conf_level_name(enum conf_level level)
 {
 	return level < LEVEL_COUNT ? level_choices[level] : "unknown";
+}
+
+bool conf_level_may_fall_back(enum conf_level level)
+{
+	return level == LEVEL_AUTO || level == LEVEL_MAY ||
+	    level == LEVEL_DANE;
+}
+
+bool conf_level_heeds_sts(enum conf_level level)
+{
+	return level == LEVEL_AUTO || level == LEVEL_ENCRYPT ||
+	    level == LEVEL_STS || level == LEVEL_STRICT;
+}
+
+bool conf_level_heeds_dane(enum conf_level level)
+{
+	return conf_level_heeds_sts(level) || level == LEVEL_DANE ||
+	    level == LEVEL_DANE_ONLY;
 }

@@ -242,15 +242,17 @@ static bool is_moot(const struct option *option, const void *element)
 	const struct conf_route *route = element;
 
 	if (option->section == SECTION_ROUTE)
-		return option->type != OPTION_ENUM &&
+		return strcmp(option->name, "transport") != 0 &&
 		    route->transport != TRANSPORT_SMTP;
 	if (option->section != SECTION_DESTINATION)
 		return false;
 	switch (option->type) {
-	case OPTION_FALLBACK: return to->level != LEVEL_MAY;
+	case OPTION_FALLBACK: return !conf_level_may_fall_back(to->level);
 	case OPTION_TEXTS: return to->level != LEVEL_VERIFY &&
 	    to->level != LEVEL_SECURE;
 	case OPTION_FINGERPRINTS: return to->level != LEVEL_FINGERPRINT;
+	case OPTION_ENUM: return strcmp(option->name, "level") != 0 &&
+	    !conf_level_heeds_dane(to->level);
 	default: return false;
 	}
 }

@@ -8,16 +8,16 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
+#include "base/broken.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "base/wire.h"
 #include "conf/conf.h"
 #include "delivery/client.h"
 #include "delivery/delivery_log.h"
 #include "delivery/mail.h"
+#include "delivery/plan_copy.h"
 #include "delivery/pool.h"
 #include "delivery/profile.h"
 #include "policy/client.h"
@@ -38,7 +38,7 @@ enum attempt_state { ATTEMPT_ASKING, ATTEMPT_TRYING, ATTEMPT_OPENING,
 
 /* How much one attempt may do: addresses it connects to, and those of them
  * that answered and then were of no use. RFC 5321 5.1 wants two at least. */
-enum { CONNECTS_MAX = 20, SESSIONS_MAX = 6, PLAN_BYTES_MAX = 1 << 20 };
+enum { CONNECTS_MAX = 20, SESSIONS_MAX = 6 };
 
 struct attempt {
 	enum attempt_state	 state;		/* set by enter() only */
@@ -168,12 +168,19 @@ static bool is_about_tls(const struct status *status)
 	    status->reason == REASON_CERTIFICATE;
 }
 
+/* A host that the plan leaves out has failed on its security. */
+static bool is_telling(const struct status *status)
+{
+	return is_about_tls(status) || status->reason == REASON_POLICY ||
+	    status->reason == REASON_DNS_BOGUS;
+}
+
 /* Keeps the last failure, but one about TLS before any other: that is what
  * the operator must know. */
 static void remember(struct attempt *attempt, const struct status *status)
 {
-	if (attempt->has_failure && is_about_tls(&attempt->failure) &&
-	    !is_about_tls(status))
+	if (attempt->has_failure && is_telling(&attempt->failure) &&
+	    !is_telling(status))
 		return;
 	attempt->failure = *status;
 	attempt->has_failure = true;
@@ -201,13 +208,29 @@ static const struct plan_host *host_of(const struct attempt *attempt)
 	return &attempt->plan->hosts[attempt->host];
 }
 
-/* TLS broke at an opportunistic host: may this message go in clear? */
+static bool is_opportunistic(const struct attempt *attempt)
+{
+	return host_of(attempt)->requirement == REQUIRE_OPPORTUNISTIC;
+}
+
+/* No TLS, or broken TLS, at the host at hand: may this message go in clear
+ * there? This is the one place that says so. Never where TLS is required, and
+ * never at a port that is for TLS alone (N-25). */
+static bool may_go_clear(const struct attempt *attempt,
+    enum conf_fallback fallback, int64_t after_seconds)
+{
+	if (broken("clear-at-once"))
+		return true;
+	return is_opportunistic(attempt) && !attempt->plan->implicit_tls &&
+	    fallback_allows(attempt, fallback, after_seconds);
+}
+
+/* TLS broke: may this message go in clear on another connection? */
 static bool may_clear_broken(const struct attempt *attempt,
     enum symptom symptom)
 {
-	return host_of(attempt)->requirement == REQUIRE_OPPORTUNISTIC &&
-	    !attempt->clear_only && symptom_is_broken(symptom) &&
-	    fallback_allows(attempt, attempt->plan->broken_tls,
+	return !attempt->clear_only && symptom_is_broken(symptom) &&
+	    may_go_clear(attempt, attempt->plan->broken_tls,
 	    attempt->plan->broken_tls_after);
 }
 
@@ -240,7 +263,7 @@ static bool server_takes(const struct mail *mail,
 
 	if (capability->size && capability->size_limit > 0 &&
 	    mail_size(mail) > capability->size_limit) {
-		status_print(status, STATUS_FAILED, REASON_POLICY, "5.3.4",
+		status_print(status, STATUS_FAILED, REASON_MEDIA, "5.3.4",
 		    "the message has %llu bytes, the server takes %llu",
 		    (unsigned long long)mail_size(mail),
 		    (unsigned long long)capability->size_limit);
@@ -305,13 +328,13 @@ static void use_client(struct attempt *attempt)
 static void on_failed(struct attempt *attempt, struct client *client)
 {
 	const struct client_failure *failure = client_failure(client);
-	bool opportunistic = host_of(attempt)->requirement ==
-	    REQUIRE_OPPORTUNISTIC;
 
 	delivery_log_relay(&attempt->relay, client, host_of(attempt)->reason);
 	attempt->client = NULL;
 	enter(attempt, ATTEMPT_TRYING);
-	if (opportunistic && failure->symptom != SYMPTOM_NONE)
+	/* The clock of clear-after; a busy server does not start it. */
+	if (is_opportunistic(attempt) && failure->symptom != SYMPTOM_NONE &&
+	    failure->symptom != SYMPTOM_CLOSING)
 		attempt->tls_trouble = true;
 	if (may_clear_broken(attempt, failure->symptom)) {
 		delivery_log_clear(attempt->mail.job, client,
@@ -385,21 +408,6 @@ static void on_client(void *arg, struct client *client,
 	}
 }
 
-/* Addresses the plan should not have had. Loopback is for laboratories, and
- * for a route in which the administrator wrote the address itself. */
-static bool may_connect(const struct attempt *attempt,
-    const struct endpoint *address)
-{
-	const char *written = attempt->mail.job->next.host;
-	struct endpoint literal;
-
-	if (!endpoint_is_loopback(address))
-		return !endpoint_is_unusable(address);
-	return attempt->profile->conf->allow_loopback ||
-	    endpoint_parse(&literal, written, 0) == 0 ||
-	    endpoint_parse_literal(&literal, written, 0) == 0;
-}
-
 static void make_need(struct attempt *attempt)
 {
 	const struct plan *plan = attempt->plan;
@@ -411,8 +419,8 @@ static void make_need(struct attempt *attempt)
 		.address = &host->addresses[attempt->address],
 		.host_from_dns = attempt->mail.job->next.mx,
 		.clear_only = attempt->clear_only,
-		.clear_if_missing = fallback_allows(attempt,
-		    plan->no_starttls, plan->no_starttls_after),
+		.clear_if_missing = may_go_clear(attempt, plan->no_starttls,
+		    plan->no_starttls_after),
 	};
 }
 
@@ -422,7 +430,8 @@ static bool try_address(struct attempt *attempt)
 	const struct plan_host *host = host_of(attempt);
 	struct client *client;
 
-	if (!may_connect(attempt, &host->addresses[attempt->address]))
+	if (!client_may_connect(attempt->profile,
+	    attempt->mail.job->next.host, &host->addresses[attempt->address]))
 		return false;
 	make_need(attempt);
 	client = pool_take(attempt->scene->pool, &attempt->need);
@@ -442,11 +451,23 @@ static bool try_address(struct attempt *attempt)
 	return true;
 }
 
+/* DANE-12, STS-78: not one connection to it; the next host may do. */
+static void skip_host(struct attempt *attempt)
+{
+	const struct plan_host *host = host_of(attempt);
+
+	delivery_log_skipped(attempt->mail.job, host, &attempt->relay);
+	remember(attempt, &host->skipped);
+	next_host(attempt);
+}
+
 static void try_hosts(struct attempt *attempt)
 {
 	while (!attempt->stopping &&
 	    attempt->host < attempt->plan->host_count) {
-		if (attempt->address == host_of(attempt)->address_count)
+		if (host_of(attempt)->skip)
+			skip_host(attempt);
+		else if (attempt->address == host_of(attempt)->address_count)
 			next_host(attempt);
 		else if (try_address(attempt))
 			return;
@@ -458,39 +479,22 @@ static void try_hosts(struct attempt *attempt)
 
 /* --- the plan --- */
 
-/* A copy that lives as long as the attempt: through the wire form, which is
- * the one place that knows every member. */
-static const struct plan *copy_plan(const struct plan *plan,
-    struct arena *arena)
-{
-	struct buf bytes;
-	struct wire_writer writer;
-	struct wire_reader reader;
-	const struct plan *copy = NULL;
-
-	buf_init(&bytes, PLAN_BYTES_MAX / 2);
-	wire_write_begin(&writer, &bytes);
-	plan_put(&writer, plan);
-	if (wire_write_end(&writer) == 0) {
-		wire_read_begin(&reader, buf_data(&bytes), buf_length(&bytes));
-		copy = plan_get(&reader, arena);
-	}
-	buf_release(&bytes);
-	return copy;
-}
-
 static void on_plan(void *arg, const struct plan *plan)
 {
 	struct attempt *attempt = arg;
 	struct status status;
+	size_t i;
 
 	attempt->request = NULL;
-	if (plan->host_count == 0) {
+	if (!plan_can_try(plan)) {
+		for (i = 0; i < plan->host_count; i++)
+			delivery_log_skipped(attempt->mail.job,
+			    &plan->hosts[i], &attempt->relay);
 		status = plan->status;
 		finish_open(attempt, &status);
 		return;
 	}
-	attempt->plan = copy_plan(plan, attempt->arena);
+	attempt->plan = plan_copy(plan, attempt->arena);
 	if (attempt->plan == NULL) {
 		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
 		    "the plan is too large");
@@ -550,6 +554,17 @@ static void refuse_unsafe(struct mail *mail)
 	}
 }
 
+static void ask_plan(struct attempt *attempt)
+{
+	const struct job *job = attempt->mail.job;
+	int64_t waited = (clock_wall() - job->arrival) / 1000;
+	struct policy_question question = { .domain = job->domain,
+	    .next = &job->next, .waited = waited < 0 ? 0 : waited };
+
+	attempt->request = policy_plan(attempt->scene->policy, &question,
+	    on_plan, attempt);
+}
+
 static void finish_later(void *arg)
 {
 	finish(arg);
@@ -575,14 +590,13 @@ struct attempt *attempt_start(struct attempt_scene *scene, struct job *job)
 	attempt = mem_alloc(sizeof(*attempt));
 	attempt->scene = scene;
 	attempt->profile = profile_share(scene->profile);
-	attempt->arena = arena_new(PLAN_BYTES_MAX);
+	attempt->arena = arena_new(PLAN_COPY_ARENA_MAX);
 	mail_init(&attempt->mail, job);
 	refuse_unsafe(&attempt->mail);
 	if (mail_count(&attempt->mail, RECIPIENT_OPEN) == 0)
 		loop_defer(finish_later, attempt);
 	else
-		attempt->request = policy_plan(scene->policy, job->domain,
-		    &job->next, on_plan, attempt);
+		ask_plan(attempt);
 	return attempt;
 }
 

@@ -7,6 +7,7 @@
  * What it decides, and where:
  *  - a host that does not show the TLS it must is left before MAIL, the next
  *    one is tried, and in the end the mail waits: never a permanent failure;
+ *  - a host that the plan skips is not connected to, and counts as failed;
  *  - clear instead of TLS at an opportunistic host only as the plan's options
  *    no-starttls and broken-tls say, and after broken TLS only on a fresh
  *    connection to the same address;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/broken.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -136,15 +137,30 @@ static bool is_secure(const struct client *client)
 	return client->stream != NULL && stream_is_secure(client->stream);
 }
 
+static const char *name_word(const struct client *client)
+{
+	if (client->source == SOURCE_STS)
+		return "sts";
+	return client->name_from_dns ? "verified" : "secure";
+}
+
 const char *client_tls_name(const struct client *client)
 {
 	if (!client->was_secure)
 		return "none";
+	/* Encrypted, and nobody knows with whom: no mail was said. */
+	if (!client->was_accepted)
+		return "encrypted";
 	switch (client->requirement) {
-	case REQUIRE_OPPORTUNISTIC: return "opportunistic";
+	case REQUIRE_CLEAR:
+	case REQUIRE_OPPORTUNISTIC:
+		return client->implicit_tls ? "encrypted" : "opportunistic";
 	case REQUIRE_ENCRYPTED: return "encrypted";
-	case REQUIRE_NAME: return client->name_from_dns ? "verified" : "secure";
+	case REQUIRE_NAME: return name_word(client);
 	case REQUIRE_FINGERPRINT: return "secure";
+	/* DANE-38: records of a host that anybody may have named. */
+	case REQUIRE_DANE: return client->source == SOURCE_HALF_DANE ?
+	    "half-dane" : "dane";
 	default: bug("client-requirement");
 	}
 }
@@ -239,17 +255,28 @@ static void describe_need(const struct client *client, char *out, size_t size)
 {
 	const struct plan_host *host = client->need->host;
 
+	if (client->implicit_tls &&
+	    client->requirement == REQUIRE_OPPORTUNISTIC) {
+		snprintf(out, size, "TLS from the first byte");
+		return;
+	}
 	switch (client->requirement) {
 	case REQUIRE_OPPORTUNISTIC:
 		snprintf(out, size, "TLS (clear is not allowed now)");
 		break;
+	case REQUIRE_CLEAR:	/* implicit TLS: the port wants it */
 	case REQUIRE_ENCRYPTED:
 		snprintf(out, size, "TLS");
 		break;
 	case REQUIRE_NAME:
 		snprintf(out, size, "TLS with a certificate for %s%s",
 		    host->name_count > 0 ? host->names[0] : "nobody",
-		    host->name_count > 1 ? " or another configured name" : "");
+		    host->name_count > 1 ? " or another accepted name" : "");
+		break;
+	case REQUIRE_DANE:
+		snprintf(out, size, "TLS with a certificate that a TLSA record "
+		    "of %.250s confirms%s", host->names[0], host->also_name ?
+		    ", valid for the host's own name, too" : "");
 		break;
 	case REQUIRE_FINGERPRINT:
 		snprintf(out, size, "TLS with a pinned certificate or key");
@@ -263,7 +290,7 @@ void client_fail_tls(struct client *client, enum symptom symptom,
     const char *seen)
 {
 	struct status status;
-	char needed[400], address[ENDPOINT_TEXT_MAX];
+	char needed[440], address[ENDPOINT_TEXT_MAX];
 
 	describe_need(client, needed, sizeof(needed));
 	endpoint_format(&client->address, address, sizeof(address));
@@ -315,11 +342,14 @@ void client_break(struct client *client, const struct status *status)
 
 /* --- what the stream reports --- */
 
-/* TLS was begun and the server has not yet said anything under it. */
+/* TLS was begun and the server has not yet said anything under it. In TLS 1.3
+ * its alert may come behind our handshake: that is a failure of TLS, too
+ * (T-20). */
 static bool is_between_clear_and_tls(const struct client *client)
 {
 	return client->state == CLIENT_STATE_SECURING ||
-	    (client->state == CLIENT_STATE_OPENING && is_secure(client));
+	    (client->state == CLIENT_STATE_OPENING && is_secure(client) &&
+	    !client->answered);
 }
 
 static bool waits_for_starttls(const struct client *client)
@@ -391,7 +421,12 @@ static void on_failed(struct client *client)
 
 	switch (stream_failure(client->stream)) {
 	case STREAM_FAILURE_INJECTION:
-		break_tls(client, SYMPTOM_INJECTION, problem);
+		/* N-26: nothing was asked for in clear here */
+		if (client->implicit_tls)
+			break_tls(client, SYMPTOM_HANDSHAKE,
+			    "the server spoke first, in clear text");
+		else
+			break_tls(client, SYMPTOM_INJECTION, problem);
 		break;
 	case STREAM_FAILURE_HANDSHAKE:
 		break_tls(client, SYMPTOM_HANDSHAKE, problem);
@@ -426,8 +461,7 @@ static void on_stream(void *arg, struct stream *stream,
 	(void)stream;
 	switch (event) {
 	case STREAM_CONNECTED:
-		client_enter(client, CLIENT_STATE_OPENING);
-		client_say(client, STEP_GREETING);
+		client_on_connected(client);
 		break;
 	case STREAM_INPUT: client_receive(client); break;
 	case STREAM_DRAINED: on_drained(client); break;
@@ -447,6 +481,18 @@ static void on_stream(void *arg, struct stream *stream,
 }
 
 /* --- opening --- */
+
+bool client_may_connect(const struct profile *profile, const char *written,
+    const struct endpoint *address)
+{
+	struct endpoint literal;
+
+	if (!endpoint_is_loopback(address))
+		return !endpoint_is_unusable(address);
+	return profile->conf->allow_loopback ||
+	    endpoint_parse(&literal, written, 0) == 0 ||
+	    endpoint_parse_literal(&literal, written, 0) == 0;
+}
 
 /* Our configured address of the same family, or null. */
 static const struct endpoint *source_address(const struct conf *conf,
@@ -488,6 +534,8 @@ struct client *client_new(struct profile *profile,
 	client->address = *need->address;
 	memcpy(client->key, need->plan->key, sizeof(client->key));
 	client->requirement = need->host->requirement;
+	client->source = need->host->source;
+	client->implicit_tls = need->plan->implicit_tls;
 	client->clear_only = need->clear_only;
 	client->name_from_dns = need->host_from_dns && has_name(need->host);
 	client->sending.step = client->receiving.step = STEP_NONE;
@@ -571,21 +619,45 @@ unsigned client_transactions(const struct client *client)
 	return client->transactions;
 }
 
+static bool is_same_place(const struct client *client,
+    const struct endpoint *address)
+{
+	return client->address.length == address->length &&
+	    endpoint_same_host(&client->address, address) &&
+	    endpoint_port(&client->address) == endpoint_port(address);
+}
+
+/* The key is all of the plan that decides TLS; the host's own part of it is
+ * compared for itself. */
+static bool is_same_demand(const struct client *client,
+    const struct client_need *need)
+{
+	return memcmp(client->key, need->plan->key,
+	    sizeof(client->key)) == 0 &&
+	    client->requirement == need->host->requirement &&
+	    client->source == need->host->source &&
+	    client->implicit_tls == need->plan->implicit_tls &&
+	    client->clear_only == need->clear_only &&
+	    strcmp(client->host, need->host->name) == 0;
+}
+
 bool client_fits(const struct client *client, const struct client_need *need)
 {
-	if (memcmp(client->key, need->plan->key, sizeof(client->key)) != 0 ||
-	    client->requirement != need->host->requirement ||
-	    client->clear_only != need->clear_only ||
-	    strcmp(client->host, need->host->name) != 0 ||
-	    client->address.length != need->address->length ||
-	    !endpoint_same_host(&client->address, need->address) ||
-	    endpoint_port(&client->address) != endpoint_port(need->address))
+	if (!is_same_place(client, need->address))
+		return false;
+	if (broken("shared-plans"))
+		return true;
+	if (!is_same_demand(client, need))
 		return false;
 	if (client->requirement == REQUIRE_CLEAR || is_secure(client))
 		return true;
 	/* In clear: only where this message may be said in clear, too. */
-	return client->requirement == REQUIRE_OPPORTUNISTIC &&
-	    (client->clear_only || need->clear_if_missing);
+	return client->clear_only || need->clear_if_missing;
+}
+
+const struct tls_facts *client_facts(const struct client *client)
+{
+	return client->stream == NULL ? NULL : stream_facts(client->stream);
 }
 
 const struct endpoint *client_address(const struct client *client)

@@ -29,6 +29,7 @@
 struct client;
 struct mail;
 struct profile;
+struct tls_facts;
 
 /* What is wanted, made by the attempt; borrowed until READY or FAILED. */
 struct client_need {
@@ -39,7 +40,8 @@ struct client_need {
 	/* Opportunistic: TLS broke at this address and the plan allows clear
 	 * after that, on a connection of its own (TLS-65). */
 	bool			 clear_only;
-	/* Opportunistic: the plan allows clear when no TLS is offered. */
+	/* Opportunistic: the plan allows clear when no TLS is offered. False
+	 * for every other requirement. */
 	bool			 clear_if_missing;
 };
 
@@ -55,6 +57,11 @@ enum client_event { CLIENT_READY, CLIENT_FAILED, CLIENT_SENT };
 typedef void client_callback(void *arg, struct client *client,
     enum client_event event);
 
+/* False for addresses that no plan should have. written is the host of the
+ * next hop: loopback is for laboratories, and for a route in which the
+ * administrator wrote the address itself. */
+bool		 client_may_connect(const struct profile *profile,
+		    const char *written, const struct endpoint *address);
 struct client	*client_new(struct profile *profile,
 		    const struct client_need *need, client_callback *callback,
 		    void *arg);
@@ -90,8 +97,11 @@ bool	 client_fits(const struct client *client,
 	    const struct client_need *need);
 /* Puts host and TLS of this connection into a status. */
 void	 client_stamp(const struct client *client, struct status *status);
-/* "secure", "verified", "encrypted", "opportunistic", "none". */
+/* What the connection is worth: "dane", "half-dane", "sts", "secure",
+ * "verified", "encrypted", "opportunistic", "none". */
 const char	*client_tls_name(const struct client *client);
+/* What the handshake showed; null before it and after the end. */
+const struct tls_facts	*client_facts(const struct client *client);
 /* Empty when the host is only an address. */
 const char	*client_host(const struct client *client);
 const struct endpoint	*client_address(const struct client *client);

@@ -171,17 +171,6 @@ static void settle_chosen(struct client *client, enum recipient_state to,
 	mail_settle(client->mail, RECIPIENT_ACCEPTED, to, status);
 }
 
-/* The session is out of step; nobody can say what the server believes. */
-static void out_of_step(struct client *client)
-{
-	struct status status;
-
-	status_print(&status, STATUS_DEFERRED, REASON_PROTOCOL, "4.5.0",
-	    "an answer to %s that has no meaning there: %d",
-	    step_name(client->receiving.step), client->reply.code);
-	client_break(client, &status);
-}
-
 /* --- replies --- */
 
 void step_on_rset(struct client *client)
@@ -266,7 +255,7 @@ void step_on_data(struct client *client)
 	if (answer_class(&client->reply) == 3)
 		return;
 	if (answer_class(&client->reply) == 2) {
-		out_of_step(client);
+		client_break_odd(client);
 		return;
 	}
 	status_of_reply(client, &status);
@@ -285,7 +274,7 @@ void step_on_message(struct client *client)
 	}
 	if (answer_class(&client->reply) == 3 ||
 	    (answer_class(&client->reply) == 2 && !whole)) {
-		out_of_step(client);
+		client_break_odd(client);
 		return;
 	}
 	status_of_reply(client, &status);

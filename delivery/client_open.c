@@ -3,6 +3,7 @@
  * From connect to the point where mail may be said (TLS-47):
  *
  *	greeting, EHLO, [STARTTLS, handshake, EHLO]
+ *	handshake, greeting, EHLO		(implicit TLS, RFC 8314 3)
  *
  * The rule of this file: when the plan wants TLS, nothing that is said in
  * clear can do more than make this host fail for now. No reply before TLS is
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/stream.h"
 #include "base/tls.h"
 #include "conf/conf.h"
@@ -29,9 +31,7 @@ static bool wants_tls(const struct client *client)
 /* Mail may go in clear if no TLS is to be had. */
 static bool allows_missing(const struct client *client)
 {
-	return !wants_tls(client) ||
-	    (client->requirement == REQUIRE_OPPORTUNISTIC &&
-	    client->need->clear_if_missing);
+	return !wants_tls(client) || client->need->clear_if_missing;
 }
 
 static void become_ready(struct client *client)
@@ -135,6 +135,12 @@ void step_on_ehlo(struct client *client)
 		without_ehlo(client);
 		return;
 	}
+	/* A greeting behind STARTTLS is not ours to hear: somebody joined two
+	 * connections (I-30). */
+	if (client->reply.code != 250) {
+		client_break_odd(client);
+		return;
+	}
 	capability_read(&client->capability, &client->reply);
 	if (wants_tls(client) && !stream_is_secure(client->stream))
 		try_tls(client);
@@ -156,45 +162,97 @@ static enum tls_check check_of(enum requirement requirement)
 	switch (requirement) {
 	case REQUIRE_NAME: return TLS_CHECK_NAME;
 	case REQUIRE_FINGERPRINT: return TLS_CHECK_FINGERPRINT;
+	case REQUIRE_DANE: return TLS_CHECK_DANE;
+	case REQUIRE_CLEAR:	/* implicit TLS: the least it can be */
 	case REQUIRE_OPPORTUNISTIC:
 	case REQUIRE_ENCRYPTED: return TLS_CHECK_NONE;
 	default: bug("client-check");
 	}
 }
 
+/* The usable TLSA records in the form of base/tls.h; owned by the caller, but
+ * for the data. */
+static struct tls_tlsa *make_records(const struct plan_host *host)
+{
+	struct tls_tlsa *records = mem_alloc_array(host->tlsa_count + 1,
+	    sizeof(*records));
+	size_t i;
+
+	for (i = 0; i < host->tlsa_count; i++)
+		records[i] = (struct tls_tlsa){
+		    .usage = host->tlsa[i].usage,
+		    .selector = host->tlsa[i].selector,
+		    .matching = host->tlsa[i].matching,
+		    .data = host->tlsa[i].data,
+		    .length = host->tlsa[i].length };
+	return records;
+}
+
 static void start_handshake(struct client *client)
 {
+	const struct plan *plan = client->need->plan;
 	const struct plan_host *host = client->need->host;
 	enum tls_check check = check_of(client->requirement);
-	/* RFC 6066 3: an address is no server name. */
+	struct tls_tlsa *records = NULL;
 	struct tls_expect expect = { .check = check,
-	    .sni = client_host(client)[0] == '\0' ? NULL : client->host };
+	    .sni = host->sni[0] == '\0' ? NULL : host->sni };
 
-	if (check == TLS_CHECK_NAME) {
+	if (check == TLS_CHECK_NAME || check == TLS_CHECK_DANE) {
 		expect.names = (const char *const *)host->names;
 		expect.name_count = host->name_count;
-	} else if (check == TLS_CHECK_FINGERPRINT) {
-		expect.fingerprints = (const uint8_t (*)[DIGEST_BYTES])
-		    client->need->plan->fingerprints;
-		expect.fingerprint_count =
-		    client->need->plan->fingerprint_count;
+	}
+	if (check == TLS_CHECK_FINGERPRINT) {
+		expect.fingerprints =
+		    (const uint8_t (*)[DIGEST_BYTES])plan->fingerprints;
+		expect.fingerprint_count = plan->fingerprint_count;
+	}
+	if (check == TLS_CHECK_DANE) {
+		records = make_records(host);
+		expect.tlsa = records;
+		expect.tlsa_count = host->tlsa_count;
+		expect.also_name = host->also_name ? host->name : NULL;
 	}
 	client_enter(client, CLIENT_STATE_SECURING);
+	client->answered = false;
 	stream_deadline(client->stream,
 	    client->profile->conf->handshake_timeout * 1000);
 	stream_secure_client(client->stream, client->profile->tls[check],
 	    &expect);
+	mem_free(records);
+}
+
+void client_on_connected(struct client *client)
+{
+	client_enter(client, CLIENT_STATE_OPENING);
+	/* RFC 8314 3: no byte in clear, whatever the plan allows elsewhere
+	 * (N-25, N-26). */
+	if (client->implicit_tls)
+		start_handshake(client);
+	else
+		client_say(client, STEP_GREETING);
+}
+
+/* Only 220 begins TLS (RFC 3207 4): after anything else a handshake would meet
+ * somebody who goes on in clear (N-07). */
+static enum symptom refusal_of(const struct client *client)
+{
+	if (client->reply.code == 421)
+		return SYMPTOM_CLOSING;
+	switch (answer_class(&client->reply)) {
+	case 4: return SYMPTOM_REFUSED_FOR_NOW;
+	case 5: return SYMPTOM_REFUSED;
+	default: return SYMPTOM_ODD_ANSWER;
+	}
 }
 
 void step_on_starttls(struct client *client)
 {
 	char seen[400];
 
-	if (answer_class(&client->reply) != 2) {
+	if (client->reply.code != 220) {
 		snprintf(seen, sizeof(seen), "%d %.380s", client->reply.code,
 		    answer_text(&client->reply));
-		client_fail_tls(client, answer_class(&client->reply) == 4 ?
-		    SYMPTOM_REFUSED_FOR_NOW : SYMPTOM_REFUSED, seen);
+		client_fail_tls(client, refusal_of(client), seen);
 		return;
 	}
 	/* TLS-28: who else could have put bytes behind this reply? */
@@ -227,6 +285,11 @@ void client_on_secured(struct client *client)
 		client_fail_tls(client, SYMPTOM_CERTIFICATE, facts->problem);
 		return;
 	}
+	client->was_accepted = true;
+	log_debug("tls-accepted", log_session(client->id),
+	    log_text("tls", client_tls_name(client)),
+	    log_text("name", facts->matched_name),
+	    log_text("tlsa", facts->matched_tlsa));
 	client_enter(client, CLIENT_STATE_OPENING);
-	client_say(client, STEP_EHLO);
+	client_say(client, client->implicit_tls ? STEP_GREETING : STEP_EHLO);
 }

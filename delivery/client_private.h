@@ -61,6 +61,8 @@ struct client {
 	struct endpoint		 address;
 	uint8_t			 key[DIGEST_BYTES];
 	enum requirement	 requirement;
+	enum plan_source	 source;
+	bool			 implicit_tls;	/* from the first byte */
 	bool			 clear_only;
 	bool			 name_from_dns;	/* the host's own name is one
 						 * of those accepted */
@@ -74,6 +76,7 @@ struct client {
 	struct client_failure	 failure;
 	/* what the handshake showed; kept for statuses made after the end */
 	bool			 was_secure;
+	bool			 was_accepted;	/* it is what the plan asks */
 	char			 tls_text[72];	/* version and cipher */
 
 	/* said by the server in clear or under TLS; forgotten at STARTTLS */
@@ -132,12 +135,16 @@ void	 client_pump(struct client *client);
 /* Reads what came. */
 void	 client_receive(struct client *client);
 void	 client_wait(struct client *client, enum step step);
+/* The session is out of step: the answer at hand has no meaning there. */
+void	 client_break_odd(struct client *client);
 /* Queues the line in client->command. */
 void	 client_write_command(struct client *client);
 const char	*step_name(enum step step);
 
 /* --- client_open.c --- */
 
+/* TCP is up. */
+void	 client_on_connected(struct client *client);
 void	 step_send_ehlo(struct client *client);
 void	 step_send_helo(struct client *client);
 void	 step_send_starttls(struct client *client);

@@ -131,11 +131,34 @@ static bool may_send(const struct client *client)
 	    client->outstanding < CLIENT_GROUP_MAX;
 }
 
+/* Everything asked was answered, and there is more: an answer to what was not
+ * said yet, perhaps put there by somebody else (I-02, I-04). The message is
+ * another matter: a server may refuse it when it has seen enough. */
+static bool is_early(const struct client *client, enum step step)
+{
+	return step != STEP_GREETING && step != STEP_MESSAGE &&
+	    step != STEP_QUIT &&
+	    buf_length(stream_input(client->stream)) > 0;
+}
+
+static void break_early(struct client *client, enum step step)
+{
+	struct status status;
+
+	status_print(&status, STATUS_DEFERRED, REASON_PROTOCOL, "4.5.0",
+	    "%s was answered before it was said", step_name(step));
+	client_break(client, &status);
+}
+
 void client_pump(struct client *client)
 {
 	while (may_send(client)) {
 		enum step step = client->sending.step;
 
+		if (client->outstanding == 0 && is_early(client, step)) {
+			break_early(client, step);
+			return;
+		}
 		if (client->outstanding == 0)
 			client_wait(client, step);
 		client->outstanding++;
@@ -149,12 +172,26 @@ void client_pump(struct client *client)
 
 void client_say(struct client *client, enum step step)
 {
+	if (is_early(client, step)) {
+		break_early(client, step);
+		return;
+	}
 	client->sending.step = STEP_NONE;
 	client->receiving = (struct cursor){ step, 0 };
 	client->outstanding = 1;
 	client->group_ended = true;
 	client_wait(client, step);
 	steps[step].send(client);
+}
+
+void client_break_odd(struct client *client)
+{
+	struct status status;
+
+	status_print(&status, STATUS_DEFERRED, REASON_PROTOCOL, "4.5.0",
+	    "an answer to %s that has no meaning there: %d",
+	    step_name(client->receiving.step), client->reply.code);
+	client_break(client, &status);
 }
 
 /* A reply nobody asked for: only 421 has a meaning (RFC 5321 3.8). */
@@ -225,8 +262,13 @@ void client_receive(struct client *client)
 		    stream_input(client->stream));
 
 		stream_consumed(client->stream);
-		if (progress == ANSWER_MORE)
+		if (progress == ANSWER_MORE) {
+			/* The first lines of it are enough. */
+			if (client->outstanding == 0 &&
+			    client->reply.line_count > 0)
+				on_unsolicited(client);
 			return;
+		}
 		if (progress == ANSWER_BAD) {
 			status_print(&status, STATUS_DEFERRED, REASON_PROTOCOL,
 			    "4.5.0", "an invalid reply to %s: %s",

@@ -15,6 +15,7 @@
 #include "conf/conf.h"
 #include "delivery/attempt.h"
 #include "delivery/client.h"
+#include "delivery/control.h"
 #include "delivery/pool.h"
 #include "delivery/profile.h"
 #include "policy/client.h"
@@ -148,6 +149,11 @@ static void on_peer(const struct process_peer *peer, int fd)
 	}
 }
 
+static void on_control(int fd, const struct process_caller *caller)
+{
+	delivery_control(&scene, fd, caller);
+}
+
 static void on_stop(void)
 {
 	struct flight *flight, *next;
@@ -155,6 +161,7 @@ static void on_stop(void)
 	if (stopping)
 		return;
 	stopping = true;
+	delivery_control_stop();
 	for (flight = LIST_FIRST(&flights); flight != NULL; flight = next) {
 		next = LIST_NEXT(flight, link);
 		if (attempt_stop(flight->attempt))
@@ -170,5 +177,6 @@ const struct role_entry delivery_entry = {
 	.configure = on_configure,
 	.start = on_start,
 	.peer = on_peer,
+	.control = on_control,
 	.stop = on_stop,
 };

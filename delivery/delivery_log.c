@@ -11,6 +11,7 @@
 #include "base/net.h"
 #include "base/status.h"
 #include "delivery/client.h"
+#include "policy/plan.h"
 #include "queue/client.h"
 
 void delivery_log_relay(struct delivery_log_relay *relay,
@@ -47,6 +48,17 @@ void delivery_log_verdict(const struct job *job,
 	    log_text("status", enhanced),
 	    log_text("reason", status_reason_name(status->reason)),
 	    log_text("reply", reply));
+}
+
+void delivery_log_skipped(const struct job *job, const struct plan_host *host,
+    struct delivery_log_relay *relay)
+{
+	snprintf(relay->place, sizeof(relay->place), "%s", host->name);
+	snprintf(relay->why, sizeof(relay->why), "%s", host->reason);
+	relay->tls = "none";
+	log_warn("host-skipped", log_message(job->message),
+	    log_text("host", host->name),
+	    log_text("why", host->skipped.text));
 }
 
 void delivery_log_symptom(const struct client *client, enum symptom symptom,

@@ -4,8 +4,12 @@
  * attempt:
  *
  *	m=7c31 delivery relayed r=b@example.net
- *	    relay=mx1.example.net[192.0.2.7]:25 tls=verified why="..."
+ *	    relay=mx1.example.net[192.0.2.7]:25 tls=dane why="..."
  *	    status=2.0.0 reply="ok"
+ *
+ * tls= is what the connection was worth: dane, half-dane, sts, verified,
+ * secure, encrypted, opportunistic or none (client_tls_name()); why= is the
+ * plan's reason for what it asked of the host.
  */
 #ifndef POSTERN_DELIVERY_DELIVERY_LOG_H
 #define POSTERN_DELIVERY_DELIVERY_LOG_H
@@ -15,6 +19,7 @@
 struct client;
 struct job;
 struct job_recipient;
+struct plan_host;
 struct status;
 
 /* Where a recipient's mail went, or was to go. */
@@ -30,6 +35,9 @@ void	 delivery_log_verdict(const struct job *job,
 	    const struct job_recipient *recipient,
 	    const struct status *status,
 	    const struct delivery_log_relay *relay);
+/* A host that the plan leaves out, and why; it is the relay from here on. */
+void	 delivery_log_skipped(const struct job *job,
+	    const struct plan_host *host, struct delivery_log_relay *relay);
 /* A host did not show TLS, at warning (TLS-55 to TLS-62). */
 void	 delivery_log_symptom(const struct client *client,
 	    enum symptom symptom, const char *seen);

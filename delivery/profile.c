@@ -18,10 +18,12 @@ static int make_contexts(struct profile *profile, const struct bundle *bundle,
 
 	if (profile->conf->trust_file != NULL)
 		trust = bundle_file(bundle, profile->conf->trust_file);
-	for (check = TLS_CHECK_NONE; check <= TLS_CHECK_FINGERPRINT; check++) {
+	for (check = TLS_CHECK_NONE; check < TLS_CHECKS; check++) {
 		const char *pem = NULL;
 
-		if (check == TLS_CHECK_NAME && trust != NULL)
+		/* DANE uses it only for hosts that must meet both. */
+		if ((check == TLS_CHECK_NAME || check == TLS_CHECK_DANE) &&
+		    trust != NULL)
 			pem = trust->contents;
 		profile->tls[check] = tls_client_new((enum tls_check)check,
 		    pem, error, size);
@@ -78,7 +80,7 @@ void profile_release(struct profile *profile)
 
 	if (profile == NULL || --profile->references > 0)
 		return;
-	for (check = TLS_CHECK_NONE; check <= TLS_CHECK_FINGERPRINT; check++)
+	for (check = TLS_CHECK_NONE; check < TLS_CHECKS; check++)
 		if (profile->tls[check] != NULL)
 			tls_client_free(profile->tls[check]);
 	if (profile->conf != NULL)

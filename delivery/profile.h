@@ -17,7 +17,7 @@ struct conf;
 struct profile {
 	unsigned		 references;
 	struct conf		*conf;		/* owned */
-	struct tls_client	*tls[TLS_CHECK_FINGERPRINT + 1];	/* owned */
+	struct tls_client	*tls[TLS_CHECKS];	/* owned */
 };
 
 /* From an encoded bundle; null with a sentence in error. */

@@ -19,6 +19,8 @@ enum symptom {
 	SYMPTOM_NO_EHLO,		/* EHLO refused: TLS-57 */
 	SYMPTOM_REFUSED,		/* 5xx to STARTTLS: TLS-58 */
 	SYMPTOM_REFUSED_FOR_NOW,	/* 4xx to STARTTLS: TLS-59 */
+	SYMPTOM_CLOSING,		/* 421 to STARTTLS: N-05 */
+	SYMPTOM_ODD_ANSWER,		/* 2xx or 3xx but not 220: N-07 */
 	SYMPTOM_CUT,			/* lost or stalled after it: TLS-61 */
 	SYMPTOM_INJECTION,		/* bytes behind the 220: TLS-28 */
 	SYMPTOM_HANDSHAKE,		/* garbage, alert: TLS-60, TLS-62 */
@@ -38,7 +40,8 @@ const char	*symptom_enhanced(enum symptom symptom);
 /* TLS was not there to be had: the option no-starttls rules. */
 bool	 symptom_is_missing(enum symptom symptom);
 /* TLS was begun and broke: the option broken-tls rules. Not for injection:
- * that is an attack, and no reason to speak in clear. */
+ * that is an attack, and no reason to speak in clear. Not for 421 either: a
+ * server that goes away says nothing about TLS. */
 bool	 symptom_is_broken(enum symptom symptom);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * The asking end. A request remembers its question, so that it can be asked
  * again when policy was restarted; its own deadline answers it when policy
- * cannot.
+ * cannot. Policy hears when nobody waits any more, so that its lookups stop.
  */
 #include "policy/client.h"
 
@@ -22,8 +22,9 @@
 #include "policy/message.h"
 #include "policy/plan.h"
 
+/* A plan is made within 170 seconds (policy/plan_request.h). */
 enum { QUEUED_MAX = 8 << 20, PLAN_MILLISECONDS = 180000,
-    ANSWER_BYTES = 1 << 20, GRACE_MILLISECONDS = 500 };
+    GRACE_MILLISECONDS = 500 };
 
 struct policy_request {
 	struct policy_client	*client;
@@ -33,6 +34,7 @@ struct policy_request {
 	/* the question: done_plan or done_reverse is set */
 	char			 domain[POLICY_NAME_MAX + 1];
 	struct conf_next_hop	 next;
+	int64_t			 waited;
 	struct endpoint		 address;
 	int			 milliseconds;
 
@@ -69,10 +71,20 @@ static void finish(struct policy_request *request, const struct plan *plan,
 		kept.done_reverse(kept.arg, name);
 }
 
+static void tell_cancelled(struct policy_request *request)
+{
+	if (request->number == 0)
+		return;
+	channel_begin(request->client->channel, POLICY_CANCEL,
+	    request->number);
+	channel_end(request->client->channel);
+}
+
 static void on_deadline(void *arg)
 {
 	struct plan plan = { .ttl = 0 };
 
+	tell_cancelled(arg);
 	status_set(&plan.status, STATUS_DEFERRED, REASON_DNS, "4.4.3",
 	    "the policy process did not answer in time");
 	finish(arg, &plan, NULL);
@@ -90,6 +102,8 @@ static void send_plan(struct policy_request *request)
 	wire_put_text(writer, request->next.host);
 	wire_put_u16(writer, request->next.port);
 	wire_put_u8(writer, request->next.mx);
+	wire_put_u8(writer, request->next.implicit_tls);
+	wire_put_u64(writer, (uint64_t)request->waited);
 	channel_end(request->client->channel);
 }
 
@@ -145,7 +159,7 @@ static void disconnect(struct policy_client *client)
 static int on_plan_answer(struct policy_request *request,
     struct wire_reader *body)
 {
-	struct arena *arena = arena_new(ANSWER_BYTES);
+	struct arena *arena = arena_new(PLAN_MEMORY_MAX);
 	struct plan *plan = plan_get(body, arena);
 
 	if (plan != NULL && request != NULL && request->done_plan != NULL)
@@ -249,14 +263,15 @@ static struct policy_request *request_new(struct policy_client *client,
 }
 
 struct policy_request *policy_plan(struct policy_client *client,
-    const char *domain, const struct conf_next_hop *next,
-    policy_plan_done *done, void *arg)
+    const struct policy_question *question, policy_plan_done *done, void *arg)
 {
 	struct policy_request *request = request_new(client, arg);
 
 	request->done_plan = done;
-	request->next = *next;
-	snprintf(request->domain, sizeof(request->domain), "%s", domain);
+	request->next = *question->next;
+	request->waited = question->waited;
+	snprintf(request->domain, sizeof(request->domain), "%s",
+	    question->domain);
 	timer_start(&request->timer, PLAN_MILLISECONDS, on_deadline, request);
 	ask(request);
 	return request;
@@ -279,5 +294,6 @@ struct policy_request *policy_reverse(struct policy_client *client,
 
 void policy_cancel(struct policy_request *request)
 {
+	tell_cancelled(request);
 	forget(request);
 }

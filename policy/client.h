@@ -22,20 +22,27 @@ typedef void policy_plan_done(void *arg, const struct plan *plan);
 /* name is null when there is none (or none that resolves back). */
 typedef void policy_reverse_done(void *arg, const char *name);
 
+/* Copied. */
+struct policy_question {
+	const char			*domain;	/* of the recipients */
+	const struct conf_next_hop	*next;
+	int64_t				 waited;	/* age of the mail, s */
+};
+
 struct policy_client	*policy_client_new(void);
 void	 policy_client_free(struct policy_client *client);
 /* A new channel (owns fd); requests on the old one are asked again. */
 void	 policy_client_connect(struct policy_client *client, int fd);
 
 struct policy_request	*policy_plan(struct policy_client *client,
-			    const char *domain,
-			    const struct conf_next_hop *next,
+			    const struct policy_question *question,
 			    policy_plan_done *done, void *arg);
 /* The name of the address, confirmed by looking it up again; gives up after
  * milliseconds. */
 struct policy_request	*policy_reverse(struct policy_client *client,
 			    const struct endpoint *address, int milliseconds,
 			    policy_reverse_done *done, void *arg);
+/* Policy hears of it and stops looking. */
 void	 policy_cancel(struct policy_request *request);
 
 #endif

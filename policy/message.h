@@ -5,15 +5,21 @@
 #ifndef POSTERN_POLICY_MESSAGE_H
 #define POSTERN_POLICY_MESSAGE_H
 
+#include "policy/plan.h"
+
 enum policy_message {
 	POLICY_PLAN = 1,	/* request; text domain, text host, u16 port,
-				 * u8 mx */
+				 * u8 mx, u8 implicit TLS, u64 waited */
 	POLICY_PLAN_ANSWER,	/* request; the plan */
 	POLICY_REVERSE,		/* request; u8 family (4, 6), bytes,
 				 * u32 milliseconds */
-	POLICY_REVERSE_ANSWER	/* request; text name, empty for none */
+	POLICY_REVERSE_ANSWER,	/* request; text name, empty for none */
+	POLICY_CANCEL		/* request; nothing: the answer is not wanted
+				 * any more and will not come, unless it is on
+				 * its way */
 };
 
-enum { POLICY_PLAN_MAX = 256 << 10, POLICY_NAME_MAX = 255 };
+enum { POLICY_PLAN_MAX = PLAN_WIRE_MAX, POLICY_NAME_MAX = 255,
+    POLICY_QUESTION_MAX = 2 * POLICY_NAME_MAX + 24 };
 
 #endif

@@ -2,6 +2,11 @@
 /*
  * Facts gather in the request's arena; each lookup adds one and the machine
  * runs again from the start, so what it decides depends on facts alone.
+ *
+ * Two clocks run. Lookups in the DNS share a budget, so that dead name servers
+ * of some hosts do not keep mail from the others. What MTA-STS takes, which may
+ * be a fetch with a time-out of its own, is not counted there; but nothing
+ * passes the end that askers rely on.
  */
 #include "policy/plan_request.h"
 
@@ -16,24 +21,35 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "policy/resolver.h"
+#include "policy/sts.h"
 
-/* One MX lookup and two for each host, with room to spare; a machine that
- * asks for more is broken. */
-enum { FACTS_MAX = 1 + 2 * PLAN_HOSTS_MAX + 8, FACTS_BYTES = 4 << 20,
-    STEP_BYTES = 1 << 20 };
+/* For each host addresses, the alias, and the TLSA records of two candidates;
+ * for the next hop MX and MTA-STS; and room to spare. A machine that asks for
+ * more is broken. */
+enum { FACTS_MAX = 6 * PLAN_HOSTS_MAX + 16 };
 
-/* A plan may wait for so many lookups that are not answered, and no longer
- * than so: its asker gives up after 180 seconds (policy/client.c). */
-enum { BUDGET_LOOKUPS = 4, BUDGET_MILLISECONDS = 120000 };
+/* Each fact is bounded by what fits into an answer packet. */
+enum { FACTS_BYTES = 32 << 20 };
+
+/* Lookups begin within so many time-outs, and no later than so. The policy is
+ * asked for last, and may take until shortly before the end. */
+enum { BUDGET_LOOKUPS = 4, BUDGET_MILLISECONDS = 120000,
+    POLICY_MILLISECONDS = PLAN_REQUEST_MAX_MILLISECONDS - 10000 };
 
 struct plan_request {
 	struct plan_facts	 facts;
 	struct conf_next_hop	 next;
 	char			 domain[256];
 	uint64_t		 generation;
-	int64_t			 deadline;	/* monotonic, ms */
-	struct resolver		*resolver;	/* outlives us */
+	int64_t			 deadline;	/* of lookups; monotonic, ms */
+	int64_t			 policy_deadline;
+	int64_t			 end;		/* of everything */
+	int64_t			 policy_started;
+	struct resolver		*resolver;	/* outlive us */
+	struct sts		*sts;
 	struct resolver_query	*query;		/* under way, or null */
+	struct sts_query	*sts_query;
+	struct timer		 late;		/* while one is */
 	struct plan_query	 wanted;
 	struct arena		*arena;		/* owned; facts */
 	struct arena		*step_arena;	/* owned; one run's plan */
@@ -46,6 +62,7 @@ struct plan_request {
 static void delete(struct plan_request *request)
 {
 	timer_stop(&request->timer);
+	timer_stop(&request->late);
 	arena_free(request->arena);
 	arena_free(request->step_arena);
 	mem_free(request);
@@ -55,46 +72,184 @@ static void tell(void *arg)
 {
 	struct plan_request *request = arg;
 
-	request->done(request->arg, &request->plan);
+	request->done(request->arg, &request->plan, &request->facts);
 	delete(request);
 }
 
-static void add_fact(struct plan_request *request,
-    const struct dns_answer *answer)
+/* --- facts --- */
+
+static struct fact *add_fact(struct plan_request *request,
+    enum fact_result result, const char *reason)
 {
 	struct fact *fact = &request->facts.facts[request->facts.fact_count++];
 
 	fact->query = request->wanted;
-	fact->result = answer->result;
+	fact->result = result;
+	snprintf(fact->reason, sizeof(fact->reason), "%s", reason);
+	return fact;
+}
+
+static void *keep(struct plan_request *request, const void *items,
+    size_t count, size_t size)
+{
+	return items == NULL || count == 0 ? NULL :
+	    arena_dup(request->arena, items, count * size);
+}
+
+/* The data of a record lie in the answer's arena, which ends with it. */
+static void keep_tlsa(struct plan_request *request, struct fact *fact,
+    const struct dns_answer *answer)
+{
+	size_t i;
+
+	fact->tlsa = keep(request, answer->tlsa, answer->count,
+	    sizeof(*answer->tlsa));
+	for (i = 0; fact->tlsa != NULL && i < answer->count; i++)
+		fact->tlsa[i].data = arena_dup(request->arena,
+		    answer->tlsa[i].data, answer->tlsa[i].length);
+}
+
+static void add_answer(struct plan_request *request,
+    const struct dns_answer *answer)
+{
+	struct fact *fact = add_fact(request, answer->result, answer->reason);
+
 	fact->secure = answer->secure;
 	fact->ttl = answer->ttl;
 	fact->count = answer->count;
-	memcpy(fact->reason, answer->reason, sizeof(fact->reason));
-	if (answer->mx != NULL)
-		fact->mx = arena_dup(request->arena, answer->mx,
-		    answer->count * sizeof(*answer->mx));
-	if (answer->addresses != NULL)
-		fact->addresses = arena_dup(request->arena, answer->addresses,
-		    answer->count * sizeof(*answer->addresses));
+	memcpy(fact->alias, answer->alias, sizeof(fact->alias));
+	fact->mx = keep(request, answer->mx, answer->count,
+	    sizeof(*answer->mx));
+	fact->addresses = keep(request, answer->addresses, answer->count,
+	    sizeof(*answer->addresses));
+	keep_tlsa(request, fact, answer);
 }
 
-static void	on_answer(void *arg, const struct dns_answer *answer);
+static struct fact_sts *keep_policy(struct plan_request *request,
+    const struct sts_answer *answer)
+{
+	struct fact_sts *sts = arena_alloc(request->arena, sizeof(*sts));
+	size_t i;
+
+	sts->policy = answer->policy;
+	sts->policy.mx = arena_alloc_array(request->arena,
+	    answer->policy.mx_count, sizeof(char *));
+	for (i = 0; i < answer->policy.mx_count; i++)
+		sts->policy.mx[i] = arena_dup_string(request->arena,
+		    answer->policy.mx[i]);
+	memcpy(sts->id, answer->id, sizeof(sts->id));
+	sts->cached = answer->source == STS_SOURCE_CACHED;
+	return sts;
+}
+
+/* Unknown is not "none": the machine decides how long to wait (STS-17). */
+static void add_policy(struct plan_request *request,
+    const struct sts_answer *answer)
+{
+	bool data = answer->known && answer->source != STS_SOURCE_NONE;
+	struct fact *fact = add_fact(request, !answer->known ? FACT_ERROR :
+	    data ? FACT_DATA : FACT_NODATA, answer->problem);
+
+	fact->secure = answer->txt_secure;
+	fact->ttl = answer->ttl;
+	if (data) {
+		fact->sts = keep_policy(request, answer);
+		fact->count = 1;
+	}
+}
+
+/* --- lookups --- */
+
+static void	step(struct plan_request *request);
+
+static void on_answer(void *arg, const struct dns_answer *answer)
+{
+	struct plan_request *request = arg;
+
+	request->query = NULL;
+	timer_stop(&request->late);
+	add_answer(request, answer);
+	step(request);
+}
+
+/* The time it took is given back to the lookups. */
+static void policy_over(struct plan_request *request)
+{
+	request->sts_query = NULL;
+	request->deadline += clock_monotonic() - request->policy_started;
+	if (request->deadline > request->end)
+		request->deadline = request->end;
+}
+
+static void on_policy(void *arg, const struct sts_answer *answer)
+{
+	struct plan_request *request = arg;
+
+	timer_stop(&request->late);
+	policy_over(request);
+	add_policy(request, answer);
+	step(request);
+}
+
+static void on_late(void *arg)
+{
+	struct plan_request *request = arg;
+
+	if (request->sts_query != NULL) {
+		sts_cancel(request->sts_query);
+		policy_over(request);
+	} else {
+		resolver_cancel(request->query);
+		request->query = NULL;
+	}
+	add_fact(request, FACT_ERROR, "no answer in the time for one plan");
+	step(request);
+}
+
+/* False when the answer is there already: nobody can be asked. */
+static bool look_up_policy(struct plan_request *request, int64_t now)
+{
+	if (request->sts == NULL) {
+		add_fact(request, FACT_ERROR, "nobody looks for MTA-STS "
+		    "policies here");
+		return false;
+	}
+	request->policy_started = now;
+	timer_start(&request->late, request->policy_deadline > now ?
+	    request->policy_deadline - now : 1000, on_late, request);
+	request->sts_query = sts_lookup(request->sts, request->wanted.name,
+	    request->wanted.type == QUERY_STS_CACHED, on_policy, request);
+	return true;
+}
 
 /* Hosts are looked up in order of preference: those that come too late must
  * not keep mail from the ones that are known. */
-static void add_late(struct plan_request *request)
+static bool look_up(struct plan_request *request)
 {
-	struct dns_answer late = { .result = FACT_ERROR,
-	    .reason = "no time was left to ask" };
+	static const enum dns_type types[QUERY_TYPES] = { [QUERY_MX] = DNS_MX,
+	    [QUERY_A] = DNS_A, [QUERY_AAAA] = DNS_AAAA,
+	    [QUERY_CNAME] = DNS_CNAME, [QUERY_TLSA] = DNS_TLSA };
+	int64_t now = clock_monotonic();
+	bool cached = request->wanted.type == QUERY_STS_CACHED;
+	bool policy = cached || request->wanted.type == QUERY_STS;
 
-	add_fact(request, &late);
+	/* What is remembered costs no time. */
+	if (!cached && now >= (policy ? request->policy_deadline :
+	    request->deadline)) {
+		add_fact(request, FACT_ERROR, "no time was left to ask");
+		return false;
+	}
+	if (policy)
+		return look_up_policy(request, now);
+	timer_start(&request->late, request->end - now, on_late, request);
+	request->query = resolver_lookup(request->resolver,
+	    request->wanted.name, types[request->wanted.type], on_answer,
+	    request);
+	return true;
 }
 
 static void step(struct plan_request *request)
 {
-	static const enum dns_type types[QUERY_TYPES] = { [QUERY_MX] = DNS_MX,
-	    [QUERY_A] = DNS_A, [QUERY_AAAA] = DNS_AAAA };
-
 	for (;;) {
 		arena_reset(request->step_arena);
 		if (plan_step(&request->facts, request->step_arena,
@@ -102,50 +257,46 @@ static void step(struct plan_request *request)
 			break;
 		if (request->facts.fact_count == FACTS_MAX)
 			bug("the plan has no end");
-		if (clock_monotonic() < request->deadline) {
-			request->query = resolver_lookup(request->resolver,
-			    request->wanted.name, types[request->wanted.type],
-			    on_answer, request);
+		if (look_up(request))
 			return;
-		}
-		add_late(request);
 	}
 	request->plan.generation = request->generation;
 	timer_start(&request->timer, 0, tell, request);
 }
 
-static void on_answer(void *arg, const struct dns_answer *answer)
+static void set_times(struct plan_request *request, const struct conf *conf)
 {
-	struct plan_request *request = arg;
-
-	request->query = NULL;
-	add_fact(request, answer);
-	step(request);
-}
-
-struct plan_request *plan_request_start(const struct plan_context *context,
-    const char *domain, const struct conf_next_hop *next,
-    plan_request_done *done, void *arg)
-{
-	struct plan_request *request = mem_alloc(sizeof(*request));
-	int64_t budget = BUDGET_LOOKUPS * context->conf->resolver_timeout *
-	    1000;
+	int64_t now = clock_monotonic();
+	int64_t budget = BUDGET_LOOKUPS * conf->resolver_timeout * 1000;
 
 	if (budget > BUDGET_MILLISECONDS)
 		budget = BUDGET_MILLISECONDS;
-	request->deadline = clock_monotonic() + budget;
+	request->deadline = now + budget;
+	request->policy_deadline = now + POLICY_MILLISECONDS;
+	request->end = now + PLAN_REQUEST_MAX_MILLISECONDS;
+}
+
+struct plan_request *plan_request_start(const struct plan_context *context,
+    const struct plan_question *question, plan_request_done *done, void *arg)
+{
+	struct plan_request *request = mem_alloc(sizeof(*request));
+
+	set_times(request, context->conf);
 	request->arena = arena_new(FACTS_BYTES);
-	request->step_arena = arena_new(STEP_BYTES);
-	request->next = *next;
+	request->step_arena = arena_new(PLAN_MEMORY_MAX);
+	request->next = *question->next;
 	request->resolver = context->resolver;
+	request->sts = context->sts;
 	request->generation = context->generation;
 	request->done = done;
 	request->arg = arg;
-	snprintf(request->domain, sizeof(request->domain), "%s", domain);
+	snprintf(request->domain, sizeof(request->domain), "%s",
+	    question->domain);
 	request->facts = (struct plan_facts) {
 		.next = &request->next,
 		.domain = request->domain,
-		.destination = conf_destination_find(context->conf, domain),
+		.destination = conf_destination_find(context->conf,
+		    question->domain),
 		.ipv4 = context->conf->ipv4,
 		.ipv6 = context->conf->ipv6,
 		.allow_loopback = context->conf->allow_loopback,
@@ -153,6 +304,9 @@ struct plan_request *plan_request_start(const struct plan_context *context,
 		.own_addresses = context->own_addresses,
 		.own_address_count = context->own_address_count,
 		.shuffle_seed = random_below(UINT32_MAX),
+		.waited = question->waited,
+		.sts_discovery_wait = context->conf->sts_discovery_wait,
+		.explain = question->explain,
 		.facts = arena_alloc_array(request->arena, FACTS_MAX,
 		    sizeof(struct fact)),
 	};
@@ -164,5 +318,7 @@ void plan_request_cancel(struct plan_request *request)
 {
 	if (request->query != NULL)
 		resolver_cancel(request->query);
+	if (request->sts_query != NULL)
+		sts_cancel(request->sts_query);
 	delete(request);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A plan on its way from policy to delivery. Reading bounds every count before
- * it takes memory: policy parses what strangers publish, so delivery does not
- * believe it either.
+ * A plan on its way from policy to delivery, without its notes. Reading bounds
+ * every count before it takes memory: policy parses what strangers publish, so
+ * delivery does not believe it either. A host whose requirement comes without
+ * what would fulfil it is no host.
  */
 #include "policy/plan.h"
 
@@ -12,6 +13,11 @@
 #include "base/wire.h"
 
 enum { NAME_MAX_BYTES = 255 };
+
+/* The TLSA octets that a plan under reading may still have. */
+struct allowance {
+	size_t	 tlsa_bytes;
+};
 
 static void put_endpoint(struct wire_writer *writer,
     const struct endpoint *endpoint)
@@ -23,13 +29,28 @@ static void put_endpoint(struct wire_writer *writer,
 	wire_put_u16(writer, endpoint_port(endpoint));
 }
 
+static void put_tlsa(struct wire_writer *writer,
+    const struct dane_record *record)
+{
+	wire_put_u8(writer, record->usage);
+	wire_put_u8(writer, record->selector);
+	wire_put_u8(writer, record->matching);
+	wire_put_bytes(writer, record->data, record->length);
+}
+
 static void put_host(struct wire_writer *writer, const struct plan_host *host)
 {
 	size_t i;
 
 	wire_put_text(writer, host->name);
 	wire_put_u16(writer, host->preference);
+	wire_put_u8(writer, host->skip);
+	if (host->skip)
+		status_put(writer, &host->skipped);
 	wire_put_u8(writer, (uint8_t)host->requirement);
+	wire_put_u8(writer, (uint8_t)host->source);
+	wire_put_u8(writer, host->also_name);
+	wire_put_text(writer, host->sni);
 	wire_put_text(writer, host->reason);
 	wire_put_u8(writer, (uint8_t)host->address_count);
 	for (i = 0; i < host->address_count; i++)
@@ -37,6 +58,9 @@ static void put_host(struct wire_writer *writer, const struct plan_host *host)
 	wire_put_u8(writer, (uint8_t)host->name_count);
 	for (i = 0; i < host->name_count; i++)
 		wire_put_text(writer, host->names[i]);
+	wire_put_u16(writer, (uint16_t)host->tlsa_count);
+	for (i = 0; i < host->tlsa_count; i++)
+		put_tlsa(writer, &host->tlsa[i]);
 }
 
 void plan_put(struct wire_writer *writer, const struct plan *plan)
@@ -44,6 +68,8 @@ void plan_put(struct wire_writer *writer, const struct plan *plan)
 	size_t i;
 
 	status_put(writer, &plan->status);
+	wire_put_text(writer, plan->alarm);
+	wire_put_u8(writer, plan->implicit_tls);
 	wire_put_u8(writer, (uint8_t)plan->no_starttls);
 	wire_put_u64(writer, (uint64_t)plan->no_starttls_after);
 	wire_put_u8(writer, (uint8_t)plan->broken_tls);
@@ -96,26 +122,100 @@ static void get_name(struct wire_reader *reader, struct arena *arena,
 	memcpy(out, text, strlen(text) + 1);
 }
 
-static void get_host(struct wire_reader *reader, struct arena *arena,
+/* A record that policy would not have called usable is not from policy; DER is
+ * not read again. */
+static void get_tlsa(struct wire_reader *reader, struct arena *arena,
+    struct allowance *allowance, struct dane_record *record)
+{
+	static const size_t digest_bytes[] = { [1] = 32, [2] = 64 };
+	const void *data;
+
+	record->usage = (uint8_t)wire_get_enum(reader, DANE_USAGE_EE + 1);
+	record->selector = (uint8_t)wire_get_enum(reader, 2);
+	record->matching = (uint8_t)wire_get_enum(reader, 3);
+	record->whole = true;
+	data = wire_get_bytes(reader, allowance->tlsa_bytes, &record->length);
+	if (record->usage < DANE_USAGE_TA || record->length == 0 ||
+	    (record->matching > 0 &&
+	    record->length != digest_bytes[record->matching]))
+		reader->bad = true;
+	if (reader->bad)
+		return;
+	allowance->tlsa_bytes -= record->length;
+	record->data = arena_dup(arena, data, record->length);
+}
+
+static void get_records(struct wire_reader *reader, struct arena *arena,
+    struct allowance *allowance, struct plan_host *host)
+{
+	size_t i;
+
+	host->tlsa_count = wire_get_u16(reader);
+	if (host->tlsa_count > PLAN_TLSA_MAX)
+		reader->bad = true;
+	if (reader->bad)
+		host->tlsa_count = 0;
+	host->tlsa = arena_alloc_array(arena, host->tlsa_count,
+	    sizeof(*host->tlsa));
+	for (i = 0; i < host->tlsa_count && !reader->bad; i++)
+		get_tlsa(reader, arena, allowance, &host->tlsa[i]);
+}
+
+static void get_addresses(struct wire_reader *reader, struct arena *arena,
     struct plan_host *host)
 {
 	size_t i;
 
-	get_name(reader, arena, host->name, sizeof(host->name));
-	host->preference = wire_get_u16(reader);
-	host->requirement = wire_get_enum(reader, REQUIREMENTS);
-	get_name(reader, arena, host->reason, sizeof(host->reason));
 	host->address_count = wire_get_enum(reader, PLAN_ADDRESSES_MAX + 1);
-	host->addresses = arena_alloc_array(arena, PLAN_ADDRESSES_MAX,
+	host->addresses = arena_alloc_array(arena, host->address_count,
 	    sizeof(*host->addresses));
 	for (i = 0; i < host->address_count && !reader->bad; i++)
 		get_endpoint(reader, &host->addresses[i]);
+}
+
+static void get_names(struct wire_reader *reader, struct arena *arena,
+    struct plan_host *host)
+{
+	size_t i;
+
 	host->name_count = wire_get_enum(reader, PLAN_NAMES_MAX + 1);
-	host->names = arena_alloc_array(arena, PLAN_NAMES_MAX,
+	host->names = arena_alloc_array(arena, host->name_count,
 	    sizeof(*host->names));
 	for (i = 0; i < host->name_count && !reader->bad; i++)
 		host->names[i] = wire_get_text(reader, arena,
 		    NAME_MAX_BYTES);
+}
+
+/* No records would mean any certificate of a known authority to OpenSSL. */
+static bool is_complete(const struct plan_host *host)
+{
+	if (host->skip)
+		return host->skipped.outcome == STATUS_DEFERRED;
+	if (host->requirement == REQUIRE_DANE)
+		return host->tlsa_count > 0 && host->name_count > 0;
+	if (host->also_name)
+		return false;
+	return host->requirement != REQUIRE_NAME || host->name_count > 0;
+}
+
+static void get_host(struct wire_reader *reader, struct arena *arena,
+    struct allowance *allowance, struct plan_host *host)
+{
+	get_name(reader, arena, host->name, sizeof(host->name));
+	host->preference = wire_get_u16(reader);
+	host->skip = wire_get_enum(reader, 2);
+	if (host->skip)
+		status_get(reader, &host->skipped);
+	host->requirement = wire_get_enum(reader, REQUIREMENTS);
+	host->source = wire_get_enum(reader, SOURCES);
+	host->also_name = wire_get_enum(reader, 2);
+	get_name(reader, arena, host->sni, sizeof(host->sni));
+	get_name(reader, arena, host->reason, sizeof(host->reason));
+	get_addresses(reader, arena, host);
+	get_names(reader, arena, host);
+	get_records(reader, arena, allowance, host);
+	if (!is_complete(host))
+		reader->bad = true;
 }
 
 static void get_fallbacks(struct wire_reader *reader, struct plan *plan)
@@ -128,10 +228,13 @@ static void get_fallbacks(struct wire_reader *reader, struct plan *plan)
 
 struct plan *plan_get(struct wire_reader *reader, struct arena *arena)
 {
+	struct allowance allowance = { .tlsa_bytes = PLAN_TLSA_BYTES_MAX };
 	struct plan *plan = arena_alloc(arena, sizeof(*plan));
 	size_t i;
 
 	status_get(reader, &plan->status);
+	get_name(reader, arena, plan->alarm, sizeof(plan->alarm));
+	plan->implicit_tls = wire_get_enum(reader, 2);
 	get_fallbacks(reader, plan);
 	get_exactly(reader, plan->key, DIGEST_BYTES);
 	plan->ttl = wire_get_u32(reader);
@@ -146,6 +249,6 @@ struct plan *plan_get(struct wire_reader *reader, struct arena *arena)
 	plan->hosts = arena_alloc_array(arena, PLAN_HOSTS_MAX,
 	    sizeof(*plan->hosts));
 	for (i = 0; i < plan->host_count && !reader->bad; i++)
-		get_host(reader, arena, &plan->hosts[i]);
+		get_host(reader, arena, &allowance, &plan->hosts[i]);
 	return wire_read_end(reader) == -1 ? NULL : plan;
 }

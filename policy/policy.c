@@ -8,27 +8,33 @@
 #include "policy/policy.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/channel.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
+#include "policy/alarm.h"
+#include "policy/anchor.h"
 #include "policy/message.h"
+#include "policy/own_addresses.h"
 #include "policy/plan_request.h"
 #include "policy/resolver.h"
 #include "policy/reverse.h"
+#include "policy/sts.h"
+#include "policy/validation.h"
+#include "policy/verbs.h"
 
-enum { PEERS_MAX = 80, QUEUED_MAX = 16 << 20, OWN_ADDRESSES_MAX = 256,
-    OWN_ADDRESSES_AGE = 60000, REVERSE_MAX = 30000, REQUESTS_MAX = 8192,
-    REFUSAL_LOG_INTERVAL = 1000 };
+enum { PEERS_MAX = 80, QUEUED_MAX = 16 << 20, REVERSE_MAX = 30000,
+    REQUESTS_MAX = 8192, REFUSAL_LOG_INTERVAL = 1000 };
 
 struct peer;
 
@@ -41,31 +47,40 @@ struct request {
 	/* the question, to ask again after a reload */
 	char			 domain[POLICY_NAME_MAX + 1];
 	struct conf_next_hop	 next;
+	int64_t			 waited;
 	LIST_ENTRY(request)	 entry;
 };
 
 struct peer {
 	struct process_peer	 who;
 	struct channel		*channel;	/* owned */
+	struct hash		*numbers;	/* owned; to requests */
 	LIST_HEAD(, request)	 requests;
 };
 
 static struct {
 	struct conf		*conf;		/* owned */
 	char			*trust_anchor;	/* owned; may be null */
+	char			*trust_pem;	/* the same; CA certificates */
 	struct resolver		*resolver;	/* owned */
+	struct resolver		*plain;		/* owned; null: not needed */
+	struct validation	*validation;	/* owned; the same */
+	struct sts		*sts;		/* owned */
+	struct alarms		*alarms;	/* owned */
 	struct peer		*peers[PEERS_MAX];	/* owned */
 	unsigned		 request_count;
 	uint64_t		 generation;
-	struct endpoint		 own[OWN_ADDRESSES_MAX];
-	size_t			 own_count;
-	int64_t			 own_read;	/* monotonic, ms; 0: never */
+	struct own_addresses	 own;
 } policy;
 
 /* --- requests --- */
 
 static void request_free(struct request *request)
 {
+	struct hash *numbers = request->peer->numbers;
+
+	if (hash_find_id(numbers, request->number) == request)
+		hash_remove_id(numbers, request->number);
 	LIST_REMOVE(request, entry);
 	policy.request_count--;
 	mem_free(request);
@@ -87,61 +102,50 @@ static struct request *request_new(struct peer *peer, uint32_t number)
 	request->peer = peer;
 	request->number = number;
 	LIST_INSERT_HEAD(&peer->requests, request, entry);
+	hash_put_id(peer->numbers, number, request);
 	policy.request_count++;
 	return request;
 }
 
-/* Interfaces come and go; loops are recognised by their addresses. */
-static void read_own_addresses(void)
-{
-	struct ifaddrs *list, *one;
-
-	if (policy.own_read != 0 &&
-	    clock_monotonic() - policy.own_read < OWN_ADDRESSES_AGE)
-		return;
-	policy.own_read = clock_monotonic();
-	if (getifaddrs(&list) == -1) {
-		log_warn("cannot list own addresses", log_errno(errno));
-		return;
-	}
-	policy.own_count = 0;
-	for (one = list; one != NULL; one = one->ifa_next) {
-		if (one->ifa_addr == NULL ||
-		    policy.own_count == OWN_ADDRESSES_MAX)
-			continue;
-		if (one->ifa_addr->sa_family == AF_INET)
-			endpoint_from_socket(&policy.own[policy.own_count++],
-			    one->ifa_addr, sizeof(struct sockaddr_in));
-		else if (one->ifa_addr->sa_family == AF_INET6)
-			endpoint_from_socket(&policy.own[policy.own_count++],
-			    one->ifa_addr, sizeof(struct sockaddr_in6));
-	}
-	freeifaddrs(list);
-}
-
-static void on_plan(void *arg, const struct plan *plan)
+static void on_plan(void *arg, const struct plan *plan,
+    const struct plan_facts *facts)
 {
 	struct request *request = arg;
 
+	(void)facts;
+	if (plan->alarm[0] != '\0')
+		alarms_tell(policy.alarms, request->domain, plan->alarm);
 	plan_put(channel_begin(request->peer->channel, POLICY_PLAN_ANSWER,
 	    request->number), plan);
 	channel_end(request->peer->channel);
 	request_free(request);
 }
 
-static void start_plan(struct request *request)
+void policy_context(struct plan_context *context)
 {
-	struct plan_context context = {
+	own_addresses_read(&policy.own);
+	*context = (struct plan_context) {
 		.resolver = policy.resolver,
+		.sts = policy.sts,
 		.conf = policy.conf,
-		.own_addresses = policy.own,
+		.own_addresses = policy.own.items,
+		.own_address_count = policy.own.count,
 		.generation = policy.generation,
 	};
+}
 
-	read_own_addresses();
-	context.own_address_count = policy.own_count;
-	request->plan = plan_request_start(&context, request->domain,
-	    &request->next, on_plan, request);
+static void start_plan(struct request *request)
+{
+	struct plan_context context;
+	struct plan_question question = {
+		.domain = request->domain,
+		.next = &request->next,
+		.waited = request->waited,
+	};
+
+	policy_context(&context);
+	request->plan = plan_request_start(&context, &question, on_plan,
+	    request);
 }
 
 /* Far more than the askers should have open: they are told to come again. A
@@ -170,36 +174,54 @@ static void refuse_plan(struct peer *peer, uint32_t number)
 	channel_end(peer->channel);
 }
 
+static void read_question(struct request *request, struct wire_reader *body,
+    struct arena *arena)
+{
+	snprintf(request->domain, sizeof(request->domain), "%s",
+	    wire_get_text(body, arena, POLICY_NAME_MAX));
+	snprintf(request->next.host, sizeof(request->next.host), "%s",
+	    wire_get_text(body, arena, POLICY_NAME_MAX));
+	request->next.transport = TRANSPORT_SMTP;
+	request->next.port = wire_get_u16(body);
+	request->next.mx = wire_get_u8(body) != 0;
+	request->next.implicit_tls = wire_get_u8(body) != 0;
+	request->waited = (int64_t)wire_get_u64(body);
+	if (request->waited < 0)	/* a clock was set back */
+		request->waited = 0;
+}
+
 static int on_plan_question(struct peer *peer, struct channel_message *message)
 {
 	struct arena *arena = arena_new(4096);
-	const char *domain, *host;
-	struct request *request;
-	uint16_t port;
-	bool mx;
+	struct request question = { .number = 0 }, *request;
+	int result;
 
-	domain = wire_get_text(&message->body, arena, POLICY_NAME_MAX);
-	host = wire_get_text(&message->body, arena, POLICY_NAME_MAX);
-	port = wire_get_u16(&message->body);
-	mx = wire_get_u8(&message->body) != 0;
-	if (wire_read_end(&message->body) == -1) {
-		arena_free(arena);
+	read_question(&question, &message->body, arena);
+	result = wire_read_end(&message->body);
+	arena_free(arena);
+	if (result == -1)
 		return -1;
-	}
 	if (has_too_many(peer)) {
-		arena_free(arena);
 		refuse_plan(peer, message->request);
 		return 0;
 	}
 	request = request_new(peer, message->request);
-	snprintf(request->domain, sizeof(request->domain), "%s", domain);
-	snprintf(request->next.host, sizeof(request->next.host), "%s", host);
-	request->next.transport = TRANSPORT_SMTP;
-	request->next.port = port;
-	request->next.mx = mx;
-	arena_free(arena);
+	memcpy(request->domain, question.domain, sizeof(request->domain));
+	request->next = question.next;
+	request->waited = question.waited;
 	start_plan(request);
 	return 0;
+}
+
+/* The answer may have crossed it on the way. */
+static int on_cancel(struct peer *peer, struct channel_message *message)
+{
+	struct request *request = hash_find_id(peer->numbers,
+	    message->request);
+
+	if (request != NULL)
+		request_cancel(request);
+	return wire_read_end(&message->body);
 }
 
 static void answer_name(struct peer *peer, uint32_t number, const char *name)
@@ -259,6 +281,7 @@ static void peer_free(struct peer *peer)
 		if (policy.peers[i] == peer)
 			policy.peers[i] = NULL;
 	channel_free(peer->channel);
+	hash_free(peer->numbers);
 	mem_free(peer);
 }
 
@@ -266,12 +289,16 @@ static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
 	struct peer *peer = arg;
-	int result;
+	int result = -1;
 
 	(void)channel;
-	result = message->type == POLICY_PLAN ?
-	    on_plan_question(peer, message) :
-	    on_reverse_question(peer, message);
+	switch (message->type) {
+	case POLICY_PLAN: result = on_plan_question(peer, message); break;
+	case POLICY_REVERSE:
+		result = on_reverse_question(peer, message);
+		break;
+	case POLICY_CANCEL: result = on_cancel(peer, message); break;
+	}
 	if (result == -1) {
 		log_error("malformed question: closing",
 		    log_text("peer", channel_peer(peer->channel)));
@@ -286,17 +313,19 @@ static void on_closed(void *arg, struct channel *channel)
 }
 
 static const struct channel_rule delivery_rules[] = {
-	{ .type = POLICY_PLAN, .max = 2 * POLICY_NAME_MAX + 16 },
+	{ .type = POLICY_PLAN, .max = POLICY_QUESTION_MAX },
+	{ .type = POLICY_CANCEL, .max = 0 },
 };
 static const struct channel_rule smtpd_rules[] = {
 	{ .type = POLICY_REVERSE, .max = 32 },
+	{ .type = POLICY_CANCEL, .max = 0 },
 };
 static const struct channel_handler delivery_handler = {
-	.rules = delivery_rules, .rule_count = 1,
+	.rules = delivery_rules, .rule_count = 2,
 	.message = on_message, .closed = on_closed,
 };
 static const struct channel_handler smtpd_handler = {
-	.rules = smtpd_rules, .rule_count = 1,
+	.rules = smtpd_rules, .rule_count = 2,
 	.message = on_message, .closed = on_closed,
 };
 
@@ -321,6 +350,7 @@ static void take_peer(const struct process_peer *who, int fd)
 		bug("too many peers");
 	peer = mem_alloc(sizeof(*peer));
 	peer->who = *who;
+	peer->numbers = hash_new();
 	LIST_INIT(&peer->requests);
 	snprintf(name, sizeof(name), "%s %u", role_name(who->role),
 	    who->instance);
@@ -368,16 +398,24 @@ static bool same_resolver(const struct conf *one, const struct conf *other)
 	    same_texts(&one->stub_zones, &other->stub_zones);
 }
 
-static void read_anchor(const struct bundle *bundle, const struct conf *conf)
+/* A copy of a file that came along, owned by the caller; null: there is none
+ * of that name. */
+static char *file_text(const struct bundle *bundle, const char *path)
 {
 	const struct bundle_file *file = NULL;
 
-	if (conf->trust_anchor_file != NULL &&
-	    conf->trust_anchor_file[0] != '\0')
-		file = bundle_file(bundle, conf->trust_anchor_file);
+	if (path != NULL)
+		file = bundle_file(bundle, path);
+	return file == NULL ? NULL : mem_dup_string(file->contents);
+}
+
+static void read_files(const struct bundle *bundle, const struct conf *conf)
+{
 	mem_free(policy.trust_anchor);
-	policy.trust_anchor = file == NULL ? NULL :
-	    mem_dup_string(file->contents);
+	policy.trust_anchor = file_text(bundle, conf->trust_anchor_file);
+	/* What fetches policies has its own from the start. */
+	if (policy.trust_pem == NULL)
+		policy.trust_pem = file_text(bundle, conf->trust_file);
 }
 
 static int configure(const void *data, size_t length, char *error, size_t size)
@@ -396,7 +434,7 @@ static int configure(const void *data, size_t length, char *error, size_t size)
 			bundle_free(bundle);
 		return -1;
 	}
-	read_anchor(bundle, conf);
+	read_files(bundle, conf);
 	bundle_free(bundle);
 	policy.conf = conf;
 	policy.generation++;
@@ -404,28 +442,79 @@ static int configure(const void *data, size_t length, char *error, size_t size)
 		if (!same_resolver(old, conf))
 			log_warn("changes of the resolver take effect after "
 			    "a restart");
+		if (policy.sts != NULL)
+			sts_configure(policy.sts, conf);
 		restart_plans();
+		verbs_restart();
 		conf_free(old);
 	}
 	return 0;
 }
 
+/* From here on files are named as seen from our own directory: they have the
+ * same names before and after the chroot then, which puts us there, too. */
+static void enter_directory(const char *path)
+{
+	if (chdir(path) == -1)
+		fatal("cannot enter the directory of policy",
+		    log_text("path", path), log_errno(errno));
+}
+
+/* By the state file, or by what is trusted now when that cannot be kept. If
+ * the package's keys work and the state does not, the state is at fault. */
+static struct resolver *make_validating(char *error, size_t size)
+{
+	struct resolver *resolver = NULL;
+	char *keys, why[256];
+	bool following;
+
+	following = anchor_prepare(".", policy.trust_anchor, &keys) == 0;
+	if (following)
+		resolver = resolver_new_following(policy.conf, ANCHOR_STATE,
+		    error, size);
+	if (resolver == NULL) {
+		snprintf(why, sizeof(why), "%s", error);
+		resolver = resolver_new(policy.conf, keys != NULL ? keys :
+		    policy.trust_anchor, error, size);
+		if (following && resolver != NULL)
+			anchor_set_aside(".", why);
+	}
+	mem_free(keys);
+	return resolver;
+}
+
 /* Before the chroot: libunbound reads files at its first lookup. */
 static void prepare(void)
 {
-	char error[256];
+	char *directory = mem_print("%s/policy", policy.conf->state_directory);
+	char error[256] = "";
 
-	if (policy.trust_anchor == NULL)
-		log_warn("no trust anchor: DNS answers are not validated; "
-		    "install dns-root-data or set trust-anchor-file");
-	policy.resolver = resolver_new(policy.conf, policy.trust_anchor, error,
-	    sizeof(error));
+	enter_directory(directory);
+	if (policy.trust_anchor == NULL) {
+		log_warn("no trust anchor: DNS answers are not validated, so "
+		    "that DANE protects nobody; install dns-root-data or set "
+		    "trust-anchor-file");
+		policy.resolver = resolver_new(policy.conf, NULL, error,
+		    sizeof(error));
+	} else {
+		policy.resolver = make_validating(error, sizeof(error));
+		policy.plain = resolver_new_plain(policy.conf, error,
+		    sizeof(error));
+	}
 	if (policy.resolver == NULL)
 		fatal("cannot start the resolver", log_text("reason", error));
+	policy.alarms = alarms_new();
+	policy.sts = sts_new(policy.conf, policy.resolver, directory,
+	    policy.trust_pem);
+	mem_free(directory);
 }
 
 static void start(void)
 {
+	if (policy.plain != NULL)
+		policy.validation = validation_start(policy.resolver,
+		    policy.plain);
+	sts_start_refresh(policy.sts);
 }
 
 static void stop(void)
@@ -435,9 +524,15 @@ static void stop(void)
 	for (i = 0; i < PEERS_MAX; i++)
 		if (policy.peers[i] != NULL)
 			peer_free(policy.peers[i]);
+	verbs_stop();
+	validation_stop(policy.validation);
+	sts_free(policy.sts);
+	alarms_free(policy.alarms);
+	resolver_free(policy.plain);
 	resolver_free(policy.resolver);
 	conf_free(policy.conf);
 	mem_free(policy.trust_anchor);
+	mem_free(policy.trust_pem);
 	process_exit(0);
 }
 
@@ -447,5 +542,6 @@ const struct role_entry policy_entry = {
 	.prepare = prepare,
 	.start = start,
 	.peer = take_peer,
+	.control = verbs_accept,
 	.stop = stop,
 };

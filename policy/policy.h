@@ -8,6 +8,11 @@
 
 #include "base/process.h"
 
+struct plan_context;
+
 extern const struct role_entry policy_entry;
+
+/* What plans are made from now, until the next reload; for policy/verbs.c. */
+void	 policy_context(struct plan_context *context);
 
 #endif

@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 
-enum { QUERIES_MAX = 4096, ANSWER_BYTES = 64 << 10, SECURITY_BOGUS = 1,
+enum { QUERIES_MAX = 4096, ANSWER_BYTES = 512 << 10, SECURITY_BOGUS = 1,
     SECURITY_SECURE = 2 };
 
 struct resolver {
@@ -176,7 +176,7 @@ static void set_common(struct ub_ctx *context)
 	set(context, "msg-cache-size:", "16m");
 	set(context, "rrset-cache-size:", "32m");
 	/* A broken zone is looked at again soon after it was mended. */
-	set(context, "val-bogus-ttl:", "30");
+	set(context, "val-bogus-ttl:", "10");
 	set(context, "cache-max-negative-ttl:", "900");
 }
 
@@ -276,12 +276,37 @@ static int look_up_first(struct resolver *resolver, char *error, size_t size)
 	return -1;
 }
 
-struct resolver *resolver_new(const struct conf *conf,
-    const char *trust_anchor, char *error, size_t size)
+/* What answers are validated with: one of the two, or neither. */
+struct trust {
+	const char	*text;		/* of an anchor file */
+	const char	*path;		/* of a state file (RFC 5011) */
+	bool		 forgets;	/* every question is asked anew */
+};
+
+static int set_trust(struct ub_ctx *context, const struct trust *trust,
+    char *error, size_t size)
+{
+	bool validate = trust->text != NULL || trust->path != NULL;
+	int result;
+
+	set(context, "module-config:", validate ? "validator iterator" :
+	    "iterator");
+	if (trust->path == NULL)
+		return validate ? add_anchor(context, trust->text, error,
+		    size) : 0;
+	result = ub_ctx_add_ta_autr(context, trust->path);
+	if (result == 0)
+		return 0;
+	snprintf(error, size, "the trust anchor's state is not usable: %s",
+	    ub_strerror(result));
+	return -1;
+}
+
+static struct resolver *make(const struct conf *conf,
+    const struct trust *trust, char *error, size_t size)
 {
 	struct resolver *resolver = mem_alloc(sizeof(*resolver));
-	bool validate = trust_anchor != NULL && trust_anchor[0] != '\0';
-	int failed = 0;
+	int failed;
 	size_t i;
 
 	LIST_INIT(&resolver->queries);
@@ -291,12 +316,10 @@ struct resolver *resolver_new(const struct conf *conf,
 		fatal("libunbound cannot use our event loop: it was built "
 		    "without libevent");
 	set_common(resolver->context);
-	set(resolver->context, "module-config:", validate ?
-	    "validator iterator" : "iterator");
 	set(resolver->context, "do-ip6:", conf->ipv6 ? "yes" : "no");
-	if (validate)
-		failed = add_anchor(resolver->context, trust_anchor, error,
-		    size);
+	if (trust->forgets)
+		set(resolver->context, "cache-max-ttl:", "0");
+	failed = set_trust(resolver->context, trust, error, size);
 	if (!failed)
 		failed = set_upstream(resolver->context, conf, error, size);
 	for (i = 0; !failed && i < conf->stub_zones.count; i++)
@@ -309,6 +332,32 @@ struct resolver *resolver_new(const struct conf *conf,
 		return NULL;
 	}
 	return resolver;
+}
+
+struct resolver *resolver_new(const struct conf *conf,
+    const char *trust_anchor, char *error, size_t size)
+{
+	struct trust trust = { .text = trust_anchor };
+
+	if (trust_anchor != NULL && trust_anchor[0] == '\0')
+		trust.text = NULL;
+	return make(conf, &trust, error, size);
+}
+
+struct resolver *resolver_new_following(const struct conf *conf,
+    const char *path, char *error, size_t size)
+{
+	struct trust trust = { .path = path };
+
+	return make(conf, &trust, error, size);
+}
+
+struct resolver *resolver_new_plain(const struct conf *conf, char *error,
+    size_t size)
+{
+	struct trust trust = { .forgets = true };
+
+	return make(conf, &trust, error, size);
 }
 
 void resolver_free(struct resolver *resolver)

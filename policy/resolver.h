@@ -6,7 +6,9 @@
  *
  * Errors come before status: SERVFAIL, REFUSED, time-outs and stripped
  * signatures arrive without any security status and are FACT_ERROR; a bogus
- * answer's contents are never looked at.
+ * answer's contents are never looked at. secure is about the whole chain of
+ * aliases (DANE-15): a resolver that we forward to and that leaves out the
+ * signatures gives errors, never "insecure".
  */
 #ifndef POSTERN_POLICY_RESOLVER_H
 #define POSTERN_POLICY_RESOLVER_H
@@ -29,7 +31,18 @@ typedef void resolver_done(void *arg, const struct dns_answer *answer);
  */
 struct resolver	*resolver_new(const struct conf *conf,
 		    const char *trust_anchor, char *error, size_t size);
-/* Cancels everything. */
+/*
+ * The same with a state file that libunbound keeps up to date as the root
+ * changes its keys (RFC 5011). It is written anew beside itself whenever the
+ * root's keys are fetched, so path must name it before and after the chroot.
+ */
+struct resolver	*resolver_new_following(const struct conf *conf,
+		    const char *path, char *error, size_t size);
+/* One that validates nothing and remembers nothing: whether it gets an answer
+ * says only that somebody answers. */
+struct resolver	*resolver_new_plain(const struct conf *conf, char *error,
+		    size_t size);
+/* Cancels everything; null is allowed. */
 void		 resolver_free(struct resolver *resolver);
 
 struct resolver_query	*resolver_lookup(struct resolver *resolver,

@@ -75,8 +75,9 @@ static void write_key(char *key, size_t size, const struct conf_next_hop *next,
 {
 	switch (next->transport) {
 	case TRANSPORT_SMTP:
-		snprintf(key, size, "smtp:%s%s:%u", next->mx ? "mx/" : "",
-		    next->host, next->port);
+		snprintf(key, size, "%s:%s%s:%u", next->implicit_tls ?
+		    "smtps" : "smtp", next->mx ? "mx/" : "", next->host,
+		    next->port);
 		return;
 	case TRANSPORT_DISCARD:
 		snprintf(key, size, "discard");

@@ -124,6 +124,7 @@ static void put_next_hop(struct wire_writer *writer,
 	wire_put_text(writer, next->host);
 	wire_put_u16(writer, next->port);
 	wire_put_u8(writer, next->mx);
+	wire_put_u8(writer, next->implicit_tls);
 }
 
 static void get_next_hop(struct wire_reader *reader, struct arena *arena,
@@ -140,6 +141,7 @@ static void get_next_hop(struct wire_reader *reader, struct arena *arena,
 	memcpy(next->host, host, strlen(host) + 1);
 	next->port = wire_get_u16(reader);
 	next->mx = wire_get_enum(reader, 2) == 1;
+	next->implicit_tls = wire_get_enum(reader, 2) == 1;
 	next->local = NULL;
 }
 

@@ -14,6 +14,7 @@ const struct plan *fake_policy_plan;
 unsigned fake_policy_questions;
 char fake_policy_domain[256];
 struct conf_next_hop fake_policy_next;
+int64_t fake_policy_waited;
 
 struct policy_request {
 	policy_plan_done	*done;
@@ -46,14 +47,16 @@ static void answer(void *arg)
 }
 
 struct policy_request *policy_plan(struct policy_client *client,
-    const char *domain, const struct conf_next_hop *next,
-    policy_plan_done *done, void *arg)
+    const struct policy_question *question, policy_plan_done *done,
+    void *arg)
 {
 	struct policy_request *request = mem_alloc(sizeof(*request));
 
 	(void)client;
-	snprintf(fake_policy_domain, sizeof(fake_policy_domain), "%s", domain);
-	fake_policy_next = *next;
+	snprintf(fake_policy_domain, sizeof(fake_policy_domain), "%s",
+	    question->domain);
+	fake_policy_next = *question->next;
+	fake_policy_waited = question->waited;
 	fake_policy_questions++;
 	request->done = done;
 	request->arg = arg;

@@ -14,5 +14,6 @@ extern unsigned			 fake_policy_questions;
 /* What the last question was about. */
 extern char			 fake_policy_domain[256];
 extern struct conf_next_hop	 fake_policy_next;
+extern int64_t			 fake_policy_waited;
 
 #endif

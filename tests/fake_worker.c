@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -49,6 +50,7 @@ struct job *fake_job_new(const struct fake_job *plan)
 	    arena_dup_string(arena, plan->envid);
 	job->flags = plan->flags;
 	job->tls_trouble_since = plan->tls_trouble_since;
+	job->arrival = clock_wall() - plan->age * 1000;
 	job->attempt = 1;
 	job->recipients = arena_alloc_array(arena, RECIPIENTS_MAX,
 	    sizeof(*job->recipients));

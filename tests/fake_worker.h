@@ -22,6 +22,7 @@ struct fake_job {
 	bool		 inlined;	/* the body comes with the job */
 	uint32_t	 flags;
 	int64_t		 tls_trouble_since;
+	int64_t		 age;		/* seconds since it arrived */
 	enum conf_transport transport;
 	const char	*envid;
 	size_t		 piece;		/* of a read; 0: the most allowed */

@@ -35,6 +35,11 @@ static const struct command commands[] = {
 	    "work with the configuration file", command_conf },
 	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|stats ...",
 	    "look at queued mail and change it", command_queue },
+	{ "policy", "explain|probe|list|forget ...", "what TLS mail to a "
+	    "domain needs, why, and whether its hosts show it",
+	    command_policy },
+	{ "lab", "list|run|shell ...", "judge this server, or another, in "
+	    "worlds of hostile networks", command_lab },
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

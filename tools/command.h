@@ -47,5 +47,7 @@ int	 command_status(int argc, char **argv);
 int	 command_check(int argc, char **argv);
 int	 command_conf(int argc, char **argv);
 int	 command_queue(int argc, char **argv);
+int	 command_policy(int argc, char **argv);
+int	 command_lab(int argc, char **argv);
 
 #endif

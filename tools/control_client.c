@@ -20,7 +20,9 @@
 #include "conf/bundle.h"
 #include "conf/conf.h"
 
-enum { ANSWER_SECONDS = 120 };
+/* A plan, then a probe of its hosts: the longest that is worked on in silence
+ * takes three minutes. */
+enum { ANSWER_SECONDS = 240 };
 
 struct answer {
 	void	(*line)(void *arg, const json_t *object);
@@ -58,27 +60,43 @@ struct conf *control_client_conf(const char *path)
 	return conf;
 }
 
-static int open_socket(const char *path)
+/* A descriptor, or -1 with errno. */
+static int connect_to(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
-	int fd;
+	int fd, error;
 
 	if (strlen(path) >= sizeof(address.sun_path)) {
-		fprintf(stderr, "postern: %s: the path is too long for a "
-		    "socket: set control-socket to a shorter one\n", path);
+		errno = ENAMETOOLONG;
 		return -1;
 	}
 	memcpy(address.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1 || connect(fd, (struct sockaddr *)&address,
+	if (fd != -1 && connect(fd, (struct sockaddr *)&address,
 	    sizeof(address)) == -1) {
+		error = errno;
+		close(fd);
+		errno = error;
+		fd = -1;
+	}
+	return fd;
+}
+
+static int open_socket(const char *path)
+{
+	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
+	int fd = connect_to(path);
+
+	if (fd == -1 && errno == ENAMETOOLONG) {
+		fprintf(stderr, "postern: %s: the path is too long for a "
+		    "socket: set control-socket to a shorter one\n", path);
+		return -1;
+	}
+	if (fd == -1) {
 		fprintf(stderr, "postern: %s: %s%s\n", path, strerror(errno),
 		    errno == ENOENT || errno == ECONNREFUSED ?
 		    ": the server is not running" : errno == EACCES ?
 		    ": you are not in the group that may ask the server" : "");
-		if (fd != -1)
-			close(fd);
 		return -1;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -99,6 +117,21 @@ static int send_all(int fd, const void *data, size_t length)
 		length -= (size_t)sent;
 	}
 	return 0;
+}
+
+/* Something is asked, so that the server's log has no complaint about us. */
+int control_client_try(const struct conf *conf)
+{
+	struct control_hello hello = { .magic = CONTROL_MAGIC,
+	    .role = ROLE_SUPERVISOR, .verb = CONTROL_STATUS };
+	int fd = connect_to(conf->control_socket);
+	int result;
+
+	if (fd == -1)
+		return errno;
+	result = send_all(fd, &hello, sizeof(hello)) == -1 ? EPIPE : 0;
+	close(fd);
+	return result;
 }
 
 static void take_line(struct answer *answer, const char *text)

@@ -17,6 +17,11 @@ struct conf;
  * returns null when it cannot. */
 struct conf	*control_client_conf(const char *path);
 
+/* 0 when a server answers at the control socket, else an errno: ENOENT or
+ * ECONNREFUSED when none runs, EACCES when the caller may not ask it. Says
+ * nothing. */
+int	 control_client_try(const struct conf *conf);
+
 /*
  * Asks role for verb with arguments (reference taken; null for none). Each
  * answer goes to line (borrowed). The final message is printed on stderr when

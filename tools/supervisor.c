@@ -683,7 +683,8 @@ static void on_wanted(enum role role, unsigned verb, int fd,
 		answer_own(control_open(fd, caller), verb);
 		return;
 	}
-	if (role != ROLE_QUEUE) {
+	if (role != ROLE_QUEUE && role != ROLE_POLICY &&
+	    role != ROLE_DELIVERY) {
 		control_end(control_open(fd, caller), CONTROL_USAGE,
 		    "that part of the server takes no commands");
 		return;

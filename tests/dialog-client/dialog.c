@@ -42,6 +42,15 @@ struct expectation {
 struct scripted_job {
 	struct fake_job		 job;
 	enum requirement	 requirement;
+	enum requirement	 requirement_at[HOSTS_MAX];
+	bool			 differs_at[HOSTS_MAX];
+	bool			 skip_at[HOSTS_MAX];
+	enum plan_source	 source;
+	struct dane_record	 tlsa[8];
+	uint8_t			 tlsa_data[8][DIGEST_BYTES];
+	size_t			 tlsa_count;
+	bool			 also_name, implicit_tls;
+	char			 sni[64];
 	char			 names[4][64];
 	size_t			 name_count;
 	char			 pin[8];
@@ -78,7 +87,8 @@ struct peer {			/* one connection that came */
 };
 
 static struct pki_certificate authority, stranger, good, other, self;
-static struct tls_server *servers_tls[3];
+enum { SERVERS_TLS = 4 };
+static struct tls_server *servers_tls[SERVERS_TLS];
 
 static struct play {
 	struct dialog_result	*result;
@@ -237,7 +247,7 @@ static void set_fallback(const char *rest, enum conf_fallback *fallback,
 static enum requirement find_requirement(const char *name)
 {
 	static const char *const names[REQUIREMENTS] = { "clear",
-	    "opportunistic", "encrypted", "name", "fingerprint" };
+	    "opportunistic", "encrypted", "name", "fingerprint", "dane" };
 	int i;
 
 	for (i = 0; i < REQUIREMENTS; i++)
@@ -247,10 +257,87 @@ static enum requirement find_requirement(const char *name)
 	return REQUIRE_CLEAR;
 }
 
+static enum plan_source find_source(const char *name)
+{
+	int i;
+
+	for (i = 0; i < SOURCES; i++)
+		if (strcmp(plan_source_name((enum plan_source)i), name) == 0)
+			return (enum plan_source)i;
+	wrong("unknown source %s", name);
+	return SOURCE_NONE;
+}
+
+static struct pki_certificate *find_certificate(const char *name)
+{
+	return strcmp(name, "other") == 0 ? &other :
+	    strcmp(name, "self") == 0 ? &self :
+	    strcmp(name, "authority") == 0 ? &authority : &good;
+}
+
+static void add_tlsa(struct scripted_job *job, char *rest)
+{
+	struct dane_record *record = &job->tlsa[job->tlsa_count];
+	uint8_t *data = job->tlsa_data[job->tlsa_count++];
+	const struct pki_certificate *certificate;
+
+	record->usage = (uint8_t)strtol(word(&rest), NULL, 10);
+	record->selector = (uint8_t)strtol(word(&rest), NULL, 10);
+	record->matching = 1;
+	record->whole = true;
+	certificate = find_certificate(rest);
+	memcpy(data, record->selector == 0 ? certificate->digest :
+	    certificate->key_digest, DIGEST_BYTES);
+	if (strcmp(rest, "bad") == 0)
+		data[0] ^= 1;
+	record->data = data;
+	record->length = DIGEST_BYTES;
+}
+
+/* Of one host alone. */
+static bool host_line(struct scripted_job *job, const char *verb, char *rest)
+{
+	long index = strtol(rest, NULL, 10) - 1;
+
+	if (strcmp(verb, "skip") == 0) {
+		job->skip_at[index] = true;
+	} else if (strcmp(verb, "require-at") == 0) {
+		word(&rest);
+		job->requirement_at[index] = find_requirement(rest);
+		job->differs_at[index] = true;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void set_requirement(struct scripted_job *job, const char *name)
+{
+	static const enum plan_source sources[REQUIREMENTS] = {
+		[REQUIRE_ENCRYPTED] = SOURCE_LEVEL,
+		[REQUIRE_NAME] = SOURCE_LEVEL,
+		[REQUIRE_FINGERPRINT] = SOURCE_LEVEL,
+		[REQUIRE_DANE] = SOURCE_DANE,
+	};
+
+	job->requirement = find_requirement(name);
+	job->source = sources[job->requirement];
+}
+
 static bool plan_line(struct scripted_job *job, const char *verb, char *rest)
 {
 	if (strcmp(verb, "require") == 0)
-		job->requirement = find_requirement(rest);
+		set_requirement(job, rest);
+	else if (strcmp(verb, "source") == 0)
+		job->source = find_source(rest);
+	else if (strcmp(verb, "tlsa") == 0)
+		add_tlsa(job, rest);
+	else if (strcmp(verb, "also-name") == 0)
+		job->also_name = true;
+	else if (strcmp(verb, "implicit") == 0)
+		job->implicit_tls = true;
+	else if (strcmp(verb, "sni") == 0)
+		set_text(job->sni, sizeof(job->sni), rest);
 	else if (strcmp(verb, "name") == 0)
 		set_text(job->names[job->name_count++], 64, rest);
 	else if (strcmp(verb, "pin") == 0)
@@ -264,7 +351,7 @@ static bool plan_line(struct scripted_job *job, const char *verb, char *rest)
 	else if (strcmp(verb, "trouble") == 0)
 		job->trouble = strtol(rest, NULL, 10);
 	else
-		return false;
+		return host_line(job, verb, rest);
 	return true;
 }
 
@@ -576,7 +663,8 @@ static void wait_for(struct peer *peer, const char *milliseconds)
 static void start_tls(struct peer *peer, const char *which)
 {
 	int index = strcmp(which, "other") == 0 ? 1 :
-	    strcmp(which, "self") == 0 ? 2 : 0;
+	    strcmp(which, "self") == 0 ? 2 :
+	    strcmp(which, "chain") == 0 ? 3 : 0;
 
 	peer->waiting_tls = true;
 	stream_secure_server(peer->stream, servers_tls[index]);
@@ -806,12 +894,26 @@ static void make_host(struct scripted_job *job, struct plan *plan, int index)
 
 	snprintf(host->name, sizeof(host->name), "mx%d.test", index + 1);
 	snprintf(host->reason, sizeof(host->reason), "as the test says");
-	host->requirement = job->requirement;
+	if (strcmp(job->sni, "none") != 0)
+		set_text(host->sni, sizeof(host->sni), job->sni[0] == '\0' ?
+		    host->name : job->sni);
+	host->requirement = job->differs_at[index] ?
+	    job->requirement_at[index] : job->requirement;
+	host->source = job->source;
+	host->skip = job->skip_at[index];
+	if (host->skip)
+		status_print(&host->skipped, STATUS_DEFERRED, REASON_POLICY,
+		    "4.7.5", "%s is not used: the test says so", host->name);
 	host->addresses = arena_alloc(play.arena, sizeof(struct endpoint));
 	host->address_count = 1;
 	endpoint_parse(host->addresses, "127.0.0.1", play.ports[index]);
-	if (job->requirement != REQUIRE_NAME)
+	if (host->requirement == REQUIRE_DANE) {
+		host->tlsa = job->tlsa;
+		host->tlsa_count = job->tlsa_count;
+		host->also_name = job->also_name;
+	} else if (host->requirement != REQUIRE_NAME) {
 		return;
+	}
 	if (job->name_count == 0)
 		set_text(job->names[job->name_count++], 64, "mx1.test");
 	host->names = arena_alloc_array(play.arena, 4, sizeof(char *));
@@ -835,6 +937,9 @@ static void make_plan(struct scripted_job *job)
 	plan->broken_tls = job->broken_tls;
 	plan->broken_tls_after = job->broken_tls_after;
 	plan->ttl = 60;
+	plan->implicit_tls = job->implicit_tls;
+	status_set(&plan->status, STATUS_DEFERRED, REASON_POLICY, "4.7.5",
+	    "no host may be used");
 	set_pin(job, plan);
 	digest_add(digest, &job->requirement, sizeof(job->requirement));
 	digest_add(digest, job->plan, strlen(job->plan));
@@ -984,10 +1089,10 @@ static struct profile *make_profile(void)
 
 	profile->references = 1;
 	profile->conf = make_conf();
-	for (i = TLS_CHECK_NONE; i <= TLS_CHECK_FINGERPRINT; i++)
+	for (i = TLS_CHECK_NONE; i < TLS_CHECKS; i++)
 		profile->tls[i] = tls_client_new((enum tls_check)i,
-		    i == TLS_CHECK_NAME ? authority.chain : NULL, error,
-		    sizeof(error));
+		    i == TLS_CHECK_NAME || i == TLS_CHECK_DANE ?
+		    authority.chain : NULL, error, sizeof(error));
 	return profile;
 }
 
@@ -1079,14 +1184,17 @@ void dialog_play(const char *script, struct dialog_result *result)
 	}
 }
 
-static struct tls_server *make_server(struct pki_certificate *certificate)
+static struct tls_server *make_server(struct pki_certificate *certificate,
+    const struct pki_certificate *issuer)
 {
 	struct tls_server *server = tls_server_new();
-	char error[200];
+	char error[200], *chain = mem_print("%s%s", certificate->chain,
+	    issuer == NULL ? "" : issuer->chain);
 
-	if (tls_server_add(server, "test", certificate->chain,
-	    certificate->key, error, sizeof(error)) < 0)
+	if (tls_server_add(server, "test", chain, certificate->key, error,
+	    sizeof(error)) < 0)
 		fatal("dialog-certificate", log_text("error", error));
+	mem_free(chain);
 	return server;
 }
 
@@ -1100,16 +1208,17 @@ void dialog_init(void)
 	pki_make(&other, "elsewhere.test", &authority);
 	pki_make(&stranger, "Unknown authority", NULL);
 	pki_make(&self, "mx1.test", &stranger);
-	servers_tls[0] = make_server(&good);
-	servers_tls[1] = make_server(&other);
-	servers_tls[2] = make_server(&self);
+	servers_tls[0] = make_server(&good, NULL);
+	servers_tls[1] = make_server(&other, NULL);
+	servers_tls[2] = make_server(&self, NULL);
+	servers_tls[3] = make_server(&good, &authority);
 }
 
 void dialog_release(void)
 {
 	int i;
 
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < SERVERS_TLS; i++)
 		tls_server_free(servers_tls[i]);
 	pki_release(&authority);
 	pki_release(&stranger);

@@ -13,9 +13,18 @@
  * then one or more jobs, done one after the other:
  *
  *	job			begins one; the rest may be left out
- *	require clear | opportunistic | encrypted | name | fingerprint
- *	name N			a name for `require name` (mx1.test is the default)
+ *	require clear | opportunistic | encrypted | name | fingerprint | dane
+ *	require-at N R		the same, but for host N alone
+ *	source none | level | dane | half-dane | sts	who asks for it
+ *	name N			a name for `require name` or `dane` (mx1.test is
+ *				the default)
  *	pin good | key | bad	for `require fingerprint`
+ *	tlsa U S bad | C	for `require dane`: a SHA-256 record (type 1) of
+ *				certificate C: good other self authority
+ *	also-name		WebPKI as well
+ *	sni NAME | none		server name to ask for; default the host's name
+ *	implicit		TLS from the first byte
+ *	skip N			host N is not to be connected to
  *	no-starttls clear | defer | SECONDS
  *	broken-tls clear | defer | SECONDS
  *	trouble SECONDS		TLS trouble was first seen so long ago
@@ -38,9 +47,10 @@
  *	C TEXT			a line must come; '*' at the end: whatever follows
  *	D TEXT			DATA comes as one: all up to the final dot, compared
  *	D			the same, compared with the message of the job
- *	TLS [good | other | self]	take the handshake; the certificates are
- *				for mx1.test, for elsewhere.test, and for
- *				mx1.test by an unknown authority
+ *	TLS [good | other | self | chain]	take the handshake; the
+ *				certificates are for mx1.test, for
+ *				elsewhere.test, for mx1.test by an unknown
+ *				authority, and good with its authority
  *	IN-TLS [NAME]		the session must be under TLS now, and the
  *				client have asked for this server name
  *	QUIET MS		nothing may come for so long

@@ -16,7 +16,7 @@ int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct arena *arena = arena_new(4 << 20);
+	struct arena *arena = arena_new(2 * PLAN_MEMORY_MAX);
 	struct wire_reader reader;
 	struct wire_writer writer;
 	struct plan *plan;
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	wire_read_begin(&reader, data, size);
 	plan = plan_get(&reader, arena);
 	if (plan != NULL) {
-		buf_init(&buf, 4 << 20);
+		buf_init(&buf, PLAN_WIRE_MAX);
 		wire_write_begin(&writer, &buf);
 		plan_put(&writer, plan);
 		wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));

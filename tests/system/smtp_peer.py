@@ -17,12 +17,13 @@ class Stranger(threading.Thread):
 
     replies: {verb: text} instead of the usual answer; keywords: what EHLO
     lists; certificate: offers STARTTLS with it; after_starttls: called with
-    the connected socket instead of a handshake.
+    the connected socket instead of a handshake; implicit: TLS comes first.
     """
 
     def __init__(self, certificate=None, replies=None, keywords=None,
                  after_starttls=None, greeting="220 stranger.example ESMTP",
-                 tls_version=None, address="127.0.0.1", port=0):
+                 tls_version=None, address="127.0.0.1", port=0,
+                 implicit=False):
         super().__init__(daemon=True)
         self.listener = socket.create_server(
             (address, port), family=socket.AF_INET6 if ":" in address
@@ -34,6 +35,7 @@ class Stranger(threading.Thread):
         self.after_starttls = after_starttls
         self.greeting = greeting
         self.tls_version = tls_version
+        self.implicit = implicit
         self.clear = []      # commands seen in clear
         self.secured = []    # commands seen under TLS
         self.messages = []   # (secure, sender, recipients, data)
@@ -81,7 +83,9 @@ class Stranger(threading.Thread):
             connection.close()
 
     def talk(self, connection):
-        secure = False
+        secure = self.implicit
+        if secure:
+            connection = self.handshake(connection)
         stream = connection.makefile("rb")
         sender, recipients = None, []
 

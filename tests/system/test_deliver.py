@@ -61,6 +61,41 @@ def test_two_posterns_by_name(server, make_certificate, authority):
     one.wait_empty()
 
 
+def implicit_to_port(port, level, more=""):
+    return to_port(port, level, more).replace("mx = no", "mx = no tls = implicit")
+
+
+def test_implicit_tls_route(server, stranger, make_certificate, authority):
+    """A port for TLS alone: the handshake first, the greeting inside."""
+    peer = stranger(certificate=make_certificate("mx.example.net"),
+                    implicit=True)
+    one = server(text=implicit_to_port(peer.port, "secure",
+                                       'names = { "mx.example.net" }') +
+                 'trust-file = "%s"\n' % authority.chain)
+    send(one.port)
+    until(lambda: peer.messages, 20, one.read_log)
+    assert peer.messages[0][0] and not peer.clear
+    one.wait_log("tls=secure")
+    one.wait_empty()
+
+
+@pytest.mark.parametrize("level, more", [
+    ("may", "no-starttls = clear broken-tls = clear"), ("none", ""),
+    ("encrypt", "")])
+def test_implicit_tls_never_goes_in_clear(server, stranger, level, more):
+    """The port answers with a banner in clear: the mail waits, and not a byte
+    of SMTP is heard, whatever the fallback options say."""
+    peer = stranger()
+    one = server(text=implicit_to_port(peer.port, level, more))
+    send(one.port)
+    until(lambda: peer.connections >= 3, 30, one.read_log)
+    one.wait_log("reason=tls-handshake")
+    assert not [line for line in peer.clear if line.isprintable()
+                and line[:4].upper() in ("EHLO", "HELO", "MAIL", "STAR")]
+    assert not peer.messages
+    assert one.queue("list")
+
+
 def test_postfix_receives(server, make_certificate, authority, tmp_path):
     """A real peer: Debian's Postfix takes it over verified TLS."""
     peer = Postfix(tmp_path / "pf", make_certificate("mx.example.net"))

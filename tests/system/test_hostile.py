@@ -87,7 +87,7 @@ def control(victim):
     return connection
 
 
-QUEUE = 2    # base/role.h
+QUEUE, DELIVERY, POLICY = 2, 3, 5    # base/role.h
 
 
 def test_role_number(one):
@@ -123,7 +123,13 @@ def nested(depth):
 
 
 @pytest.mark.parametrize("data", [
-    hello(0, 99), hello(1, 0), hello(3, 1), hello(4), hello(5), hello(6),
+    hello(0, 99), hello(1, 0), hello(DELIVERY, 1) + b"\n", hello(4),
+    hello(POLICY) + b'{"verb":"explain","arguments":{"domain":7}}\n',
+    hello(POLICY) + b'{"verb":"explain","arguments":{"domain":"a b"}}\n',
+    hello(POLICY) + b'{"verb":"explain","arguments":{"domain":"[x]"}}\n',
+    hello(POLICY) + b'{"verb":"sts-forget","arguments":{"domain":[]}}\n',
+    hello(POLICY) + b'{"verb":"explain","arguments":{"domain":"' +
+    b"a." * 400 + b'"}}\n', hello(6),
     hello(QUEUE) + b"\n", hello(QUEUE) + b"nonsense\n",
     hello(QUEUE) + b"[]\n", hello(QUEUE) + b'"verb"\n',
     hello(QUEUE) + b'{"verb":"list"}\n',
@@ -149,7 +155,7 @@ def nested(depth):
     hello(QUEUE) + nested(10), hello(QUEUE) + nested(20000),
     hello(QUEUE) + b"x" * 70000,
     hello(QUEUE) + b'{"verb":"' + b"y" * 60000 + b'","arguments":{}}\n',
-], ids=range(34))
+], ids=range(38))
 def test_wrong_request(one, data):
     """One line with an exit code and a sentence; then closed."""
     with control(one) as connection:

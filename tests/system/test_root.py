@@ -4,6 +4,7 @@ a way back; and mail flows all the same.
 
 The users are those of packaging/sysusers.conf, in an /etc/passwd that only a
 private mount namespace sees."""
+import base64
 import email
 import grp
 import json
@@ -11,11 +12,19 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import tempfile
+import threading
+import time
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature)
 
 from postern import (BINARY, SRCDIR, Postern, Talk, dead_port, free_port,
                      shared_binary, until)
@@ -170,8 +179,95 @@ def test_no_role_can_reach_another(one):
                 continue
             if not target.startswith("/") or target.startswith("/dev/"):
                 continue
-            assert role in ("queue", "mailbox"), (role, target)
+            assert role in ("queue", "mailbox", "policy"), (role, target)
             assert target.startswith(one.parts["state"]), (role, target)
+            if role == "policy":
+                assert target.startswith(one.parts["state"] + "/policy/")
+
+
+class SignedRoot(threading.Thread):
+    """A name server that knows the key of its root, signed, and no more."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        private = ec.generate_private_key(ec.SECP256R1())
+        point = private.public_key().public_bytes(
+            serialization.Encoding.X962,
+            serialization.PublicFormat.UncompressedPoint)
+        key = struct.pack("!HBB", 257, 3, 13) + point[1:]
+        tag = sum(byte << 8 if i % 2 == 0 else byte
+                  for i, byte in enumerate(key))
+        tag = (tag + (tag >> 16)) & 0xffff
+        now = int(time.time())
+        record = b"\0" + struct.pack("!HHIH", 48, 1, 600, len(key)) + key
+        head = struct.pack("!HBBIIIH", 48, 13, 0, 600, now + 86400,
+                           now - 86400, tag) + b"\0"
+        r, s = decode_dss_signature(private.sign(
+            head + record, ec.ECDSA(hashes.SHA256())))
+        signature = head + r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        self.answer = record + b"\0" + struct.pack(
+            "!HHIH", 46, 1, 600, len(signature)) + signature
+        self.anchor = ". IN DNSKEY 257 3 13 %s\n" % base64.b64encode(
+            point[1:]).decode()
+        self.start()
+
+    def run(self):
+        edns = b"\0" + struct.pack("!HHIH", 41, 1232, 0x8000, 0)
+        while True:
+            try:
+                query, sender = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            knows = query[12:17] == b"\0\0\x30\0\1"
+            end = query.index(b"\0", 12) + 5
+            self.socket.sendto(
+                query[:2] + struct.pack("!HHHHH", 0x8180 if knows else 0x8182,
+                                        1, 2 if knows else 0, 0, 1) +
+                query[12:end] + (self.answer if knows else b"") + edns, sender)
+
+
+def test_trust_anchor_is_kept_inside_the_root():
+    """RFC 5011: the state file is made before the chroot, and libunbound
+    writes it again after it, as the role's own user."""
+    folder = tempfile.mkdtemp(prefix="postern-root-")
+    os.chmod(folder, 0o755)
+    root = SignedRoot()
+    packaged = os.path.join(folder, "root.key")
+    with open(packaged, "w") as out:
+        out.write(root.anchor)
+    server = Rooted(folder + "/s", text=(
+        "resolver = forward\nforwarders = { \"127.0.0.1@%d\" }\n"
+        "resolver-timeout = 10s\n" % root.port))
+    with open(server.path) as old:
+        lines = old.read().replace('trust-anchor-file = ""',
+                                   'trust-anchor-file = "%s"' % packaged)
+    with open(server.path, "w") as out:
+        out.write(lines)
+    state = server.parts["state"] + "/policy/root.anchor"
+    try:
+        server.start()
+        server.wait_log("DNSSEC answers validate", 30)
+        with open(state) as kept:
+            text = kept.read()
+        assert "last_success" in text and ";;state=2 [  VALID  ]" in text
+        assert root.anchor.split()[-1] in text
+        found = os.stat(state)
+        assert found.st_uid == server.ids["policy"]
+        assert found.st_mode & 0o777 == 0o600
+        # it begins again with what libunbound wrote
+        server.stop()
+        server.start()
+        server.wait_log("DNSSEC answers validate", 30, count=2)
+        assert "set aside" not in server.read_log()
+    finally:
+        server.stop()
+        root.socket.close()
+        log = server.read_log()
+        shutil.rmtree(folder)
+    assert "Sanitizer: " not in log and "runtime error" not in log, log
 
 
 def test_files_belong_to_their_users(one):

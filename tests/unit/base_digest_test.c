@@ -81,6 +81,24 @@ static void test_hex(void **state)
 	assert_memory_equal(out, "\x0a\xff\x10", 3);
 }
 
+static void test_base64(void **state)
+{
+	static const struct { const char *text; int count; } cases[] = {
+		{ "", 0 }, { "Zg==", 1 }, { "Zm8=", 2 }, { "Zm9v", 3 },
+		{ "Zm9vYmFy", 6 }, { "Zm9", -1 }, { "Zm9v ", -1 },
+		{ "Zg==Zg==", -1 }, { "Z===", -1 }, { "====", -1 },
+		{ "Zm9*", -1 }, { " m9v", -1 }, { "Zm9vYmFyZm9v", -1 } };
+	uint8_t out[8];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_int_equal(base64_parse(out, sizeof out, cases[i].text),
+		    cases[i].count);
+	assert_int_equal(base64_parse(out, sizeof out, "+/8A"), 3);
+	assert_memory_equal(out, "\xfb\xff\0", 3);
+}
+
 static void test_random(void **state)
 {
 	uint8_t one[32], other[32];
@@ -107,7 +125,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors), cmocka_unit_test(test_pieces),
-		cmocka_unit_test(test_hex), cmocka_unit_test(test_random)
+		cmocka_unit_test(test_hex), cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_random)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

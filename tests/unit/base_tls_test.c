@@ -21,6 +21,7 @@
 #include "base/tls.h"
 #include "base/tls_session.h"
 #include "tests/unit/certificates.h"
+#include "tests/unit/tls_pair.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -32,53 +33,6 @@ static struct certificate *leaf(const char *names)
 	return certificate_new(&(struct certificate_plan){
 	    .common_name = "leaf", .alternative_names = names,
 	    .issuer = authority });
-}
-
-/* --- two sessions --- */
-
-static void join(SSL *one, SSL *other)
-{
-	BIO *one_end, *other_end;
-
-	assert_int_equal(BIO_new_bio_pair(&one_end, 0, &other_end, 0), 1);
-	SSL_set_bio(one, one_end, one_end);
-	SSL_set_bio(other, other_end, other_end);
-}
-
-/* One move; true while it may go on. */
-static bool move(SSL *ssl, bool *done)
-{
-	int result;
-
-	if (*done)
-		return true;
-	ERR_clear_error();
-	result = SSL_do_handshake(ssl);
-	*done = result == 1;
-	if (result == 1)
-		return true;
-	result = SSL_get_error(ssl, result);
-	return result == SSL_ERROR_WANT_READ || result == SSL_ERROR_WANT_WRITE;
-}
-
-/* Null when both are done, or the words of the side that failed first. */
-static const char *handshake(SSL *client, SSL *server)
-{
-	static char words[128];
-	bool client_done = false, server_done = false;
-	int turns;
-
-	for (turns = 0; turns < 100; turns++) {
-		if (!move(client, &client_done) ||
-		    !move(server, &server_done)) {
-			tls_describe_error(words, sizeof words, "?");
-			return words;
-		}
-		if (client_done && server_done)
-			return NULL;
-	}
-	fail_msg("the handshake does not end");
-	return NULL;
 }
 
 static struct tls_server *server_with(const struct certificate *certificate)
@@ -107,13 +61,13 @@ static void meet(struct tls_server *server, const struct tls_expect *expect,
     const char *trust, struct tls_facts *facts)
 {
 	struct tls_client *client = client_for(expect->check, trust);
-	struct tls_wanted *wanted = tls_wanted_new(expect);
-	SSL *one = tls_client_session(client, expect, 0);
+	struct tls_wanted *wanted;
+	SSL *one = tls_client_session(client, expect, 0, &wanted);
 	SSL *other = tls_server_session(server, 0);
 	const char *problem;
 
-	join(one, other);
-	problem = handshake(one, other);
+	pair_join(one, other);
+	problem = pair_handshake(one, other);
 	if (problem != NULL)
 		fail_msg("%s", problem);
 	assert_true(tls_is_acceptable(one) && tls_is_acceptable(other));
@@ -520,8 +474,8 @@ static void test_server_profile(void **state)
 			    cases[i].groups), 1);
 		client = SSL_new(context);
 		SSL_set_connect_state(client);
-		join(client, ours);
-		problem = handshake(client, ours);
+		pair_join(client, ours);
+		problem = pair_handshake(client, ours);
 		if ((problem == NULL) != (cases[i].cipher != NULL))
 			fail_msg("case %zu: %s", i,
 			    problem != NULL ? problem : "accepted");
@@ -563,14 +517,17 @@ static void test_client_profile(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		SSL_CTX *context = lax_context(TLS_server_method(),
 		    cases[i].version, cases[i].ciphers);
-		SSL *server, *ours = tls_client_session(client, &expect, 0);
+		struct tls_wanted *wanted;
+		SSL *server, *ours = tls_client_session(client, &expect, 0,
+		    &wanted);
 		const char *problem;
 
+		tls_wanted_free(wanted);
 		use_certificate(context, weak);
 		server = SSL_new(context);
 		SSL_set_accept_state(server);
-		join(ours, server);
-		problem = handshake(ours, server);
+		pair_join(ours, server);
+		problem = pair_handshake(ours, server);
 		if ((problem == NULL) != (cases[i].cipher != NULL))
 			fail_msg("case %zu: %s", i,
 			    problem != NULL ? problem : "accepted");
@@ -596,18 +553,18 @@ static void test_weak_key_not_verified(void **state)
 	    certificate_pem(authority));
 	struct tls_expect expect = { .check = TLS_CHECK_NAME, .names = &name,
 	    .name_count = 1 };
-	struct tls_wanted *wanted = tls_wanted_new(&expect);
+	struct tls_wanted *wanted;
 	SSL_CTX *context = lax_context(TLS_server_method(), TLS1_3_VERSION,
 	    NULL);
-	SSL *server, *ours = tls_client_session(client, &expect, 0);
+	SSL *server, *ours = tls_client_session(client, &expect, 0, &wanted);
 	struct tls_facts facts;
 
 	(void)state;
 	use_certificate(context, weak);
 	server = SSL_new(context);
 	SSL_set_accept_state(server);
-	join(ours, server);
-	assert_null(handshake(ours, server));
+	pair_join(ours, server);
+	assert_null(pair_handshake(ours, server));
 	tls_facts_fill(&facts, ours);
 	tls_facts_judge(&facts, ours, wanted);
 	assert_false(facts.verified);
@@ -650,8 +607,8 @@ static void test_no_tickets(void **state)
 		SSL_CTX_sess_set_new_cb(context, on_session);
 		sessions_seen = 0;
 		SSL_set_connect_state(client);
-		join(client, ours);
-		assert_null(handshake(client, ours));
+		pair_join(client, ours);
+		assert_null(pair_handshake(client, ours));
 		/* In TLS 1.3 a ticket would come with the first reading. */
 		assert_int_equal(SSL_write(ours, "x", 1), 1);
 		assert_int_equal(SSL_read(client, &byte, 1), 1);
@@ -668,8 +625,8 @@ static void test_no_tickets(void **state)
 		ours = tls_server_session(server, 0);
 		SSL_set_connect_state(client);
 		SSL_set_session(client, session);
-		join(client, ours);
-		assert_null(handshake(client, ours));
+		pair_join(client, ours);
+		assert_null(pair_handshake(client, ours));
 		assert_int_equal(SSL_session_reused(client), 0);
 		assert_null(SSL_get_current_compression(client));
 		SSL_SESSION_free(session);
@@ -693,11 +650,11 @@ static void test_no_renegotiation(void **state)
 
 	(void)state;
 	SSL_set_connect_state(client);
-	join(client, ours);
-	assert_null(handshake(client, ours));
+	pair_join(client, ours);
+	assert_null(pair_handshake(client, ours));
 	assert_int_equal(SSL_get_extms_support(ours), 1);
 	assert_int_equal(SSL_renegotiate(client), 1);
-	for (i = 0; i < 5 && move(client, &done); i++)
+	for (i = 0; i < 5 && pair_move(client, &done); i++)
 		(void)SSL_read(ours, &byte, 1);
 	ERR_clear_error();
 	assert_int_equal(SSL_num_renegotiations(ours), 0);
@@ -743,8 +700,8 @@ static void test_dual(void **state)
 
 			SSL_set_connect_state(client);
 			SSL_set_tlsext_host_name(client, "mx.example.org");
-			join(client, ours);
-			assert_null(handshake(client, ours));
+			pair_join(client, ours);
+			assert_null(pair_handshake(client, ours));
 			SSL_free(client);
 			SSL_free(ours);
 			SSL_CTX_free(context);

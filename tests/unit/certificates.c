@@ -52,20 +52,38 @@ static void add_extension(X509 *x509, X509 *issuer, int kind,
 	X509_EXTENSION_free(extension);
 }
 
+/* One name of any octets, for what a stranger may show. */
+static void add_raw_name(X509 *x509, const char *name, int length)
+{
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	GENERAL_NAME *general = GENERAL_NAME_new();
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+
+	need(ASN1_STRING_set(text, name, length) == 1, "raw name");
+	GENERAL_NAME_set0_value(general, GEN_DNS, text);
+	need(sk_GENERAL_NAME_push(names, general) == 1, "raw name");
+	need(X509_add1_ext_i2d(x509, NID_subject_alt_name, names, 0,
+	    X509V3_ADD_DEFAULT) == 1, "raw name");
+	GENERAL_NAMES_free(names);
+}
+
 static void add_extensions(X509 *x509, X509 *issuer,
     const struct certificate_plan *plan)
 {
 	add_extension(x509, issuer, NID_subject_key_identifier, "hash");
 	add_extension(x509, issuer, NID_basic_constraints,
 	    plan->authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
-	add_extension(x509, issuer, NID_key_usage, plan->authority ?
-	    "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
+	add_extension(x509, issuer, NID_key_usage, plan->authority ||
+	    plan->signs ? "critical,keyCertSign,cRLSign,digitalSignature" :
+	    "critical,digitalSignature");
 	if (!plan->authority)
 		add_extension(x509, issuer, NID_ext_key_usage,
 		    plan->for_clients ? "clientAuth" : "serverAuth");
 	if (plan->alternative_names != NULL)
 		add_extension(x509, issuer, NID_subject_alt_name,
 		    plan->alternative_names);
+	if (plan->raw_name != NULL)
+		add_raw_name(x509, plan->raw_name, plan->raw_length);
 }
 
 static void set_dates(X509 *x509, const struct certificate_plan *plan)
@@ -161,6 +179,16 @@ const char *certificate_pem(const struct certificate *certificate)
 const char *certificate_key_pem(const struct certificate *certificate)
 {
 	return certificate->key_pem;
+}
+
+struct x509_st *certificate_x509(const struct certificate *certificate)
+{
+	return certificate->x509;
+}
+
+struct evp_pkey_st *certificate_key(const struct certificate *certificate)
+{
+	return certificate->key;
 }
 
 const uint8_t *certificate_digest(const struct certificate *certificate)

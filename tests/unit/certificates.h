@@ -13,6 +13,8 @@ enum certificate_key { CERTIFICATE_ECDSA, CERTIFICATE_RSA,
     CERTIFICATE_RSA_1024 };
 
 struct certificate;
+struct evp_pkey_st;
+struct x509_st;
 
 /* Zeros mean: ECDSA, self-signed, a leaf without names, valid from yesterday
  * for 30 days, SHA-256. */
@@ -23,7 +25,12 @@ struct certificate_plan {
 	enum certificate_key	 key;
 	const struct certificate *issuer;	/* borrowed during the call */
 	bool			 authority;
+	bool			 signs;		/* as its key usage says, though
+						 * it is no authority */
 	bool			 sha1;		/* the signature */
+	/* Octets of a DNS name that no text could say; null: none. */
+	const char		*raw_name;
+	int			 raw_length;
 	bool			 for_clients;	/* not for TLS servers */
 	int			 from_days, until_days;	/* from now */
 };
@@ -33,6 +40,8 @@ void			 certificate_free(struct certificate *certificate);
 /* Borrowed from the certificate. */
 const char	*certificate_pem(const struct certificate *certificate);
 const char	*certificate_key_pem(const struct certificate *certificate);
+struct x509_st		*certificate_x509(const struct certificate *certificate);
+struct evp_pkey_st	*certificate_key(const struct certificate *certificate);
 /* 32 bytes each: of the whole, and of its SubjectPublicKeyInfo. */
 const uint8_t	*certificate_digest(const struct certificate *certificate);
 const uint8_t	*certificate_key_digest(const struct certificate *certificate);

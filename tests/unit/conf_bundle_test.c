@@ -125,7 +125,7 @@ static void test_load(void **state)
 	assert_null(errors);
 	assert_null(conf->warnings);
 	assert_string_equal(bundle->name, path_of("conf"));
-	assert_int_equal(bundle->file_count, 6);
+	assert_int_equal(bundle->file_count, 7);	/* trust for two */
 	assert_string_equal(bundle_file(bundle, path_of("users"))->contents,
 	    "USERS\n");
 	assert_int_equal(bundle_file(bundle, path_of("key"))->length, 11);
@@ -137,7 +137,7 @@ static void test_load(void **state)
 
 struct share {
 	enum role	 role;
-	const char	*markers[3];	/* the contents it gets */
+	const char	*markers[4];	/* the contents it gets */
 };
 
 static const struct share shares[] = {
@@ -146,7 +146,7 @@ static const struct share shares[] = {
 	{ ROLE_QUEUE, { NULL } },
 	{ ROLE_DELIVERY, { "TRUST\n", NULL } },
 	{ ROLE_MAILBOX, { NULL } },
-	{ ROLE_POLICY, { "ANCHOR\n", "HINTS\n", NULL } },
+	{ ROLE_POLICY, { "TRUST\n", "ANCHOR\n", "HINTS\n", NULL } },
 	{ ROLE_DIRECTORY, { "USERS\n", NULL } },
 };
 

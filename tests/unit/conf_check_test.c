@@ -196,9 +196,24 @@ static const struct row bad_sections[] = {
 	    "f.conf:2: route a.x: transport = maildir is for our own "
 	    "domains; add a section domain a.x { ... }, or take "
 	    "another transport\n" },
-	{ "destination a.x { level = dane }",
-	    "f.conf:2: level = dane is not one of the words; accepted: "
-	    "none, may, encrypt, verify, secure or fingerprint\n" },
+	{ "destination a.x { level = dance }",
+	    "f.conf:2: level = dance is not one of the words; accepted: "
+	    "auto, none, may, encrypt, dane, dane-only, sts, strict, verify, "
+	    "secure or fingerprint\n" },
+	{ "destination a.x { level = verify\n"
+	    "insecure-mx = may\n"
+	    "sts-with-dane = both }",
+	    "f.conf:3: destination a.x: insecure-mx means nothing at level "
+	    "verify; set the level or remove it\n"
+	    "f.conf:4: destination a.x: sts-with-dane means nothing at level "
+	    "verify; set the level or remove it\n" },
+	{ "destination a.x { level = dane-only\n"
+	    "insecure-mx = may }",
+	    "f.conf:3: destination a.x: insecure-mx means nothing at level "
+	    "dane-only; set the level or remove it\n" },
+	{ "route a.x { host = b.c tls = implicit }",
+	    "f.conf:2: route a.x: tls = implicit, but port 25 begins in "
+	    "clear; give the port, such as 465\n" },
 	{ "destination a.x { level = fingerprint }",
 	    "f.conf:2: destination a.x: level = fingerprint needs "
 	    "fingerprints; give SHA-256 digests of the certificate or "
@@ -212,11 +227,11 @@ static const struct row bad_sections[] = {
 	    "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 "
 	    "}",
 	    "f.conf:2: destination a.x: fingerprints are for level = "
-	    "fingerprint, this one is may; set the level or remove "
+	    "fingerprint, this one is auto; set the level or remove "
 	    "them\n" },
 	{ "destination a.x { names = a.b }",
 	    "f.conf:2: destination a.x: names are for the levels "
-	    "verify and secure, this one is may; set the level or "
+	    "verify and secure, this one is auto; set the level or "
 	    "remove them\n" },
 	{ "destination a.x { level = verify names = { a.b, .c.d, "
 	    "192.0.2.1 } }",
@@ -226,12 +241,12 @@ static const struct row bad_sections[] = {
 	{ "destination a.x { level = encrypt\n"
 	    "no-starttls = defer\n"
 	    "broken-tls = clear }",
-	    "f.conf:3: destination a.x: no-starttls is for level = "
-	    "may, this one is encrypt, which never falls back; set the "
-	    "level or remove it\n"
-	    "f.conf:4: destination a.x: broken-tls is for level = may, "
-	    "this one is encrypt, which never falls back; set the "
-	    "level or remove it\n" },
+	    "f.conf:3: destination a.x: no-starttls is for the levels auto, "
+	    "dane and may, this one is encrypt, which never falls back; set "
+	    "the level or remove it\n"
+	    "f.conf:4: destination a.x: broken-tls is for the levels auto, "
+	    "dane and may, this one is encrypt, which never falls back; set "
+	    "the level or remove it\n" },
 	{ "destination a.x { broken-tls = clear-after }",
 	    "f.conf:2: broken-tls = clear-after is not one of the "
 	    "words; accepted: clear, defer or \"clear-after T\" with T "

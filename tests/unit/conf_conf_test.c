@@ -115,7 +115,7 @@ static void test_unlisted(void **state)
 
 	(void)state;
 	assert_ptr_equal(to, &conf->unlisted);
-	assert_int_equal(to->level, LEVEL_MAY);
+	assert_int_equal(to->level, LEVEL_AUTO);
 	assert_int_equal(to->no_starttls, FALLBACK_CLEAR);
 	assert_int_equal(to->broken_tls, FALLBACK_CLEAR_AFTER);
 	assert_int_equal(to->broken_tls_after, 4 * 60 * 60);

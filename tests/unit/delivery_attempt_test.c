@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <openssl/ssl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,6 +32,7 @@
 #include "policy/plan.h"
 #include "tests/fake_policy_client.h"
 #include "tests/fake_worker.h"
+#include "tests/unit/certificates.h"
 
 static struct attempt_scene scene;
 static struct profile *profile;
@@ -178,10 +180,14 @@ static void asks_for_the_domain(void **state)
 	status_set(&plan.status, STATUS_DEFERRED, REASON_DNS, "4.4.3", "x");
 	snprintf(job->next.host, sizeof(job->next.host), "smarthost.test");
 	job->next.port = 587;
+	job->next.implicit_tls = true;
+	job->arrival = clock_wall() - 7205000;
 	attempt_start(&scene, job);
 	assert_string_equal(fake_policy_domain, "b.test");
 	assert_string_equal(fake_policy_next.host, "smarthost.test");
 	assert_int_equal(fake_policy_next.port, 587);
+	assert_true(fake_policy_next.implicit_tls);
+	assert_in_range(fake_policy_waited, 7205, 7300);
 	loop_run();
 	assert_int_equal(finished, 1);
 }
@@ -471,6 +477,91 @@ static void clear_is_for_one_address(void **state)
 	assert_int_equal(last.outcome, STATUS_DEFERRED);
 }
 
+/* A certificate of its own making, and one is demanded of the client. */
+static SSL_CTX *demanding_context(void)
+{
+	struct certificate *certificate = certificate_new(
+	    &(struct certificate_plan){ .common_name = "a.test" });
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+
+	SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+	SSL_CTX_use_certificate(context, certificate_x509(certificate));
+	SSL_CTX_use_PrivateKey(context, certificate_key(certificate));
+	SSL_CTX_set_verify(context, SSL_VERIFY_PEER |
+	    SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	certificate_free(certificate);
+	return context;
+}
+
+/* Under TLS 1.3 the client is done before the server looks at what it showed:
+ * the alert comes behind the handshake. Then, perhaps, a session in clear. */
+static pid_t serve_alert(int listener, bool then_clear)
+{
+	static const char offer[] = "250-a.test\r\n250 STARTTLS\r\n";
+	pid_t server = fork();
+	char rest[100];
+	SSL *ssl;
+	int fd;
+
+	assert_int_not_equal(server, -1);
+	if (server > 0)
+		return server;
+	fd = accept_one(listener);
+	exchange(fd, "220 a.test\r\n", "EHLO");
+	exchange(fd, offer, "STARTTLS");
+	if (write(fd, "220 go\r\n", 8) != 8)
+		_exit(1);
+	ssl = SSL_new(demanding_context());
+	SSL_set_fd(ssl, fd);
+	if (SSL_accept(ssl) == 1)
+		_exit(2);
+	while (read(fd, rest, sizeof(rest)) > 0)
+		continue;
+	close(fd);
+	if (!then_clear)
+		_exit(0);
+	fd = accept_one(listener);
+	exchange(fd, "220 a.test\r\n", "EHLO");
+	exchange(fd, offer, "MAIL");
+	exchange(fd, "450 enough\r\n", "QUIT");
+	_exit(0);
+}
+
+/* T-20, T-21: that is broken TLS, not a lost connection. */
+static void alert_behind_the_handshake(void **state)
+{
+	static const enum requirement requirements[] = { REQUIRE_ENCRYPTED,
+	    REQUIRE_OPPORTUNISTIC };
+	struct endpoint local;
+	int listener, status;
+	pid_t server;
+	size_t i;
+
+	(void)state;
+	profile->conf->allow_loopback = true;
+	profile->conf->handshake_timeout = 20;
+	plan.host_count = 1;
+	plan.broken_tls = FALLBACK_CLEAR;
+	for (i = 0; i < 2; i++) {
+		endpoint_parse(&local, "127.0.0.1", 0);
+		listener = net_listen(&local, 4);
+		net_local(listener, &address);
+		host.requirement = requirements[i];
+		server = serve_alert(listener, i == 1);
+		attempt_start(&scene, make_job(TRANSPORT_SMTP, "b@b.test"));
+		loop_run();
+		assert_int_equal(last.outcome, STATUS_DEFERRED);
+		if (i == 0)
+			assert_int_equal(last.reason, REASON_TLS_HANDSHAKE);
+		else
+			assert_int_equal(last.code, 450);
+		close(listener);
+		while (waitpid(server, &status, WNOHANG) == 0)
+			some_turns(1);
+		assert_int_equal(status, 0);
+	}
+}
+
 /* What waits in the process of a message that the peer does not read. */
 static struct stream *halves[2];
 static size_t most;
@@ -550,6 +641,7 @@ int main(void)
 		WITH_SCENE(stop_before_last_host),
 		WITH_SCENE(reload_on_the_way),
 		WITH_SCENE(clear_is_for_one_address),
+		WITH_SCENE(alert_behind_the_handshake),
 		cmocka_unit_test(window),
 	};
 	int status;

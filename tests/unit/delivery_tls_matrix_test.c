@@ -17,8 +17,9 @@
 #include "base/mem.h"
 #include "tests/dialog-client/dialog.h"
 
-/* KIND_HOST: not about TLS; the host fails whatever is allowed. */
-enum kind { KIND_MISSING, KIND_BROKEN, KIND_ATTACK, KIND_HOST };
+/* KIND_NEVER: clear is never the answer to it. KIND_HOST: not about TLS; the
+ * host fails whatever is allowed. */
+enum kind { KIND_MISSING, KIND_BROKEN, KIND_NEVER, KIND_HOST };
 
 static const struct symptom_case {
 	const char	*name;
@@ -52,7 +53,14 @@ static const struct symptom_case {
 	REFUSAL("500"), REFUSAL("501"), REFUSAL("502"), REFUSAL("503"),
 	REFUSAL("504"), REFUSAL("530"), REFUSAL("550"), REFUSAL("554"),
 	/* TLS-59 */
-	REFUSAL("421"), REFUSAL("454"),
+	REFUSAL("454"), REFUSAL("450"), REFUSAL("451"),
+	{ "N-05 STARTTLS 421", KIND_NEVER, "starttls-refused",
+	    OFFER "S 421 4.3.2 going down\n", GOODBYE },
+	/* N-07: only 220 is a yes */
+	REFUSAL("200"), REFUSAL("221"), REFUSAL("235"), REFUSAL("250"),
+	REFUSAL("299"), REFUSAL("354"),
+	{ "N-07 several lines of 250", KIND_BROKEN, "starttls-refused",
+	    OFFER "S 250-220 go\nS 250 220 ready\n", GOODBYE },
 	{ "TLS-60 SMTP instead of TLS", KIND_BROKEN, "tls-handshake",
 	    OFFER "S 220 go\nPAUSE 60\nR 500 what is that\\r\\n\n",
 	    "STALL\n" },
@@ -80,8 +88,27 @@ static const struct symptom_case {
 	    "R \\x15\\x03\\x03\\x00\\x02\\x02\\x50\n", "STALL\n" },
 	{ "TLS-62 silence in the handshake", KIND_BROKEN, "tls-handshake",
 	    OFFER "S 220 go\nSTALL\n", "" },
-	{ "TLS-28 injection", KIND_ATTACK, "tls-handshake",
+	{ "T-20 reset behind the handshake", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nTLS\nRESET\n", "" },
+	{ "T-20 end behind the handshake", KIND_BROKEN, "tls-handshake",
+	    OFFER "S 220 go\nTLS\nCLOSE\n", "" },
+	{ "TLS-28 injection", KIND_NEVER, "tls-handshake",
 	    OFFER "R 220 go\\r\\n250 AUTH PLAIN\\r\\n\n", "STALL\n" },
+	{ "N-13 injection behind several lines", KIND_NEVER, "tls-handshake",
+	    OFFER "R 220-go\\r\\n220 now\\r\\n250 mx1.test\\r\\n\n",
+	    "STALL\n" },
+	{ "I-30 greeting behind the handshake", KIND_HOST, "protocol",
+	    OFFER "S 220 go\nTLS\nS 220 mx1.test\n", "STALL\n" },
+	{ "I-02 a session in advance", KIND_HOST, "protocol",
+	    "R 220 mx1.test\\r\\n250 mx1.test\\r\\n250 ok\\r\\n"
+	    "250 ok\\r\\n354 go\\r\\n250 ok\\r\\n\n", "STALL\n" },
+	{ "I-04 half an answer in advance", KIND_HOST, "protocol",
+	    GREETING "R 250-mx1.test\\r\\n250 STARTTLS\\r\\n22\n",
+	    "STALL\n" },
+	{ "N-15 greeting 354", KIND_HOST, "protocol", "S 354 go\n", GOODBYE },
+	{ "N-15 greeting 421", KIND_HOST, "reply", "S 421 no\n", GOODBYE },
+	{ "N-16 bare line feed", KIND_HOST, "protocol",
+	    GREETING "R 250-mx1.test\\n250 STARTTLS\\n\n", "STALL\n" },
 	{ "greeting 554", KIND_HOST, "reply", "S 554 no\n", GOODBYE },
 	{ "greeting 530", KIND_HOST, "reply", "S 530 5.7.0 TLS\n", GOODBYE },
 	{ "EHLO 421", KIND_HOST, "reply", GREETING "S 421 busy\n", GOODBYE },
@@ -157,6 +184,32 @@ static void fingerprint(void **state)
 {
 	(void)state;
 	refuse_all("require fingerprint\npin good\nno-starttls clear\n"
+	    "broken-tls clear\n");
+}
+
+/* DANE-79 to DANE-82, whoever asks for it. */
+static void dane(void **state)
+{
+	(void)state;
+	refuse_all("require dane\ntlsa 3 1 good\nno-starttls clear\n"
+	    "broken-tls clear\n");
+	refuse_all("require dane\nsource half-dane\ntlsa 2 1 authority\n"
+	    "tlsa 3 0 good\nno-starttls 3600\nbroken-tls 3600\n"
+	    "trouble 999999\n");
+}
+
+/* DANE-76: nothing usable, but TLS all the same. */
+static void dane_unusable(void **state)
+{
+	(void)state;
+	refuse_all("require encrypted\nsource dane\nno-starttls clear\n"
+	    "broken-tls clear\n");
+}
+
+static void sts(void **state)
+{
+	(void)state;
+	refuse_all("require name\nsource sts\nno-starttls clear\n"
 	    "broken-tls clear\n");
 }
 
@@ -255,6 +308,9 @@ int main(void)
 		cmocka_unit_test(encrypted),
 		cmocka_unit_test(name),
 		cmocka_unit_test(fingerprint),
+		cmocka_unit_test(dane),
+		cmocka_unit_test(dane_unusable),
+		cmocka_unit_test(sts),
 		cmocka_unit_test(opportunistic_defer),
 		cmocka_unit_test(opportunistic_young),
 		cmocka_unit_test(opportunistic_nearly),

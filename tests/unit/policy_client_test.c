@@ -34,6 +34,8 @@ static uint32_t numbers[QUESTIONS_MAX];
 static char texts[QUESTIONS_MAX][300];
 static unsigned asked;
 static unsigned closed;
+static unsigned cancelled;
+static uint32_t last_cancelled;
 
 /* The asking side. */
 static struct policy_client *client;
@@ -44,6 +46,20 @@ static char last_name[300];
 static struct policy_request *victim;	/* cancelled inside a callback */
 static bool again;			/* asks anew inside a callback */
 
+/* The whole question as policy takes it apart. */
+static void read_plan_question(char *domain, size_t size,
+    struct wire_reader *body, struct arena *arena)
+{
+	snprintf(domain, size, "%s", wire_get_text(body, arena,
+	    POLICY_NAME_MAX));
+	assert_string_equal(wire_get_text(body, arena, POLICY_NAME_MAX), "");
+	assert_int_equal(wire_get_u16(body), 465);
+	assert_int_equal(wire_get_u8(body), 1);		/* MX */
+	assert_int_equal(wire_get_u8(body), 1);		/* TLS at once */
+	assert_int_equal(wire_get_u64(body), 7200);
+	assert_int_equal(wire_read_end(body), 0);
+}
+
 static void on_question(void *arg, struct channel *channel,
     struct channel_message *message)
 {
@@ -51,11 +67,17 @@ static void on_question(void *arg, struct channel *channel,
 
 	(void)arg;
 	(void)channel;
+	if (message->type == POLICY_CANCEL) {
+		cancelled++;
+		last_cancelled = message->request;
+		arena_free(arena);
+		return;
+	}
 	assert_true(asked < QUESTIONS_MAX);
 	numbers[asked] = message->request;
 	if (message->type == POLICY_PLAN)
-		snprintf(texts[asked], sizeof(texts[asked]), "%s",
-		    wire_get_text(&message->body, arena, POLICY_NAME_MAX));
+		read_plan_question(texts[asked], sizeof(texts[asked]),
+		    &message->body, arena);
 	else
 		snprintf(texts[asked], sizeof(texts[asked]), "reverse");
 	asked++;
@@ -72,11 +94,12 @@ static void on_closed(void *arg, struct channel *channel)
 }
 
 static const struct channel_rule rules[] = {
-	{ .type = POLICY_PLAN, .max = 1024 },
+	{ .type = POLICY_PLAN, .max = POLICY_QUESTION_MAX },
 	{ .type = POLICY_REVERSE, .max = 64 },
+	{ .type = POLICY_CANCEL, .max = 0 },
 };
 static const struct channel_handler handler = { .rules = rules,
-    .rule_count = 2, .message = on_question, .closed = on_closed };
+    .rule_count = 3, .message = on_question, .closed = on_closed };
 
 static void stop(void *arg)
 {
@@ -130,12 +153,14 @@ static void on_plan(void *arg, const struct plan *plan);
 
 static struct policy_request *ask(const char *domain)
 {
-	struct conf_next_hop next = { .transport = TRANSPORT_SMTP, .port = 25,
-	    .mx = true };
+	struct conf_next_hop next = { .transport = TRANSPORT_SMTP, .port = 465,
+	    .mx = true, .implicit_tls = true };
+	struct policy_question question = { .domain = domain, .next = &next,
+	    .waited = 7200 };
 	unsigned before = plans;
 	struct policy_request *request;
 
-	request = policy_plan(client, domain, &next, on_plan, (void *)domain);
+	request = policy_plan(client, &question, on_plan, (void *)domain);
 	assert_int_equal(plans, before);	/* never inside the call */
 	return request;
 }
@@ -174,7 +199,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	client = policy_client_new();
-	plans = names = asked = closed = 0;
+	plans = names = asked = closed = cancelled = 0;
 	victim = NULL;
 	again = false;
 	memset(&last, 0, sizeof(last));
@@ -292,10 +317,15 @@ static void test_cancel(void **state)
 	policy_cancel(one);
 	connect_policy();
 	assert_int_equal(asked, 0);
+	assert_int_equal(cancelled, 0);
 	one = ask("one.example");
 	two = ask("two.example");
 	some_turns();
 	policy_cancel(one);
+	some_turns();
+	/* Policy hears of it, so that its lookups stop. */
+	assert_int_equal(cancelled, 1);
+	assert_int_equal(last_cancelled, numbers[0]);
 	answer_plan(numbers[0], "too late");
 	assert_int_equal(plans, 0);
 	answer_plan(numbers[1], "kept");

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "policy/dns.h"
 
-enum { PACKET_MAX = 4096, TYPE_CNAME = 5, TYPE_SOA = 6 };
+enum { PACKET_MAX = 32768 };
 
 /* A packet under construction. */
 struct maker {
@@ -70,7 +70,8 @@ static size_t record(struct maker *maker, unsigned section, const char *owner,
 {
 	size_t at;
 
-	maker->data[7 + 2 * section]++;
+	if (++maker->data[7 + 2 * section] == 0)
+		maker->data[6 + 2 * section]++;
 	if (owner == NULL)
 		put(maker, 0xc00c, 2);	/* the question's name */
 	else
@@ -104,7 +105,7 @@ static void add_mx(struct maker *maker, const char *owner,
 static void add_cname(struct maker *maker, const char *owner,
     const char *target, unsigned ttl)
 {
-	size_t at = record(maker, 0, owner, TYPE_CNAME, ttl);
+	size_t at = record(maker, 0, owner, DNS_CNAME, ttl);
 
 	put_name(maker, target);
 	end_record(maker, at);
@@ -220,7 +221,7 @@ static void test_absent(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		begin(&maker, "a.example", DNS_A, cases[i].rcode);
-		at = record(&maker, 1, "example", TYPE_SOA, 900);
+		at = record(&maker, 1, "example", DNS_SOA, 900);
 		put_name(&maker, "ns.example");
 		put_name(&maker, "root.example");
 		put(&maker, 1, 4);
@@ -326,6 +327,227 @@ static void test_damage(void **state)
 	}
 }
 
+/* One bad record among good ones: what else may have been lost? */
+static void test_malformed_beside_good(void **state)
+{
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+
+	(void)state;
+	begin(&maker, "a.example", DNS_A, 0);
+	add_address(&maker, NULL, DNS_A, 4);
+	add_address(&maker, NULL, DNS_A, 5);
+	answer = read_packet(&maker, "a.example", DNS_A, arena);
+	assert_int_equal(answer.result, FACT_ERROR);
+	assert_int_equal(answer.count, 0);
+	assert_null(answer.addresses);
+	arena_free(arena);
+}
+
+/* DANE-58, DANE-16: where the chain ends is told, whatever is there. */
+static void test_alias(void **state)
+{
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+
+	(void)state;
+	begin(&maker, "a.example", DNS_A, 0);
+	add_cname(&maker, NULL, "B.example", 30);
+	add_cname(&maker, "b.example", "c.example", 600);
+	answer = read_packet(&maker, "a.example", DNS_A, arena);
+	assert_int_equal(answer.result, FACT_NODATA);
+	assert_string_equal(answer.alias, "c.example");
+	add_address(&maker, "c.example", DNS_A, 4);
+	answer = read_packet(&maker, "a.example", DNS_A, arena);
+	assert_int_equal(answer.result, FACT_DATA);
+	assert_string_equal(answer.alias, "c.example");
+	begin(&maker, "a.example", DNS_MX, 3);
+	add_cname(&maker, NULL, "", 30);
+	answer = read_packet(&maker, "a.example", DNS_MX, arena);
+	assert_int_equal(answer.result, FACT_NXDOMAIN);
+	assert_string_equal(answer.alias, ".");
+	begin(&maker, "a.example", DNS_A, 0);
+	add_address(&maker, NULL, DNS_A, 4);
+	answer = read_packet(&maker, "a.example", DNS_A, arena);
+	assert_string_equal(answer.alias, "");
+	arena_free(arena);
+}
+
+/* DANE-17: the question about the alias itself is not followed. */
+static void test_alias_itself(void **state)
+{
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+
+	(void)state;
+	begin(&maker, "a.example", DNS_CNAME, 0);
+	add_cname(&maker, NULL, "b.example", 30);
+	add_cname(&maker, "b.example", "c.example", 600);
+	answer = read_packet(&maker, "a.example", DNS_CNAME, arena);
+	assert_int_equal(answer.result, FACT_DATA);
+	assert_int_equal(answer.count, 1);
+	assert_string_equal(answer.names[0], "b.example");
+	assert_string_equal(answer.alias, "b.example");
+	assert_int_equal(answer.ttl, 30);
+	arena_free(arena);
+}
+
+/* DANE-18: a chain that is too long is an error, never "nothing there". */
+static void test_long_chain(void **state)
+{
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+	char owner[32], target[32];
+	int links, i;
+
+	(void)state;
+	for (links = DNS_CHAIN_MAX - 1; links <= DNS_CHAIN_MAX; links++) {
+		begin(&maker, "h0.example", DNS_TLSA, 0);
+		for (i = 0; i < links; i++) {
+			snprintf(owner, sizeof(owner), "h%d.example", i);
+			snprintf(target, sizeof(target), "h%d.example", i + 1);
+			add_cname(&maker, owner, target, 60);
+		}
+		answer = read_packet(&maker, "h0.example", DNS_TLSA, arena);
+		assert_int_equal(answer.result, links < DNS_CHAIN_MAX ?
+		    FACT_NODATA : FACT_ERROR);
+	}
+	arena_free(arena);
+}
+
+/* A record of any length is a record, down to none at all (DANE-61, DANE-73):
+ * whoever drops it makes "secure but unusable" into "nothing published". */
+static void test_tlsa(void **state)
+{
+	static const size_t lengths[] = { 0, 1, 2, 3, 35, 200 };
+	enum { COUNT = sizeof(lengths) / sizeof(lengths[0]) };
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+	size_t i, j, at;
+
+	(void)state;
+	begin(&maker, "_25._tcp.a.example", DNS_TLSA, 0);
+	add_cname(&maker, NULL, "tlsa.b.example", 40);
+	for (i = 0; i < COUNT; i++) {
+		at = record(&maker, 0, "tlsa.b.example", DNS_TLSA, 300);
+		for (j = 0; j < lengths[i]; j++)
+			put(&maker, j < 3 ? 3 - (unsigned)j : 0xab, 1);
+		end_record(&maker, at);
+	}
+	answer = read_packet(&maker, "_25._tcp.a.example", DNS_TLSA, arena);
+	assert_int_equal(answer.result, FACT_DATA);
+	assert_int_equal(answer.count, COUNT);
+	assert_int_equal(answer.ttl, 40);
+	assert_string_equal(answer.alias, "tlsa.b.example");
+	for (i = 0; i < COUNT; i++) {
+		assert_int_equal(answer.tlsa[i].whole, lengths[i] >= 3);
+		if (lengths[i] < 3)
+			continue;
+		assert_int_equal(answer.tlsa[i].usage, 3);
+		assert_int_equal(answer.tlsa[i].selector, 2);
+		assert_int_equal(answer.tlsa[i].matching, 1);
+		assert_int_equal(answer.tlsa[i].length, lengths[i] - 3);
+	}
+	assert_int_equal(answer.tlsa[4].data[31], 0xab);
+	arena_free(arena);
+}
+
+/* STS-7: strings are joined with nothing between; any bytes, and their exact
+ * number. */
+static void test_txt(void **state)
+{
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+	size_t at;
+
+	(void)state;
+	begin(&maker, "_mta-sts.a.example", DNS_TXT, 0);
+	at = record(&maker, 0, NULL, DNS_TXT, 300);
+	put(&maker, 3, 1);
+	put(&maker, 'v' << 16 | '=' << 8 | 'S', 3);
+	put(&maker, 0, 1);
+	put(&maker, 2, 1);
+	put(&maker, 'T' << 8, 2);	/* a nul inside */
+	end_record(&maker, at);
+	at = record(&maker, 0, NULL, DNS_TXT, 300);
+	put(&maker, 0, 1);
+	end_record(&maker, at);
+	answer = read_packet(&maker, "_mta-sts.a.example", DNS_TXT, arena);
+	assert_int_equal(answer.result, FACT_DATA);
+	assert_int_equal(answer.count, 2);
+	assert_int_equal(answer.text_lengths[0], 5);
+	assert_memory_equal(answer.texts[0], "v=ST\0", 6);
+	assert_int_equal(answer.text_lengths[1], 0);
+	/* A string that is longer than its record; a record without one. */
+	begin(&maker, "a.example", DNS_TXT, 0);
+	at = record(&maker, 0, NULL, DNS_TXT, 300);
+	put(&maker, 3, 1);
+	put(&maker, 'v', 1);
+	end_record(&maker, at);
+	answer = read_packet(&maker, "a.example", DNS_TXT, arena);
+	assert_int_equal(answer.result, FACT_ERROR);
+	begin(&maker, "a.example", DNS_TXT, 0);
+	end_record(&maker, record(&maker, 0, NULL, DNS_TXT, 300));
+	answer = read_packet(&maker, "a.example", DNS_TXT, arena);
+	assert_int_equal(answer.result, FACT_ERROR);
+	arena_free(arena);
+}
+
+/* As many as are taken, and one more: never a part of the set. */
+static void test_too_many(void **state)
+{
+	static const enum dns_type types[] = { DNS_A, DNS_MX, DNS_TLSA,
+	    DNS_TXT };
+	struct arena *arena = arena_new(8 << 20);
+	struct dns_answer answer;
+	struct maker maker;
+	size_t at, t;
+	int count, i;
+
+	(void)state;
+	for (t = 0; t < 4; t++)
+		for (count = DNS_RECORDS_MAX; count <= DNS_RECORDS_MAX + 1;
+		    count++) {
+			begin(&maker, "a.example", types[t], 0);
+			for (i = 0; i < count; i++) {
+				at = record(&maker, 0, NULL, types[t], 60);
+				put(&maker, types[t] == DNS_TXT ? 3 << 24 : 0,
+				    4);
+				end_record(&maker, at);
+			}
+			answer = read_packet(&maker, "a.example", types[t],
+			    arena);
+			assert_int_equal(answer.result, count ==
+			    DNS_RECORDS_MAX ? FACT_DATA : FACT_ERROR);
+			assert_int_equal(answer.count, count ==
+			    DNS_RECORDS_MAX ? count : 0);
+		}
+	arena_free(arena);
+}
+
+/* The root's own records, for the probe. */
+static void test_root(void **state)
+{
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+
+	(void)state;
+	begin(&maker, "", DNS_DNSKEY, 0);
+	end_record(&maker, record(&maker, 0, "", DNS_DNSKEY, 60));
+	end_record(&maker, record(&maker, 0, "", DNS_DNSKEY, 60));
+	answer = read_packet(&maker, ".", DNS_DNSKEY, arena);
+	assert_int_equal(answer.result, FACT_DATA);
+	assert_int_equal(answer.count, 2);
+	arena_free(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +559,12 @@ int main(void)
 		cmocka_unit_test(test_malformed_record),
 		cmocka_unit_test(test_strange_name),
 		cmocka_unit_test(test_pointer_loop),
+		cmocka_unit_test(test_malformed_beside_good),
+		cmocka_unit_test(test_alias),
+		cmocka_unit_test(test_alias_itself),
+		cmocka_unit_test(test_long_chain),
+		cmocka_unit_test(test_tlsa), cmocka_unit_test(test_txt),
+		cmocka_unit_test(test_too_many), cmocka_unit_test(test_root),
 		cmocka_unit_test(test_damage),
 	};
 

@@ -5,14 +5,17 @@
  * goes takes its questions along, nonsense costs only the channel that it came
  * by, and too many questions at once are answered with a deferral.
  */
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -95,7 +98,7 @@ struct end {
 
 static void on_plan(struct end *end, struct channel_message *message)
 {
-	struct arena *arena = arena_new(1 << 20);
+	struct arena *arena = arena_new(PLAN_MEMORY_MAX);
 	struct plan *plan = plan_get(&message->body, arena);
 
 	assert_non_null(plan);
@@ -200,6 +203,8 @@ static void ask(struct end *end, uint32_t number, const char *domain,
 	wire_put_text(writer, host);
 	wire_put_u16(writer, 25);
 	wire_put_u8(writer, host[0] == '\0');
+	wire_put_u8(writer, 0);
+	wire_put_u64(writer, 60);
 	channel_end(end->channel);
 }
 
@@ -214,6 +219,8 @@ static void ask_name(struct end *end, uint32_t number)
 	channel_end(end->channel);
 }
 
+static char folder[] = "/tmp/postern-policy-XXXXXX";
+
 static void configure(const char *level)
 {
 	char text[500], error[400] = "";
@@ -222,9 +229,9 @@ static void configure(const char *level)
 
 	snprintf(text, sizeof(text), "hostname = us.lab\nresolver = forward\n"
 	    "forwarders = { \"127.0.0.1@%u\" }\ntrust-anchor-file = \"\"\n"
-	    "ipv6 = no\nresolver-timeout = 20\n"
+	    "ipv6 = no\nresolver-timeout = 20\nstate-directory = \"%s\"\n"
 	    "destination \"*\" { level = %s }\n",
-	    (unsigned)endpoint_port(&server_address), level);
+	    (unsigned)endpoint_port(&server_address), folder, level);
 	buf_init(&bytes, 1 << 20);
 	assert_int_equal(0, bundle_encode(&bundle, ROLE_POLICY, &bytes));
 	if (policy_entry.configure(buf_data(&bytes), buf_length(&bytes),
@@ -376,17 +383,169 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* --- operators --- */
+
+/* What the role says to one request, up to the end; "" while it waits. */
+static char operator_said[1 << 16];
+
+static void collect(int fd)
+{
+	size_t used = strlen(operator_said);
+	ssize_t got = recv(fd, operator_said + used, sizeof(operator_said) -
+	    used - 1, MSG_DONTWAIT);
+
+	if (got > 0)
+		operator_said[used + (size_t)got] = '\0';
+}
+
+static int operator_asks(const char *request, bool privileged)
+{
+	const struct process_caller caller = { .privileged = privileged };
+	int fds[2];
+
+	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0, fds));
+	operator_said[0] = '\0';
+	policy_entry.control(fds[1], &caller);
+	assert_int_equal(send(fds[0], request, strlen(request), 0),
+	    strlen(request));
+	return fds[0];
+}
+
+static void operator_hears(int fd, const char *words)
+{
+	int64_t start = clock_monotonic();
+
+	while (strstr(operator_said, "\"end\"") == NULL &&
+	    clock_monotonic() - start < 15000) {
+		some_turns();
+		collect(fd);
+		usleep(1000);
+	}
+	if (strstr(operator_said, words) == NULL)
+		fail_msg("\"%s\" is not in: %s", words, operator_said);
+	close(fd);
+	some_turns();
+}
+
+static void test_explain(void **state)
+{
+	int fd;
+
+	(void)state;
+	fd = operator_asks("{\"verb\":\"explain\",\"arguments\":{\"domain\":"
+	    "\"[192.0.2.1]\",\"waited\":3600}}\n", false);
+	operator_hears(fd, "\"end\":0");
+	assert_non_null(strstr(operator_said, "\"waited\":3600"));
+	assert_non_null(strstr(operator_said, "\"level\":\"may\""));
+	assert_non_null(strstr(operator_said, "\"addresses\":[\"192.0.2.1\"]"));
+	/* A plan without a host: exit status 1, and the reason. */
+	speaks = true;
+	fd = operator_asks("{\"verb\":\"explain\",\"arguments\":{\"domain\":"
+	    "\"Absent.lab\"}}\n", false);
+	operator_hears(fd, "\"end\":1");
+	assert_non_null(strstr(operator_said, "\"domain\":\"absent.lab\""));
+	assert_non_null(strstr(operator_said, "\"result\":\"nxdomain\""));
+	assert_non_null(strstr(operator_said, "\"status\":\"5.1.2\""));
+	fd = operator_asks("{\"verb\":\"explain\",\"arguments\":{\"domain\":"
+	    "\"no domain\"}}\n", false);
+	operator_hears(fd, "\"end\":64");
+	fd = operator_asks("{\"verb\":\"explain\",\"arguments\":{}}\n", false);
+	operator_hears(fd, "\"end\":64");
+}
+
+/* Under way while the configuration changes: by the new one. And one whose
+ * asker goes away takes its lookups along (the sanitizer sees the rest). */
+static void test_explain_reload(void **state)
+{
+	int fd, gone;
+
+	(void)state;
+	gone = operator_asks("{\"verb\":\"explain\",\"arguments\":{\"domain\":"
+	    "\"slow7.lab\"}}\n", false);
+	fd = operator_asks("{\"verb\":\"explain\",\"arguments\":{\"domain\":"
+	    "\"slow8.lab\"}}\n", false);
+	some_turns();
+	close(gone);
+	some_turns();
+	configure("encrypt");
+	speaks = true;
+	operator_hears(fd, "\"level\":\"encrypt\"");
+	configure("may");
+}
+
+static void test_remembered(void **state)
+{
+	int fd;
+
+	(void)state;
+	fd = operator_asks("{\"verb\":\"sts-list\",\"arguments\":{}}\n", false);
+	operator_hears(fd, "\"end\":1");
+	fd = operator_asks("{\"verb\":\"sts-forget\",\"arguments\":{\"domain\":"
+	    "\"a.example\"}}\n", false);
+	operator_hears(fd, "\"end\":77");
+	fd = operator_asks("{\"verb\":\"sts-forget\",\"arguments\":{\"domain\":"
+	    "\"a.example\"}}\n", true);
+	operator_hears(fd, "\"end\":1");
+}
+
+/* Nobody waits any more: no answer comes, and others are not touched. */
+static void test_cancel(void **state)
+{
+	struct end end;
+
+	(void)state;
+	end_open(&end, ROLE_DELIVERY, 0);
+	ask(&end, 1, "slow9.lab", "");
+	ask(&end, 2, "slow10.lab", "");
+	some_turns();
+	channel_begin(end.channel, POLICY_CANCEL, 1);
+	channel_end(end.channel);
+	channel_begin(end.channel, POLICY_CANCEL, 77);	/* never asked */
+	channel_end(end.channel);
+	some_turns();
+	speaks = true;
+	wait_answers(&end, 1);
+	assert_int_equal(end.last_number, 2);
+	some_turns();
+	assert_int_equal(end.answers, 1);
+	end_close(&end);
+}
+
+static int remove_one(const char *path, const struct stat *status, int type,
+    struct FTW *where)
+{
+	(void)status;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
+
+static void make_folder(void)
+{
+	char path[100];
+
+	if (mkdtemp(folder) == NULL)
+		abort();
+	snprintf(path, sizeof(path), "%s/policy", folder);
+	if (mkdir(path, 0700) == -1)
+		abort();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 	const struct CMUnitTest tests[] = {
 		TEST(test_reload), TEST(test_reload_in_between),
-		TEST(test_peer_goes), TEST(test_nonsense), TEST(test_flood),
+		TEST(test_peer_goes), TEST(test_nonsense), TEST(test_cancel),
+		TEST(test_explain), TEST(test_explain_reload),
+		TEST(test_remembered), TEST(test_flood),
 	};
 	int status;
 
 	log_init("test", LOG_LEVEL_ERROR);
 	loop_init();
+	make_folder();
 	start_server();
 	configure("may");
 	policy_entry.prepare();
@@ -397,5 +556,6 @@ int main(void)
 	watch_release(&server_watch);
 	close(server);
 	loop_release();
+	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return status;
 }

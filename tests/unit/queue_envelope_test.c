@@ -319,7 +319,8 @@ static void fill_job(struct job *job)
 	job->key = 77;
 	job->message = 0x1234;
 	job->next = (struct conf_next_hop){ .transport = TRANSPORT_SMTP,
-	    .host = "mx.test", .port = 2525, .mx = true };
+	    .host = "mx.test", .port = 2525, .mx = true,
+	    .implicit_tls = true };
 	job->domain = arena_dup_string(arena, "one.test");
 	job->sender = arena_dup_string(arena, "");
 	job->envid = NULL;
@@ -364,6 +365,7 @@ static void test_job(void **state)
 	assert_string_equal(copy.next.host, "mx.test");
 	assert_int_equal(copy.next.port, 2525);
 	assert_true(copy.next.mx);
+	assert_true(copy.next.implicit_tls);
 	assert_string_equal(copy.sender, "");
 	assert_null(copy.envid);
 	assert_int_equal(copy.attempt, 3);

@@ -282,6 +282,34 @@ static void test_turns(void **state)
 	conf_free(conf);
 }
 
+/* A host with STARTTLS and the same host with TLS from the first byte are two
+ * places, even at one port (N-25); two domains behind one of them are one. */
+static void test_places(void **state)
+{
+	static const char text[] = "hostname = mx.test\n"
+	    "route one.test { host = relay.test  port = 465 }\n"
+	    "route two.test { host = relay.test  port = 465  "
+	    "tls = implicit }\n"
+	    "route three.test { host = relay.test  port = 465  "
+	    "tls = implicit }\n";
+	char *errors = NULL;
+	struct conf *conf = conf_read("test.conf", text, &errors);
+	struct destinations *all;
+	struct destination *one, *two;
+
+	(void)state;
+	assert_non_null(conf);
+	all = destinations_new(conf);
+	one = destination_get(all, "one.test");
+	two = destination_get(all, "two.test");
+	assert_ptr_not_equal(one, two);
+	assert_ptr_equal(two, destination_get(all, "three.test"));
+	assert_false(one->next.implicit_tls);
+	assert_true(two->next.implicit_tls);
+	destinations_free(all);
+	conf_free(conf);
+}
+
 /* Fresh mail first, but one turn in four is for what waits since long. */
 static void test_fresh_first(void **state)
 {
@@ -362,6 +390,7 @@ int main(void)
 		TEST(test_flapping),
 		TEST(test_reload),
 		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_fresh_first),
 		cmocka_unit_test(test_rest),
 	};

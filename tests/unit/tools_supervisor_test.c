@@ -130,7 +130,8 @@ static int run_role(const char *name)
 	    .stop = stop };
 	if (entry.role == ROLE_SMTPD)
 		entry.listener = take_listener;
-	if (entry.role == ROLE_QUEUE)
+	if (entry.role == ROLE_QUEUE || entry.role == ROLE_POLICY ||
+	    entry.role == ROLE_DELIVERY)
 		entry.control = take_control;
 	return process_run(&entry, 0);
 }
@@ -443,11 +444,14 @@ static void test_hello(void **state)
 	wait_line("smtpd hears smtp@", 1);
 	for (role = ROLE_SMTPD; role < ROLE_COUNT; role++) {
 		say_hello((uint8_t)role, answer, sizeof(answer));
-		if (role != ROLE_QUEUE)
+		if (role != ROLE_QUEUE && role != ROLE_POLICY &&
+		    role != ROLE_DELIVERY)
 			assert_non_null(strstr(answer, "\"end\""));
 	}
 	say_hello(200, answer, sizeof(answer));
 	wait_line("queue asked", 1);
+	wait_line("policy asked", 1);
+	wait_line("delivery asked", 1);
 	usleep(300000);
 	for (role = ROLE_SMTPD; role < ROLE_COUNT; role++) {
 		snprintf(answer, sizeof(answer), "%s starts",

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A finished plan with its facts and notes as JSON: what `postern policy
+ * explain` prints. The plan was made by the same machine that delivery's plans
+ * come from; nothing is decided here. Shape in postern-policy(8).
+ */
+#ifndef POSTERN_POLICY_EXPLAIN_H
+#define POSTERN_POLICY_EXPLAIN_H
+
+#include <jansson.h>
+
+struct plan;
+struct plan_facts;
+
+/* {"domain", "level", "destination" (the pattern that gave the level),
+ * "next-hop": {...}, "waited", "facts": [{"query", "name", "result", "dnssec":
+ * "secure"|"insecure"|"bogus"|"error", "ttl", "data": [...], "alias",
+ * "reason"}], "decisions": [{"subject", "clause", "text"}], "hosts": [{"name",
+ * "preference", "addresses", "skip", "skipped", "requirement", "source",
+ * "names", "tlsa", "also-name", "sni", "reason"}], "no-starttls",
+ * "broken-tls", "fingerprints", "ttl", "status": {...} when no host can be
+ * tried, "alarm"}. What is empty may be missing. The caller owns it. */
+json_t	*explain_plan(const struct plan_facts *facts, const struct plan *plan);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The MTA-STS policy of the next hop (RFC 8461): asked for once, after all
+ * hosts, and only when some host is not decided by DANE alone. It is the
+ * policy of the name that was looked up, a route's or the recipients' domain
+ * (RFC 8461 3.4), never of an alias or a mail host.
+ */
+#include "policy/plan_private.h"
+
+#include <inttypes.h>
+
+static bool is_needed(const struct planner *planner)
+{
+	bool advisory = planner_is_advisory(planner);
+	const struct prospect *prospect;
+	size_t i;
+
+	if (planner->path == PATH_ADDRESS)
+		return false;
+	if (!advisory && !conf_level_heeds_sts(planner_level(planner)))
+		return false;
+	for (i = 0; i < planner->prospect_count; i++) {
+		prospect = &planner->prospects[i];
+		if (!prospect->host.skip &&
+		    (advisory || !planner_dane_decides(planner, prospect)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * It is not known whether there is a policy, and none is remembered. RFC 8461
+ * is silent; mail waits for a time, then goes as if there were none (STS-17).
+ * The plan depends on the mail's age then and is not to be kept.
+ */
+static void discovery_failed(struct planner *planner, const struct fact *fact)
+{
+	const struct plan_facts *facts = planner->facts;
+
+	planner->plan->ttl = 0;
+	if (facts->waited < facts->sts_discovery_wait) {
+		planner->sts = STS_UNKNOWN;
+		planner_note(planner, planner->name, "RFC 8461 3.1",
+		    "whether it has an MTA-STS policy could not be found out: "
+		    "%.120s; mail waits", fact->reason);
+		return;
+	}
+	planner_alarm(planner, "%.100s: MTA-STS discovery failed for %" PRId64
+	    " s; mail goes on as if there were no policy", planner->name,
+	    facts->waited);
+	planner_note(planner, planner->name, "RFC 8461 3.1", "whether it has "
+	    "an MTA-STS policy could not be found out in sts-discovery-wait: "
+	    "as if there were none");
+}
+
+static void use_policy(struct planner *planner, const struct fact *fact)
+{
+	const struct fact_sts *policy = fact_policy(fact);
+
+	if (policy == NULL) {
+		planner_note(planner, planner->name, "RFC 8461 3.1", "no "
+		    "MTA-STS policy is in force%s%.120s",
+		    fact->reason[0] == '\0' ? "" : ": ", fact->reason);
+		return;
+	}
+	if (policy->policy.mode == STS_MODE_ENFORCE) {
+		planner->sts = STS_ENFORCE;
+		planner->sts_policy = policy;
+	}
+	planner_note(planner, planner->name, CLAUSE_STS, "MTA-STS policy %s%s, "
+	    "mode %s%s", policy->id, policy->cached ? " (remembered)" : "",
+	    sts_mode_name(policy->policy.mode),
+	    policy->policy.mode == STS_MODE_ENFORCE ? "" :
+	    ": nothing is enforced");
+}
+
+enum step plan_stage_sts(struct planner *planner)
+{
+	bool advisory = planner_is_advisory(planner);
+	const struct fact *fact;
+
+	if (!is_needed(planner))
+		return STEP_NEXT;
+	fact = planner_want(planner, advisory ? QUERY_STS_CACHED : QUERY_STS,
+	    planner->name);
+	if (fact == NULL)
+		return STEP_NEED;
+	/* A policy that is not there although the answer says so: an error. */
+	if (fact_is_error(fact) ||
+	    (fact->result == FACT_DATA && fact_policy(fact) == NULL)) {
+		if (!advisory)
+			discovery_failed(planner, fact);
+		return STEP_NEXT;
+	}
+	use_policy(planner, fact);
+	return STEP_NEXT;
+}

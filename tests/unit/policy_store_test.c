@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * policy/store.c on a real directory: what was put is there after a restart,
+ * after kill -9 at any moment, and inside a chroot; damage is moved aside and
+ * never brought in (S-38).
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "policy/store.h"
+
+static char parent[64], directory[80];
+
+/* --- what is in it --- */
+
+struct sum {
+	unsigned	 rows;
+	size_t		 bytes;
+	char		 keys[4000];	/* with spaces between */
+};
+
+static void add_row(void *arg, const char *key, const void *value,
+    size_t length)
+{
+	struct sum *sum = arg;
+	size_t used = strlen(sum->keys);
+
+	(void)value;
+	sum->rows++;
+	sum->bytes += length;
+	snprintf(sum->keys + used, sizeof(sum->keys) - used, "%s ", key);
+}
+
+static struct sum sum_of(struct policy_store *store)
+{
+	struct sum sum = { .rows = 0 };
+
+	assert_int_equal(0, policy_store_each(store, add_row, &sum));
+	return sum;
+}
+
+static struct policy_store *open_store(void)
+{
+	struct policy_store *store = policy_store_open(directory);
+
+	assert_non_null(store);
+	return store;
+}
+
+static void put(struct policy_store *store, const char *key,
+    const char *value)
+{
+	assert_int_equal(0, policy_store_put(store, key, value,
+	    strlen(value)));
+}
+
+/* Entries of the parent whose name holds these words. */
+static unsigned count_named(const char *where, const char *words)
+{
+	DIR *stream = opendir(where);
+	struct dirent *entry;
+	unsigned count = 0;
+
+	assert_non_null(stream);
+	while ((entry = readdir(stream)) != NULL)
+		count += strstr(entry->d_name, words) != NULL;
+	closedir(stream);
+	return count;
+}
+
+static int remove_one(const char *path, const struct stat *about, int type,
+    struct FTW *walk)
+{
+	(void)about;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(parent, sizeof(parent), "/tmp/postern-store-XXXXXX");
+	if (mkdtemp(parent) == NULL)
+		return -1;
+	snprintf(directory, sizeof(directory), "%s/sts", parent);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return nftw(parent, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- rows --- */
+
+static void test_rows(void **state)
+{
+	static char large[66000];
+	struct policy_store *store = open_store();
+	struct sum sum;
+
+	(void)state;
+	assert_int_equal(sum_of(store).rows, 0);
+	put(store, "b.example", "two");
+	put(store, "a.example", "one");
+	put(store, "c.example", "");
+	put(store, "b.example", "another");
+	memset(large, 'x', sizeof(large));
+	assert_int_equal(0, policy_store_put(store, "d.example", large,
+	    sizeof(large)));
+	sum = sum_of(store);
+	assert_string_equal(sum.keys,
+	    "a.example b.example c.example d.example ");
+	assert_int_equal(sum.bytes, 3 + 7 + sizeof(large));
+	assert_int_equal(0, policy_store_delete(store, "b.example"));
+	assert_int_equal(0, policy_store_delete(store, "b.example"));
+	policy_store_close(store);
+	store = open_store();
+	sum = sum_of(store);
+	assert_string_equal(sum.keys, "a.example c.example d.example ");
+	assert_int_equal(sum.bytes, 3 + sizeof(large));
+	policy_store_close(store);
+}
+
+/* The log does not grow for ever. */
+static void test_bounded(void **state)
+{
+	static char value[60000];
+	struct policy_store *store = open_store();
+	int i;
+
+	(void)state;
+	for (i = 0; i < 400; i++)
+		assert_int_equal(0, policy_store_put(store, "a.example",
+		    value, sizeof(value)));
+	assert_in_range(count_named(directory, "log."), 1, 8);
+	policy_store_close(store);
+	store = open_store();
+	assert_int_equal(sum_of(store).bytes, sizeof(value));
+	policy_store_close(store);
+}
+
+/* --- restarts --- */
+
+/* What a put has returned for is there, whenever the process is killed. */
+static void test_killed(void **state)
+{
+	char key[32];
+	int round, ends[2];
+	unsigned acknowledged, number = 0;
+	struct policy_store *store;
+	pid_t child;
+
+	(void)state;
+	for (round = 0; round < 5; round++) {
+		assert_int_equal(0, pipe(ends));
+		child = fork();
+		if (child == 0) {
+			store = policy_store_open(directory);
+			for (;; number++) {
+				snprintf(key, sizeof(key), "%06u", number);
+				if (policy_store_put(store, key, key, 6) != 0 ||
+				    write(ends[1], &number,
+				    sizeof(number)) < 0)
+					_exit(1);
+			}
+		}
+		close(ends[1]);
+		do
+			assert_int_equal(sizeof(number), read(ends[0],
+			    &acknowledged, sizeof(number)));
+		while (acknowledged < number + 20 + 13 * (unsigned)round);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		while (read(ends[0], &acknowledged, sizeof(number)) > 0)
+			continue;
+		close(ends[0]);
+		store = open_store();
+		assert_in_range(sum_of(store).rows, acknowledged + 1,
+		    acknowledged + 2);
+		policy_store_close(store);
+		number = acknowledged + 1;
+	}
+	assert_int_equal(count_named(parent, "damaged"), 0);
+}
+
+static void test_locked(void **state)
+{
+	struct policy_store *store = open_store();
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (child == 0)
+		_exit(policy_store_open(directory) == NULL ? 0 : 1);
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	put(store, "a.example", "one");
+	policy_store_close(store);
+}
+
+/* As the confined role sees it: its own directory is the root. */
+static void test_confined(void **state)
+{
+	struct policy_store *store;
+	int status;
+	pid_t child;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	child = fork();
+	if (child == 0) {
+		if (chroot(parent) != 0 || chdir("/") != 0)
+			_exit(2);
+		store = policy_store_open("/sts");
+		if (store == NULL ||
+		    policy_store_put(store, "a.example", "one", 3) != 0)
+			_exit(1);
+		_exit(0);	/* without closing */
+	}
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	store = open_store();
+	assert_string_equal(sum_of(store).keys, "a.example ");
+	policy_store_close(store);
+}
+
+/* --- damage --- */
+
+static void overwrite(const char *name, off_t at, size_t length)
+{
+	static const char garbage[8192] = "garbage garbage garbage";
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	fd = open(path, O_WRONLY);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal((ssize_t)length, pwrite(fd, garbage, length, at));
+	close(fd);
+}
+
+static void fill(void)
+{
+	struct policy_store *store = open_store();
+	char key[32];
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		snprintf(key, sizeof(key), "%03d.example", i);
+		put(store, key, "a value of some length, to fill some pages");
+	}
+	policy_store_close(store);
+}
+
+/* Berkeley DB does not free what it had of a damaged environment: the process
+ * that meets one is another. */
+static void expect_anew(unsigned before)
+{
+	struct policy_store *store;
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(policy_store_open(directory) != NULL ? 0 : 1);
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	store = open_store();
+	assert_int_equal(sum_of(store).rows, 0);
+	assert_int_equal(count_named(parent, "sts.damaged-"), before + 1);
+	put(store, "a.example", "one");
+	policy_store_close(store);
+	store = open_store();
+	assert_int_equal(sum_of(store).rows, 1);
+	policy_store_close(store);
+	assert_int_equal(count_named(parent, "sts.damaged-"), before + 1);
+}
+
+static void test_damage(void **state)
+{
+	static const struct { const char *name; off_t at; size_t length; }
+	    cases[] = {
+		{ "policy.db", 0, 4096 },		/* the first page */
+		{ "policy.db", 2 * 4096 + 2000, 1 },	/* one byte */
+		{ "policy.db", 3 * 4096, 4096 },
+		{ "log.0000000001", 0, 8192 },
+	};
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fill();
+		overwrite(cases[i].name, cases[i].at, cases[i].length);
+		expect_anew(i);
+	}
+}
+
+static void test_truncated(void **state)
+{
+	char path[128];
+
+	(void)state;
+	fill();
+	snprintf(path, sizeof(path), "%s/policy.db", directory);
+	assert_int_equal(0, truncate(path, 4096 + 100));
+	expect_anew(0);
+}
+
+/* Not damage: nothing is moved. */
+static void test_no_place(void **state)
+{
+	char path[128];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/absent/sts", parent);
+	assert_null(policy_store_open(path));
+	fd = open(directory, O_CREAT | O_WRONLY, 0600);	/* no directory */
+	close(fd);
+	snprintf(path, sizeof(path), "%s/sts/deeper", parent);
+	assert_null(policy_store_open(path));
+}
+
+/* DB_CONFIG would change how Berkeley DB works. */
+static void test_settings(void **state)
+{
+	struct policy_store *store = open_store();
+	char path[128];
+	int fd;
+
+	(void)state;
+	policy_store_close(store);
+	snprintf(path, sizeof(path), "%s/DB_CONFIG", directory);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_int_equal(11, write(fd, "nonsense 1\n", 11));
+	close(fd);
+	store = open_store();
+	policy_store_close(store);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(count_named(parent, "damaged"), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_rows), TEST(test_bounded), TEST(test_killed),
+		TEST(test_locked), TEST(test_confined), TEST(test_damage),
+		TEST(test_truncated), TEST(test_no_place),
+		TEST(test_settings),
+	};
+
+	log_init("test", LOG_LEVEL_FATAL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
