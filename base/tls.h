@@ -75,6 +75,9 @@ struct tls_expect {
 	const struct tls_tlsa	*tlsa;
 	size_t			 tlsa_count;
 	const char		*also_name;	/* null: DANE alone decides */
+	/* TLS_CHECK_DANE: whether it would meet TLS_CHECK_NAME for this name
+	 * is only told. Not together with also_name. */
+	const char		*note_name;
 };
 
 struct tls_client;
@@ -118,6 +121,7 @@ struct tls_facts {
 	struct tls_shown	 chain[TLS_CHAIN_MAX];
 	size_t			 chain_count;	/* may be more than fit */
 	char	 problem[256];		/* why not verified; a sentence part */
+	char	 noted[256];		/* verified, but note_name was not met */
 };
 
 #endif

@@ -122,6 +122,8 @@ static struct tls_wanted *wanted_new(const struct tls_client *client,
 		    expect->fingerprint_count * DIGEST_BYTES);
 	if (expect->also_name != NULL)
 		wanted->also_name = mem_dup_string(expect->also_name);
+	if (expect->note_name != NULL)
+		wanted->note_name = mem_dup_string(expect->note_name);
 	if (client->store != NULL && X509_STORE_up_ref(client->store) == 1)
 		wanted->store = client->store;
 	return wanted;
@@ -138,6 +140,7 @@ void tls_wanted_free(struct tls_wanted *wanted)
 	mem_free(wanted->names);
 	mem_free(wanted->fingerprints);
 	mem_free(wanted->also_name);
+	mem_free(wanted->note_name);
 	X509_STORE_free(wanted->store);
 	mem_free(wanted);
 }

@@ -196,9 +196,9 @@ static long verify_path(SSL *ssl, X509_STORE *store)
 	return result;
 }
 
-/* also_name: the literal reading of RFC 8461 5, where both must hold. */
+/* The web's authorities, and the name, beside a TLSA record. */
 static bool holds_for_webpki(struct tls_facts *facts, SSL *ssl,
-    const struct tls_wanted *wanted)
+    const struct tls_wanted *wanted, const char *name)
 {
 	X509 *leaf = SSL_get0_peer_certificate(ssl);
 	long result;
@@ -211,17 +211,27 @@ static bool holds_for_webpki(struct tls_facts *facts, SSL *ssl,
 	}
 	result = verify_path(ssl, wanted->store);
 	if (result == X509_V_OK) {
-		if (tls_shows_name(facts, leaf, wanted->also_name))
+		if (tls_shows_name(facts, leaf, name))
 			return true;
 		snprintf(facts->problem, sizeof facts->problem,
 		    "a TLSA record matches, but the certificate is not for %s",
-		    wanted->also_name);
+		    name);
 		return false;
 	}
 	snprintf(facts->problem, sizeof facts->problem,
 	    "a TLSA record matches, but ");
 	tls_explain_path(facts, leaf, result);
 	return false;
+}
+
+/* DANE-139: nothing depends on it. */
+static void note_webpki(struct tls_facts *facts, SSL *ssl,
+    const struct tls_wanted *wanted)
+{
+	struct tls_facts copy = *facts;
+
+	if (!holds_for_webpki(&copy, ssl, wanted, wanted->note_name))
+		memcpy(facts->noted, copy.problem, sizeof facts->noted);
 }
 
 void tls_dane_judge(struct tls_facts *facts, struct ssl_st *ssl,
@@ -250,6 +260,9 @@ void tls_dane_judge(struct tls_facts *facts, struct ssl_st *ssl,
 		snprintf(facts->matched_name, sizeof facts->matched_name,
 		    "%s", name);
 	print_match(facts, ssl);
+	/* also_name: the literal reading of RFC 8461 5, where both must hold */
 	facts->verified = wanted->also_name == NULL ||
-	    holds_for_webpki(facts, ssl, wanted);
+	    holds_for_webpki(facts, ssl, wanted, wanted->also_name);
+	if (wanted->note_name != NULL && wanted->store != NULL)
+		note_webpki(facts, ssl, wanted);
 }

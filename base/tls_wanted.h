@@ -34,6 +34,7 @@ struct tls_wanted {
 	bool			 has_masked;	/* digests that a stronger one
 						 * of their kind hides */
 	char			*also_name;	/* owned; null */
+	char			*note_name;	/* owned; null */
 	struct x509_store_st	*store;		/* shared; null: no trust */
 };
 

@@ -247,6 +247,26 @@ static void next_host(struct attempt *attempt)
 	attempt->address = 0;
 }
 
+static size_t least(size_t one, size_t other)
+{
+	return one < other ? one : other;
+}
+
+/* What is left of the attempt is for the hosts behind: each is to have its
+ * turn, however many addresses this one has (RFC 5321 5.1, DANE-81). Half of
+ * it is this host's in any case. */
+static bool is_used_up(const struct attempt *attempt)
+{
+	size_t i, others = 0;
+
+	for (i = attempt->host + 1; i < attempt->plan->host_count; i++)
+		others += !attempt->plan->hosts[i].skip;
+	return attempt->connects + least(others, CONNECTS_MAX / 2) >=
+	    CONNECTS_MAX ||
+	    attempt->sessions + least(others, SESSIONS_MAX / 2) >=
+	    SESSIONS_MAX;
+}
+
 /* --- can this host take this message? --- */
 
 static bool has_8bit(const struct job *job)
@@ -343,7 +363,10 @@ static void on_failed(struct attempt *attempt, struct client *client)
 	} else {
 		remember(attempt, &failure->status);
 		attempt->sessions += failure->connected;
-		next_address(attempt);
+		if (is_used_up(attempt))
+			next_host(attempt);
+		else
+			next_address(attempt);
 	}
 	try_hosts(attempt);
 }

@@ -144,6 +144,17 @@ static const char *name_word(const struct client *client)
 	return client->name_from_dns ? "verified" : "secure";
 }
 
+/* DANE-38: records of a host that anybody may have named. With SOURCE_STS it
+ * is the policy that makes it the domain's. */
+static const char *dane_word(const struct client *client)
+{
+	switch (client->source) {
+	case SOURCE_HALF_DANE: return "half-dane";
+	case SOURCE_STS: return "sts";
+	default: return "dane";
+	}
+}
+
 const char *client_tls_name(const struct client *client)
 {
 	if (!client->was_secure)
@@ -158,9 +169,7 @@ const char *client_tls_name(const struct client *client)
 	case REQUIRE_ENCRYPTED: return "encrypted";
 	case REQUIRE_NAME: return name_word(client);
 	case REQUIRE_FINGERPRINT: return "secure";
-	/* DANE-38: records of a host that anybody may have named. */
-	case REQUIRE_DANE: return client->source == SOURCE_HALF_DANE ?
-	    "half-dane" : "dane";
+	case REQUIRE_DANE: return dane_word(client);
 	default: bug("client-requirement");
 	}
 }

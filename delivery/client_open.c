@@ -211,6 +211,7 @@ static void start_handshake(struct client *client)
 		expect.tlsa = records;
 		expect.tlsa_count = host->tlsa_count;
 		expect.also_name = host->also_name ? host->name : NULL;
+		expect.note_name = host->note_name ? host->name : NULL;
 	}
 	client_enter(client, CLIENT_STATE_SECURING);
 	client->answered = false;
@@ -286,6 +287,8 @@ void client_on_secured(struct client *client)
 		return;
 	}
 	client->was_accepted = true;
+	if (facts->noted[0] != '\0')
+		delivery_log_noted(client, facts->noted);
 	log_debug("tls-accepted", log_session(client->id),
 	    log_text("tls", client_tls_name(client)),
 	    log_text("name", facts->matched_name),

@@ -72,6 +72,15 @@ void delivery_log_symptom(const struct client *client, enum symptom symptom,
 	    log_text("seen", seen));
 }
 
+void delivery_log_noted(const struct client *client, const char *seen)
+{
+	struct delivery_log_relay relay;
+
+	delivery_log_relay(&relay, client, "");
+	log_info("dane-over-sts", log_text("relay", relay.place),
+	    log_text("seen", seen));
+}
+
 void delivery_log_clear(const struct job *job, const struct client *client,
     enum symptom symptom)
 {

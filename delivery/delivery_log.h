@@ -41,6 +41,8 @@ void	 delivery_log_skipped(const struct job *job,
 /* A host did not show TLS, at warning (TLS-55 to TLS-62). */
 void	 delivery_log_symptom(const struct client *client,
 	    enum symptom symptom, const char *seen);
+/* DANE was enough, and the MTA-STS policy would not have been met (DANE-139). */
+void	 delivery_log_noted(const struct client *client, const char *seen);
 /* Mail goes in clear on a new connection because TLS broke (TLS-65). */
 void	 delivery_log_clear(const struct job *job,
 	    const struct client *client, enum symptom symptom);

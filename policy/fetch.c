@@ -430,6 +430,18 @@ static void limit(int resource, rlim_t most)
 	}
 }
 
+/* Beside what it has of the role's, which may be a lot. */
+static void limit_memory(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage) == 0)
+		limit(RLIMIT_DATA, CHILD_BYTES +
+		    (rlim_t)usage.ru_maxrss * 1024);
+#endif
+}
+
 /*
  * Nothing of the role's stays open but the log. Handlers of signals go first:
  * libevent's would write to a descriptor that is somebody else's by then.
@@ -457,9 +469,7 @@ static void shed(int result_fd, pid_t parent)
 	limit(RLIMIT_CPU, CHILD_SECONDS);
 	limit(RLIMIT_FSIZE, 0);
 	limit(RLIMIT_CORE, 0);
-#ifndef __SANITIZE_ADDRESS__
-	limit(RLIMIT_DATA, CHILD_BYTES);
-#endif
+	limit_memory();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -579,7 +589,7 @@ void fetch_read_message(const void *message, size_t length,
 	if (wire_read_end(&reader) != 0 || version != MESSAGE_VERSION ||
 	    (answer->result == FETCH_BODY) != (answer->problem[0] == '\0') ||
 	    (answer->result != FETCH_BODY && answer->length != 0))
-		set_answer(answer, FETCH_FAILED,
+		set_answer(answer, FETCH_OURS,
 		    "the process that fetches ended without an answer");
 	arena_free(arena);
 }
@@ -686,7 +696,7 @@ struct fetch *fetch_start(struct fetcher *fetcher,
 		    "the policy host has no address" :
 		    "the policy host has no public address");
 	if (!fetcher->trusts)
-		return answer_later(fetch, FETCH_UNTRUSTED,
+		return answer_later(fetch, FETCH_OURS,
 		    "there are no CA certificates to trust");
 	if (start_child(fetch, fetcher, &asked) == -1) {
 		log_error("cannot start a fetch", log_errno(errno));

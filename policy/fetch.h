@@ -22,7 +22,8 @@ enum fetch_result {
 	FETCH_FAILED,		/* RFC 8460: sts-policy-fetch-error */
 	FETCH_UNTRUSTED,	/* sts-webpki-invalid */
 	FETCH_NO_TEXT,		/* sts-policy-invalid: not text/plain */
-	FETCH_OURS,		/* no process, no memory: nothing was learnt */
+	FETCH_OURS,		/* no process, no memory, no CA certificates:
+				 * nothing was learnt */
 	FETCH_RESULTS
 };
 
@@ -47,7 +48,7 @@ struct fetch_answer {
 typedef void fetch_done(void *arg, const struct fetch_answer *answer);
 
 /* Before the chroot: OpenSSL reads its files. trust_pem may be null: no server
- * is trusted then. */
+ * is trusted then, and none is asked. */
 struct fetcher	*fetcher_new(const char *trust_pem);
 /* No fetch is under way. */
 void		 fetcher_free(struct fetcher *fetcher);
@@ -66,8 +67,8 @@ bool		 fetch_is_public(const struct endpoint *address,
 /* "sts-policy-fetch-error" and so on; null for FETCH_BODY and FETCH_OURS. */
 const char	*fetch_result_name(enum fetch_result result);
 /* What the child's message says; anything but a message of its form gives
- * FETCH_FAILED. body is borrowed from the message. For the parent, and for
- * tests. */
+ * FETCH_OURS: it was killed, or had no memory. body is borrowed from the
+ * message. For the parent, and for tests. */
 void		 fetch_read_message(const void *message, size_t length,
 		    struct fetch_answer *answer);
 

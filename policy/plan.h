@@ -158,6 +158,9 @@ struct plan_host {
 	/* REQUIRE_DANE and an MTA-STS policy that binds as well: WebPKI for
 	 * name, too (sts-with-dane = both; half-dane). */
 	bool			 also_name;
+	/* REQUIRE_DANE, and it decides over a policy: whether the policy
+	 * would have been met is for the log, and changes nothing (DANE-139). */
+	bool			 note_name;
 	char			 reason[160];	/* why this, with its clause */
 };
 

@@ -194,16 +194,16 @@ static void take_records(struct planner *planner, struct prospect *prospect,
 	}
 	planner->tlsa_bytes += sort_out(planner, prospect, fact);
 	planner_note(planner, prospect->host.name, "RFC 7672 2.2.3", "%s: "
-	    "secure, %zu records, %zu of them usable", fact->query.name,
-	    fact->count, prospect->usable_count);
+	    "secure; usable records: %zu of %zu", fact->query.name,
+	    prospect->usable_count, fact->count);
 	if (prospect->usable_count > 0 &&
 	    (planner->path != PATH_MX_INSECURE ||
 	    planner->facts->destination->insecure_mx == INSECURE_MX_DANE))
 		prospect->dane = DANE_USABLE;
 }
 
-/* RFC 7672 2.2.3: the port of the connection (DANE-56). False when there can
- * be no such name (DANE-65). */
+/* RFC 7672 2.2.3: the port of the connection (DANE-56). False when the name is
+ * too long. */
 static bool tlsa_name(const struct planner *planner, const char *base,
     char *out, size_t size)
 {
@@ -211,6 +211,19 @@ static bool tlsa_name(const struct planner *planner, const char *base,
 	    planner->facts->next->port, base);
 
 	return length > 0 && length <= NAME_TEXT_MAX;
+}
+
+/* There can be no such name (DANE-65), unless it is its escapes ("\\001", see
+ * dns.h) that make it long: that one may have records, and cannot be asked. */
+static void pass_long_name(struct planner *planner,
+    struct prospect *prospect, const char *name)
+{
+	if (strchr(name, '\\') != NULL && !planner_is_advisory(planner))
+		prospect_skip(planner, prospect, "RFC 7672 2.2.3", "the name "
+		    "of its TLSA records is too long to be asked for");
+	else
+		planner_note(planner, prospect->host.name, "RFC 7672 2.2.3",
+		    "the name of its TLSA records would be too long to exist");
 }
 
 /* True when the error takes the host out. At the levels none and may it
@@ -238,9 +251,9 @@ static enum step try_candidates(struct planner *planner,
 	for (i = 0; i < candidates->count; i++) {
 		if (!tlsa_name(planner, candidates->names[i], name,
 		    sizeof(name))) {
-			planner_note(planner, prospect->host.name,
-			    "RFC 7672 2.2.3", "the name of its TLSA records "
-			    "would be too long to exist");
+			pass_long_name(planner, prospect, name);
+			if (prospect->host.skip)
+				return STEP_NEXT;
 			continue;
 		}
 		fact = planner_want(planner, QUERY_TLSA, name);

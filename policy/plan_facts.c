@@ -194,6 +194,17 @@ enum step planner_end_error(struct planner *planner, const struct fact *fact)
 	return STEP_DONE;
 }
 
+enum step planner_end_deferred(struct planner *planner, const char *clause,
+    const char *text)
+{
+	struct status *status = &planner->plan->status;
+
+	status_print(status, STATUS_DEFERRED, REASON_POLICY, "4.7.5",
+	    "%s: %s (%s)", planner->name, text, clause);
+	add_note(planner, planner->name, clause, status->text);
+	return STEP_DONE;
+}
+
 /* A policy in force says that the domain takes mail. What the DNS says to the
  * contrary may be forged, so it is no reason to give mail back (RFC 8461 5;
  * DANE-26). */

@@ -149,15 +149,9 @@ static void set_path(struct planner *planner, const struct fact *fact)
 /* RFC 7672 2.2.1, 6: mandatory DANE needs names that are authentic. */
 static enum step defer_unsigned(struct planner *planner)
 {
-	struct status *status = &planner->plan->status;
-
-	status_print(status, STATUS_DEFERRED, REASON_POLICY, "4.7.5",
-	    "%s: level dane-only needs signed MX records, and these are not "
-	    "(%s)", planner->name, CLAUSE_DANE_MX);
-	planner_note(planner, planner->name, CLAUSE_DANE_MX, "%s",
-	    status->text);
 	planner->prospect_count = 0;
-	return STEP_DONE;
+	return planner_end_deferred(planner, CLAUSE_DANE_MX, "level dane-only "
+	    "needs signed MX records, and these are not");
 }
 
 static enum step use_mx(struct planner *planner, const struct fact *fact)
@@ -171,8 +165,8 @@ static enum step use_mx(struct planner *planner, const struct fact *fact)
 		add_mx(planner, fact);
 	else
 		add_host(planner, planner->name, 0);	/* implicit MX */
-	if (planner_level(planner) == LEVEL_DANE_ONLY && !fact->secure &&
-	    planner->prospect_count > 0)
+	/* Also when they lead back to us: DANE-34 knows no other end. */
+	if (planner_level(planner) == LEVEL_DANE_ONLY && !fact->secure)
 		return defer_unsigned(planner);
 	return STEP_NEXT;
 }
@@ -249,6 +243,16 @@ static void take_addresses(struct planner *planner, struct plan_host *host,
 	}
 }
 
+/* An alias out of a zone that may be signed into one that is not: the records
+ * of the alias may bind (DANE-50), and anybody may have made the addresses. */
+static bool is_unsigned_end(const struct planner *planner,
+    const struct fact *fact)
+{
+	return fact->alias[0] != '\0' && !fact->secure &&
+	    conf_level_heeds_dane(planner_level(planner)) &&
+	    (planner->path == PATH_MX || planner->path == PATH_NAME);
+}
+
 /*
  * IPv6 first (RFC 6724); the other family is the second try. One family that
  * cannot be looked up is no loss while the other has an address; with none,
@@ -272,8 +276,10 @@ static enum step find_addresses(struct planner *planner,
 		fact = planner_want(planner, types[i], host->name);
 		if (fact == NULL)
 			return STEP_NEED;
-		if (fact_is_error(fact) && error == NULL)
-			error = fact;
+		if (fact_is_error(fact))
+			error = error == NULL ? fact : error;
+		else if (is_unsigned_end(planner, fact))
+			planner->met_unsigned = true;
 		if (fact->result == FACT_DATA)
 			take_addresses(planner, host, fact);
 	}
@@ -321,6 +327,25 @@ static void keep_reachable(struct planner *planner)
 	planner->prospect_count = kept;
 }
 
+/* Nobody is left. Of what a forger can say none is a reason to give mail back
+ * that TLSA records protect. */
+static enum step end_without_hosts(struct planner *planner)
+{
+	if (planner->error != NULL)
+		return planner_end_error(planner, planner->error);
+	if (planner->met_unsigned)
+		return planner_end_deferred(planner, "RFC 7672 2.2.2", "its "
+		    "mail hosts are aliases, and that there is nobody to send "
+		    "to where they lead is not signed");
+	if (planner->met_self)
+		return planner_end_failed(planner, REASON_LOOP, "5.4.6",
+		    "mail for it comes back to this server: it is best mail "
+		    "exchanger for a domain that it does not know as its own");
+	return planner_end_failed(planner, REASON_NO_HOST, "5.4.4",
+	    planner->met_unusable ? "its mail hosts have no address that "
+	    "mail can be sent to" : "its mail hosts have no address");
+}
+
 /* The hosts one by one, so that when time runs out the best ones are known
  * completely. */
 enum step plan_stage_hosts(struct planner *planner)
@@ -338,15 +363,6 @@ enum step plan_stage_hosts(struct planner *planner)
 			return STEP_NEED;
 	}
 	keep_reachable(planner);
-	if (planner->prospect_count > 0)
-		return STEP_NEXT;
-	if (planner->error != NULL)
-		return planner_end_error(planner, planner->error);
-	if (planner->met_self)
-		return planner_end_failed(planner, REASON_LOOP, "5.4.6",
-		    "mail for it comes back to this server: it is best mail "
-		    "exchanger for a domain that it does not know as its own");
-	return planner_end_failed(planner, REASON_NO_HOST, "5.4.4",
-	    planner->met_unusable ? "its mail hosts have no address that "
-	    "mail can be sent to" : "its mail hosts have no address");
+	return planner->prospect_count > 0 ? STEP_NEXT :
+	    end_without_hosts(planner);
 }

@@ -65,6 +65,10 @@ struct planner {
 	const struct fact	*error;
 	bool			 met_self;
 	bool			 met_unusable;
+	/* A host that DANE may hold for, by the records of its alias, and
+	 * whose addresses nobody signed (RFC 7672 2.2.2): what is wrong with
+	 * them may be a forger's doing. */
+	bool			 met_unsigned;
 
 	/* set by the MX stage, for reference names: DANE-107 */
 	const char		*expanded;	/* alias of the next hop, or "" */
@@ -106,6 +110,9 @@ void	 prospect_skip_lookup(struct planner *planner,
 	    struct prospect *prospect, const struct fact *fact);
 enum step	 planner_end_error(struct planner *planner,
 		    const struct fact *fact);
+/* What the DNS says is not authentic enough to go by. */
+enum step	 planner_end_deferred(struct planner *planner,
+		    const char *clause, const char *text);
 /* Nobody to send to, for good; unless a policy in force says otherwise. */
 enum step	 planner_end_failed(struct planner *planner,
 		    enum status_reason reason, const char *enhanced,

@@ -181,6 +181,21 @@ static bool reaches_level(struct planner *planner, struct prospect *prospect)
 	}
 }
 
+/* DANE-139: DANE is enough, but where the policy says otherwise one of the two
+ * is wrong. What the certificate says to it is delivery's to see. */
+static void tell_mismatch(struct planner *planner, struct plan_host *host)
+{
+	if (planner->sts != STS_ENFORCE || host->also_name)
+		return;
+	host->note_name = true;
+	if (sts_matches(&planner->sts_policy->policy, host->name))
+		return;
+	planner_alarm(planner, "%.100s is not in the MTA-STS policy in force: "
+	    "DANE decides", host->name);
+	planner_note(planner, host->name, "RFC 8461 2", "its name is not in "
+	    "the MTA-STS policy of %.150s: DANE decides", planner->name);
+}
+
 static void require_dane(struct planner *planner, struct prospect *prospect)
 {
 	struct plan_host *host = &prospect->host;
@@ -191,11 +206,7 @@ static void require_dane(struct planner *planner, struct prospect *prospect)
 	require(prospect, REQUIRE_DANE, !half ? SOURCE_DANE : host->also_name ?
 	    SOURCE_STS : SOURCE_HALF_DANE);
 	set_dane_names(planner, prospect, host);
-	if (planner->sts == STS_ENFORCE && !host->also_name &&
-	    !sts_matches(&planner->sts_policy->policy, host->name))
-		planner_note(planner, host->name, "RFC 8461 2", "its name is "
-		    "not in the MTA-STS policy of %.150s: DANE decides",
-		    planner->name);
+	tell_mismatch(planner, host);
 	snprintf(host->sni, sizeof(host->sni), "%s", prospect->base);
 	host->tlsa = prospect->usable;
 	host->tlsa_count = prospect->usable_count;

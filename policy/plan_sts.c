@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The MTA-STS policy of the next hop (RFC 8461): asked for once, after all
- * hosts, and only when some host is not decided by DANE alone. It is the
- * policy of the name that was looked up, a route's or the recipients' domain
- * (RFC 8461 3.4), never of an alias or a mail host.
+ * hosts, and only when some host is not decided by DANE alone; else it is
+ * looked at if it is remembered. It is the policy of the name that was looked
+ * up, a route's or the recipients' domain (RFC 8461 3.4), never of an alias or
+ * a mail host.
  */
 #include "policy/plan_private.h"
 
@@ -74,24 +75,56 @@ static void use_policy(struct planner *planner, const struct fact *fact)
 	    ": nothing is enforced");
 }
 
+/* DANE decides for every host. Of a policy that is remembered it is still told
+ * when it would have decided otherwise (DANE-139); nobody waits for that. */
+static bool is_worth_telling(const struct planner *planner)
+{
+	size_t i;
+
+	if (planner->path == PATH_ADDRESS ||
+	    !conf_level_heeds_sts(planner_level(planner)))
+		return false;
+	for (i = 0; i < planner->prospect_count; i++)
+		if (!planner->prospects[i].host.skip)
+			return true;
+	return false;
+}
+
+/* Whatever stopped discovery, its own slowness too: a policy to enforce that is
+ * remembered holds, however old the mail is (RFC 8461 3.3). */
+static enum step use_remembered(struct planner *planner,
+    const struct fact *failed)
+{
+	const struct fact *cached = planner_want(planner, QUERY_STS_CACHED,
+	    planner->name);
+	const struct fact_sts *policy;
+
+	if (cached == NULL)
+		return STEP_NEED;
+	policy = fact_policy(cached);
+	if (policy != NULL && policy->policy.mode == STS_MODE_ENFORCE)
+		use_policy(planner, cached);
+	else
+		discovery_failed(planner, failed);
+	return STEP_NEXT;
+}
+
 enum step plan_stage_sts(struct planner *planner)
 {
-	bool advisory = planner_is_advisory(planner);
+	bool needed = is_needed(planner);
+	bool remembered = planner_is_advisory(planner) || !needed;
 	const struct fact *fact;
 
-	if (!is_needed(planner))
+	if (!needed && !is_worth_telling(planner))
 		return STEP_NEXT;
-	fact = planner_want(planner, advisory ? QUERY_STS_CACHED : QUERY_STS,
+	fact = planner_want(planner, remembered ? QUERY_STS_CACHED : QUERY_STS,
 	    planner->name);
 	if (fact == NULL)
 		return STEP_NEED;
 	/* A policy that is not there although the answer says so: an error. */
 	if (fact_is_error(fact) ||
-	    (fact->result == FACT_DATA && fact_policy(fact) == NULL)) {
-		if (!advisory)
-			discovery_failed(planner, fact);
-		return STEP_NEXT;
-	}
+	    (fact->result == FACT_DATA && fact_policy(fact) == NULL))
+		return remembered ? STEP_NEXT : use_remembered(planner, fact);
 	use_policy(planner, fact);
 	return STEP_NEXT;
 }

@@ -50,6 +50,7 @@ static void put_host(struct wire_writer *writer, const struct plan_host *host)
 	wire_put_u8(writer, (uint8_t)host->requirement);
 	wire_put_u8(writer, (uint8_t)host->source);
 	wire_put_u8(writer, host->also_name);
+	wire_put_u8(writer, host->note_name);
 	wire_put_text(writer, host->sni);
 	wire_put_text(writer, host->reason);
 	wire_put_u8(writer, (uint8_t)host->address_count);
@@ -192,8 +193,9 @@ static bool is_complete(const struct plan_host *host)
 	if (host->skip)
 		return host->skipped.outcome == STATUS_DEFERRED;
 	if (host->requirement == REQUIRE_DANE)
-		return host->tlsa_count > 0 && host->name_count > 0;
-	if (host->also_name)
+		return host->tlsa_count > 0 && host->name_count > 0 &&
+		    !(host->also_name && host->note_name);
+	if (host->also_name || host->note_name)
 		return false;
 	return host->requirement != REQUIRE_NAME || host->name_count > 0;
 }
@@ -209,6 +211,7 @@ static void get_host(struct wire_reader *reader, struct arena *arena,
 	host->requirement = wire_get_enum(reader, REQUIREMENTS);
 	host->source = wire_get_enum(reader, SOURCES);
 	host->also_name = wire_get_enum(reader, 2);
+	host->note_name = wire_get_enum(reader, 2);
 	get_name(reader, arena, host->sni, sizeof(host->sni));
 	get_name(reader, arena, host->reason, sizeof(host->reason));
 	get_addresses(reader, arena, host);
@@ -216,6 +219,16 @@ static void get_host(struct wire_reader *reader, struct arena *arena,
 	get_records(reader, arena, allowance, host);
 	if (!is_complete(host))
 		reader->bad = true;
+}
+
+/* What to do when nobody is to be tried: hosts that are left out wait, and no
+ * mail is ever delivered by a plan. */
+static bool has_right_status(const struct plan *plan)
+{
+	if (plan_can_try(plan))
+		return true;
+	return plan->status.outcome == STATUS_DEFERRED ||
+	    (plan->status.outcome == STATUS_FAILED && plan->host_count == 0);
 }
 
 static void get_fallbacks(struct wire_reader *reader, struct plan *plan)
@@ -250,5 +263,7 @@ struct plan *plan_get(struct wire_reader *reader, struct arena *arena)
 	    sizeof(*plan->hosts));
 	for (i = 0; i < plan->host_count && !reader->bad; i++)
 		get_host(reader, arena, &allowance, &plan->hosts[i]);
-	return wire_read_end(reader) == -1 ? NULL : plan;
+	if (wire_read_end(reader) == -1 || !has_right_status(plan))
+		return NULL;
+	return plan;
 }

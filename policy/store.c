@@ -5,9 +5,10 @@
  * process out (it stays where it is when the directory is moved aside).
  *
  * Berkeley DB 5.3 tries a failed flush again, which then succeeds although the
- * data is gone, and never flushes a directory: both are mended by hooks, which
- * are the process's. The queue's store has hooks of its own; it is in another
- * process.
+ * data is gone, never flushes a directory, and reports a write that failed
+ * while it opens as an environment to be recovered, which looks like damage:
+ * all three are mended by hooks, which are the process's. The queue's store has
+ * hooks of its own; it is in another process.
  */
 #include "policy/store.h"
 
@@ -40,6 +41,9 @@ struct policy_store {
 };
 
 /* --- between Berkeley DB and the kernel --- */
+
+/* What the kernel refused last (no room, no right), or 0. */
+static int refused;
 
 /* Into parent: what is before the last slash. */
 static void parent_of(const char *path, char *parent)
@@ -90,6 +94,8 @@ static int hook_open(const char *path, int flags, ...)
 		va_end(list);
 	}
 	fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd == -1 && errno != ENOENT && errno != EEXIST)
+		refused = errno;
 	if (fd != -1 && creates)
 		sync_parent(path);
 	return fd;
@@ -97,10 +103,30 @@ static int hook_open(const char *path, int flags, ...)
 
 static int hook_rename(const char *from, const char *to)
 {
-	if (rename(from, to) == -1)
+	if (rename(from, to) == -1) {
+		refused = errno;
 		return -1;
+	}
 	sync_parent(to);
 	return 0;
+}
+
+static ssize_t hook_write(int fd, const void *data, size_t length)
+{
+	ssize_t n = write(fd, data, length);
+
+	if (n == -1 && errno != EINTR)
+		refused = errno;
+	return n;
+}
+
+static ssize_t hook_pwrite(int fd, const void *data, size_t length, off_t at)
+{
+	ssize_t n = pwrite(fd, data, length, at);
+
+	if (n == -1 && errno != EINTR)
+		refused = errno;
+	return n;
 }
 
 static void install_hooks(void)
@@ -111,7 +137,9 @@ static void install_hooks(void)
 		return;
 	if (db_env_set_func_fsync(hook_fsync) != 0 ||
 	    db_env_set_func_open(hook_open) != 0 ||
-	    db_env_set_func_rename(hook_rename) != 0)
+	    db_env_set_func_rename(hook_rename) != 0 ||
+	    db_env_set_func_write(hook_write) != 0 ||
+	    db_env_set_func_pwrite(hook_pwrite) != 0)
 		bug("hooks");
 	installed = true;
 }
@@ -128,6 +156,8 @@ static void on_message(const DB_ENV *env, const char *prefix, const char *text)
 /* Unless the disk, memory or rights said no, the files are in doubt. */
 static bool is_damage(int error)
 {
+	if (refused != 0)
+		return false;
 	switch (error) {
 	case 0:
 	case ENOSPC:
@@ -400,13 +430,15 @@ static int set_aside(struct policy_store *store, int error)
 
 static int open_whole(struct policy_store *store)
 {
-	int error = open_tables(store);
+	int error;
 
+	refused = 0;
+	error = open_tables(store);
 	if (error == 0)
 		return 0;
 	close_tables(store);
 	if (!is_damage(error))
-		return failed(store, "open", error);
+		return failed(store, "open", refused != 0 ? refused : error);
 	if (set_aside(store, error) == -1 || make_directory(store) == -1)
 		return -1;
 	error = open_tables(store);

@@ -23,7 +23,8 @@ enum {
 	HTTPS_PORT = 443,
 	DAY = 24 * 60 * 60 * 1000,	/* milliseconds */
 	UNUSED_DAYS = 30,		/* STS-98 */
-	TICK_MAX = 30 * 1000, TICK_MIN = 50
+	TICK_MAX = 30 * 1000, TICK_MIN = 50,
+	TICK_BUSY = 500			/* while more is due */
 };
 
 /* --- answers that are at hand --- */
@@ -164,37 +165,62 @@ void sts_cancel(struct sts_query *query)
 
 /* --- the refresh --- */
 
+struct choice {
+	struct sts		*sts;
+	struct sts_entry	*entry;		/* due for longest, or null */
+};
+
 static void visit_for_refresh(void *arg, struct sts_entry *entry)
 {
-	struct sts *sts = arg;
-	int64_t now = clock_monotonic();
+	struct choice *choice = arg;
+	struct sts *sts = choice->sts;
 	int64_t unused = clock_wall() - entry->used;
 
 	if (hash_find_text(sts->by_domain, entry->domain) != NULL)
 		return;
+	/* Not at once after a start: the clock may be wrong then. */
 	if (unused > (int64_t)UNUSED_DAYS * DAY &&
-	    (sts_entry_left(entry) <= 0 ||
-	    entry->policy.mode == STS_MODE_NONE)) {
+	    clock_monotonic() - entry->since > DAY && (sts_entry_left(entry) <=
+	    0 || entry->policy.mode == STS_MODE_NONE)) {
 		log_info("sts-forgotten", log_text("domain", entry->domain),
 		    log_text("mode", sts_mode_name(entry->policy.mode)));
 		sts_cache_remove(sts->cache, entry->domain);
 		return;
 	}
-	if (sts->refreshes >= REFRESHES_MAX ||
-	    sts->discoveries >= STS_DISCOVERIES_MAX || now < entry->refresh_at)
-		return;
-	sts_discovery_start(sts, entry->domain, true);
+	if (clock_monotonic() >= entry->refresh_at && (choice->entry == NULL ||
+	    entry->refresh_at < choice->entry->refresh_at))
+		choice->entry = entry;
+}
+
+/* In the order in which they were due: domains whose policies want a refresh
+ * every few minutes, or whose hosts answer slowly, take turns with the others.
+ * True when there may be more to do. */
+static bool start_refreshes(struct sts *sts)
+{
+	struct choice choice = { .sts = sts };
+
+	while (sts->refreshes < REFRESHES_MAX &&
+	    sts->discoveries < STS_DISCOVERIES_MAX) {
+		choice.entry = NULL;
+		sts_cache_each(sts->cache, visit_for_refresh, &choice);
+		if (choice.entry == NULL)
+			return false;
+		sts_discovery_start(sts, choice.entry->domain, true);
+	}
+	return true;
 }
 
 static void on_tick(void *arg)
 {
 	struct sts *sts = arg;
 	int64_t pause = sts->conf->sts_refresh * 1000 / 16;
+	int64_t most = TICK_MAX;
 
 	sts_cache_tend(sts->cache);
 	sts_failures_purge(sts, UINT32_MAX);
-	sts_cache_each(sts->cache, visit_for_refresh, sts);
-	timer_start(&sts->tick, pause > TICK_MAX ? TICK_MAX : pause < TICK_MIN ?
+	if (start_refreshes(sts))
+		most = TICK_BUSY;
+	timer_start(&sts->tick, pause > most ? most : pause < TICK_MIN ?
 	    TICK_MIN : pause, on_tick, sts);
 }
 

@@ -53,7 +53,8 @@ typedef void sts_done(void *arg, const struct sts_answer *answer);
 /*
  * Before the chroot. directory is where the cache lives (an empty string: no
  * cache, nothing survives; for commands), trust_pem the CA certificates that
- * policy hosts must chain to (null: every fetch fails, which is logged).
+ * policy hosts must chain to (null: nothing can be fetched, which is logged, and
+ * whether there is a policy is not known).
  * Damage of the cache is logged, set aside and begun anew (S-38).
  */
 struct sts	*sts_new(const struct conf *conf, struct resolver *resolver,

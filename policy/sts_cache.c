@@ -23,6 +23,7 @@
 
 enum { ROW_VERSION = 1, ENTRIES_MAX = 50000, BYTES_MAX = 64 << 20,
     POLICY_BYTES = 256 << 10, REOPEN_MILLISECONDS = 60000,
+    WRITES_A_TURN = 64,		/* each waits for the disk */
     ROW_MAX = STS_BODY_MAX + 256 };
 
 struct sts_cache {
@@ -34,6 +35,8 @@ struct sts_cache {
 	int64_t			 opened_at;	/* monotonic */
 	bool			 loaded;
 	bool			 known;		/* the store was read once */
+	bool			 behind;	/* some entry is not saved */
+	unsigned		 writes_left;	/* in this turn */
 	char			**useless;	/* keys met while reading it */
 	size_t			 useless_count;
 };
@@ -109,15 +112,12 @@ void sts_cache_each(struct sts_cache *cache,
 
 /* --- the store --- */
 
-static void write_entry(struct sts_cache *cache, const struct sts_entry *entry)
+static void make_row(struct buf *row, const struct sts_entry *entry)
 {
 	struct wire_writer writer;
-	struct buf row;
 
-	if (cache->store == NULL)
-		return;
-	buf_init(&row, ROW_MAX);
-	wire_write_begin(&writer, &row);
+	buf_init(row, ROW_MAX);
+	wire_write_begin(&writer, row);
 	wire_put_u8(&writer, ROW_VERSION);
 	wire_put_text(&writer, entry->id);
 	wire_put_u64(&writer, (uint64_t)entry->fetched);
@@ -125,11 +125,36 @@ static void write_entry(struct sts_cache *cache, const struct sts_entry *entry)
 	wire_put_bytes(&writer, entry->body, entry->length);
 	if (wire_write_end(&writer) == -1)
 		bug("row of a policy");
-	if (policy_store_put(cache->store, entry->domain, buf_data(&row),
-	    buf_length(&row)) == -1) {
-		policy_store_close(cache->store);
-		cache->store = NULL;	/* sts_cache_tend() */
+}
+
+/* What does not get to the disk now is left to sts_cache_tend(). */
+static void write_entry(struct sts_cache *cache, struct sts_entry *entry)
+{
+	struct buf row;
+
+	entry->saved = false;
+	if (cache->store != NULL) {
+		make_row(&row, entry);
+		entry->saved = policy_store_put(cache->store, entry->domain,
+		    buf_data(&row), buf_length(&row)) == 0;
+		buf_release(&row);
 	}
+	if (entry->saved)
+		return;
+	cache->behind = true;
+	policy_store_close(cache->store);
+	cache->store = NULL;
+}
+
+/* Met again in a store that was away: what was fetched meanwhile differs. */
+static void compare_row(struct sts_entry *entry, const void *value,
+    size_t length)
+{
+	struct buf row;
+
+	make_row(&row, entry);
+	entry->saved = buf_length(&row) == length &&
+	    memcmp(buf_data(&row), value, length) == 0;
 	buf_release(&row);
 }
 
@@ -189,8 +214,11 @@ static void load_row(void *arg, const char *domain, const void *value,
 	struct sts_cache *cache = arg;
 	struct sts_entry *entry;
 
-	if (sts_cache_find(cache, domain) != NULL)
+	entry = sts_cache_find(cache, domain);
+	if (entry != NULL) {
+		compare_row(entry, value, length);
 		return;
+	}
 	if (cache->known) {	/* removed while the store was away */
 		note_useless(cache, domain);
 		return;
@@ -207,6 +235,7 @@ static void load_row(void *arg, const char *domain, const void *value,
 		return;
 	}
 	entry->domain = mem_dup_string(domain);
+	entry->saved = true;
 	set_age(entry);
 	cache->bytes += entry->length;
 	hash_put_text(cache->entries, entry->domain, entry);
@@ -257,27 +286,54 @@ void sts_cache_load(struct sts_cache *cache)
 	    (int64_t)hash_count(cache->entries)));
 }
 
+static void note_unsaved(void *arg, struct sts_entry *entry)
+{
+	(void)arg;
+	entry->saved = false;
+}
+
+static void reopen_store(struct sts_cache *cache)
+{
+	open_store(cache);
+	if (cache->store == NULL)
+		return;
+	sts_cache_each(cache, note_unsaved, NULL);
+	read_store(cache);
+	cache->behind = true;
+}
+
 static void write_again(void *arg, struct sts_entry *entry)
 {
-	write_entry(arg, entry);
+	struct sts_cache *cache = arg;
+
+	if (entry->saved || cache->store == NULL)
+		return;
+	if (cache->writes_left == 0) {
+		cache->behind = true;
+		return;
+	}
+	cache->writes_left--;
+	write_entry(cache, entry);
 }
 
 void sts_cache_tend(struct sts_cache *cache)
 {
-	if (!cache->loaded || cache->store != NULL ||
-	    cache->directory[0] == '\0' ||
-	    clock_monotonic() - cache->opened_at < REOPEN_MILLISECONDS)
+	if (!cache->loaded || cache->directory[0] == '\0')
 		return;
-	open_store(cache);
-	if (cache->store == NULL)
+	if (cache->store == NULL &&
+	    clock_monotonic() - cache->opened_at >= REOPEN_MILLISECONDS)
+		reopen_store(cache);
+	if (cache->store == NULL || !cache->behind)
 		return;
-	read_store(cache);
+	cache->behind = false;
+	cache->writes_left = WRITES_A_TURN;
 	sts_cache_each(cache, write_again, cache);
 }
 
 /* --- changes --- */
 
 struct victim {
+	const struct sts_entry	*kept;		/* the one to be replaced */
 	struct sts_entry	*entry;
 	int			 worth;
 };
@@ -295,20 +351,26 @@ static void find_victim(void *arg, struct sts_entry *entry)
 	struct victim *victim = arg;
 	int worth = worth_of(entry);
 
-	if (worth > 1 || (victim->entry != NULL && (worth > victim->worth ||
-	    (worth == victim->worth && entry->used >= victim->entry->used))))
+	if (entry == victim->kept || worth > 1)
+		return;
+	if (victim->entry != NULL && (worth > victim->worth ||
+	    (worth == victim->worth && entry->used >= victim->entry->used)))
 		return;
 	victim->entry = entry;
 	victim->worth = worth;
 }
 
-static int make_room(struct sts_cache *cache, size_t length)
+/* For a text of this length, instead of what is replaced if that is set. */
+static int make_room(struct sts_cache *cache, const struct sts_entry *replaced,
+    size_t length)
 {
+	size_t given = replaced == NULL ? 0 : replaced->length;
 	struct victim victim;
 
-	while (hash_count(cache->entries) >= ENTRIES_MAX ||
-	    cache->bytes + length > BYTES_MAX) {
-		victim = (struct victim){ NULL, 0 };
+	while ((replaced == NULL &&
+	    hash_count(cache->entries) >= ENTRIES_MAX) || (length > given &&
+	    cache->bytes - given + length > BYTES_MAX)) {
+		victim = (struct victim){ .kept = replaced };
 		sts_cache_each(cache, find_victim, &victim);
 		if (victim.entry == NULL)
 			return -1;
@@ -322,12 +384,12 @@ struct sts_entry *sts_cache_put(struct sts_cache *cache, const char *domain,
 {
 	struct sts_entry *entry = sts_cache_find(cache, domain), old;
 
+	if (make_room(cache, entry, length) == -1) {
+		log_error("too many MTA-STS policies: not remembered",
+		    log_text("domain", domain));
+		return NULL;
+	}
 	if (entry == NULL) {
-		if (make_room(cache, length) == -1) {
-			log_error("too many MTA-STS policies: not remembered",
-			    log_text("domain", domain));
-			return NULL;
-		}
 		entry = mem_alloc(sizeof(*entry));
 		entry->domain = mem_dup_string(domain);
 		entry->used = clock_wall();

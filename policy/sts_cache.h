@@ -34,6 +34,7 @@ struct sts_entry {
 	int64_t			 since;		/* monotonic, and ... */
 	int64_t			 age_then;	/* ... the age at that time */
 	bool			 from_future;	/* fetched after now: STS-93 */
+	bool			 saved;		/* the store has it like this */
 	int64_t			 refresh_at;	/* monotonic; 0: at once */
 	int64_t			 alarmed_at;	/* monotonic; 0: not yet */
 };
@@ -44,14 +45,16 @@ struct sts_entry {
 struct sts_cache	*sts_cache_new(const char *directory);
 void	 sts_cache_free(struct sts_cache *cache);
 void	 sts_cache_load(struct sts_cache *cache);
-/* Now and then: opens a store again that failed, and writes all of it. */
+/* Now and then: opens a store again that failed, and writes what it has not,
+ * some of it at a time. */
 void	 sts_cache_tend(struct sts_cache *cache);
 
 /* Also one that has expired; null if there is none. */
 struct sts_entry	*sts_cache_find(struct sts_cache *cache,
 			    const char *domain);
 /* Sets or replaces, on the disk when it returns; the body has been read as a
- * policy before. Null: there is no room, which is logged. */
+ * policy before. Null: there is no room, which is logged, and what there was
+ * of the domain stays. */
 struct sts_entry	*sts_cache_put(struct sts_cache *cache,
 			    const char *domain, const char *id,
 			    const char *body, size_t length);

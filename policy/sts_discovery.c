@@ -375,6 +375,8 @@ static void take_policy(struct sts_discovery *discovery,
 	if (entry != NULL)
 		entry->refresh_at = clock_monotonic() +
 		    sts_with_jitter(sts_refresh_interval(sts, entry));
+	else
+		put_off_refresh(discovery);	/* of the one before */
 }
 
 static void on_fetched(void *arg, const struct fetch_answer *fetched)

@@ -251,20 +251,41 @@ static void start_job(struct crew *crew, struct entry *entry,
 	schedule_finished(dispatch->queue->schedule, entry);
 }
 
+static bool may_start(const struct crew *crew)
+{
+	return crew->channel != NULL && crew->open < crew->slots &&
+	    channel_queued(crew->channel) <= CHANNEL_ENOUGH;
+}
+
 static void run_crew(struct crew *crew, struct arena *arena)
 {
 	struct schedule *schedule = crew->dispatch->queue->schedule;
 	struct entry *entry;
 
 	for (unsigned i = 0; i < JOBS_A_TURN; i++) {
-		if (crew->channel == NULL || crew->open >= crew->slots ||
-		    channel_queued(crew->channel) > CHANNEL_ENOUGH)
+		if (!may_start(crew))
 			return;
 		entry = schedule_take(schedule, crew->kind);
 		if (entry == NULL)
 			return;
 		arena_reset(arena);
 		start_job(crew, entry, arena);
+	}
+}
+
+/* Its time is over. The attempt that some deserve waits for a worker. */
+static void end_expired(struct dispatch *dispatch, struct entry *entry,
+    struct arena *arena)
+{
+	struct crew *crew = &dispatch->crews[entry->destination->kind];
+
+	if (!results_deserves_attempt(dispatch->queue, entry)) {
+		results_expire(dispatch->queue, entry);
+	} else if (may_start(crew)) {
+		arena_reset(arena);
+		start_job(crew, entry, arena);
+	} else {
+		schedule_keep_expired(dispatch->queue->schedule, entry);
 	}
 }
 
@@ -279,13 +300,13 @@ void dispatch_run(struct dispatch *dispatch)
 	arena = arena_new(RECORD_ARENA_MAX);
 	for (int kind = 0; kind < DESTINATION_KINDS; kind++)
 		run_crew(&dispatch->crews[kind], arena);
-	arena_free(arena);
 	for (unsigned i = 0; i < EXPIRED_A_TURN; i++) {
 		entry = schedule_take_expired(schedule);
 		if (entry == NULL)
 			break;
-		results_expire(dispatch->queue, entry);
+		end_expired(dispatch, entry, arena);
 	}
+	arena_free(arena);
 }
 
 /* --- frames --- */

@@ -221,6 +221,34 @@ void results_apply(struct queue *queue, const struct results *results,
 	apply(&slice, results, now);
 }
 
+static bool is_about_tls(const struct status *status)
+{
+	switch (status->reason) {
+	case REASON_NO_STARTTLS: case REASON_STARTTLS_REFUSED:
+	case REASON_TLS_HANDSHAKE: case REASON_CERTIFICATE:
+	case REASON_POLICY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool results_deserves_attempt(struct queue *queue, const struct entry *entry)
+{
+	bool deserves = is_about_tls(&entry->destination->trouble);
+	struct slice slice;
+
+	if (deserves ||
+	    slice_load(&slice, queue, entry->place.id, entry->place.slice) < 0)
+		return deserves;
+	for (uint32_t i = 0; i < slice.record->recipient_count; i++)
+		if (slice.record->recipients[i].status != NULL)
+			deserves |= is_about_tls(
+			    slice.record->recipients[i].status);
+	slice_release(&slice);
+	return deserves;
+}
+
 void results_expire(struct queue *queue, struct entry *entry)
 {
 	struct leaving failed = { .count = 0 };

@@ -35,7 +35,14 @@ struct results {
  * schedule, void afterwards; null if the job was not ours. */
 void	 results_apply(struct queue *queue, const struct results *results,
 	    struct entry *entry);
-/* The slice is past its time and its destination rests. */
+/*
+ * The slice is past its time and its destination rests, because of TLS or of
+ * what is published about it: that may have been mended meanwhile, so that one
+ * more attempt comes before it is given up (RFC 8461 5.1, STS-75).
+ */
+bool	 results_deserves_attempt(struct queue *queue,
+	    const struct entry *entry);
+/* The slice is past its time and its destination rests: it is given up. */
 void	 results_expire(struct queue *queue, struct entry *entry);
 /* Gives up the chosen recipients of a loaded slice (chosen[i] belongs to the
  * i-th), with a DSN; saves it. Returns how many there were. */

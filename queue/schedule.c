@@ -555,6 +555,11 @@ struct entry *schedule_take_expired(struct schedule *schedule)
 	return entry;
 }
 
+void schedule_keep_expired(struct schedule *schedule, struct entry *entry)
+{
+	TAILQ_INSERT_TAIL(&schedule->expired, entry, link);
+}
+
 struct entry *schedule_adopt(struct schedule *schedule, uint64_t id,
     uint32_t slice, const char *domain)
 {

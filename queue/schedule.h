@@ -46,8 +46,11 @@ bool	 schedule_is_in_flight(const struct schedule *schedule, uint64_t id,
 struct entry	*schedule_take(struct schedule *schedule,
 		    enum destination_kind kind);
 /* The next one that is past its time and whose destination rests: it is to be
- * given up without another attempt. Null if there is none. */
+ * given up, or tried for the last time. Null if there is none. */
 struct entry	*schedule_take_expired(struct schedule *schedule);
+/* Not yet: it comes again, behind the others. */
+void	 schedule_keep_expired(struct schedule *schedule,
+	    struct entry *entry);
 /* A job that an earlier queue handed out: counts as taken. Null if the slice
  * is already in a job. */
 struct entry	*schedule_adopt(struct schedule *schedule, uint64_t id,

@@ -362,6 +362,19 @@ static void print_otherwise(const json_t *plan, const json_t *host)
 }
 
 /* In one line each, however long, for those who compare and copy them. */
+/* Usage 2 asks for a name beside the authority; usage 3 for no name. */
+static bool has_anchor(const json_t *host)
+{
+	const json_t *record;
+	size_t i;
+
+	json_array_foreach(json_object_get(host, "tlsa"), i, record)
+		if (json_is_string(record) &&
+		    json_string_value(record)[0] == '2')
+			return true;
+	return false;
+}
+
 static void print_records(const json_t *records)
 {
 	const char *record;
@@ -398,9 +411,8 @@ static void print_host(const json_t *plan, const json_t *host, size_t number)
 	if (equal(requirement, "dane"))
 		print_records(json_object_get(host, "tlsa"));
 	join(json_object_get(host, "names"), ", ", names, sizeof(names));
-	if (named)
-		labelled(6, equal(requirement, "dane") ? "usage 2 for" :
-		    "names", names);
+	if (named && (!equal(requirement, "dane") || has_anchor(host)))
+		labelled(6, "names", names);
 	if (equal(requirement, "fingerprint")) {
 		join(json_object_get(plan, "fingerprints"), " ", names,
 		    sizeof(names));

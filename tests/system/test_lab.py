@@ -164,7 +164,7 @@ def test_list_explains_one():
     (("run", "--frobnicate"), 64, "not known here"),
     (("run", "--mta"), 64, "its value is missing"),
     (("run", "--mta", "nobody"), 64, "there is no driver nobody; there are:"),
-    (("shell",), 64, "shell takes one scenario"),
+    (("shell",), 64, "shell takes a scenario"),
     (("run", "no-such-scenario"), 65, "there is no scenario"),
     (("run", "./none.scenario"), 65, "No such file"),
     (("shell", "dane-strip", "--fault", "flood"), 65,
@@ -339,6 +339,45 @@ def test_shell_has_the_faults(folder):
                  "--fault", "strip")
     assert "fault in force  gone" in done.stdout
     assert "fault in force  strip" in done.stdout
+
+
+EHLO = """python3 -c '
+import socket
+one = socket.create_connection(("mx.example.net", 25)).makefile("rwb")
+one.readline()
+one.write(b"EHLO x.example\\r\\n")
+one.flush()
+words = []
+while not words or words[-1][3:4] == b"-":
+    words.append(one.readline())
+print("offered" if any(b"STARTTLS" in word for word in words) else "missing")
+'
+"""
+
+
+@needs_namespaces
+def test_faults_from_inside(folder):
+    """The world changes under a command that runs in it; nobody's MTA."""
+    path = write(folder, "mine.scenario", DEFERRED)
+    script = EHLO + "$LAB_POSTERN lab faults strip && " + EHLO + (
+        "$LAB_POSTERN lab faults && " + EHLO +
+        "$LAB_POSTERN lab faults flood; echo $?; ls $LAB_CERTIFICATES\n"
+        "grep -c EHLO $LAB_EVENTS; ls $LAB_DIR; exit 5")
+    done = subprocess.run(
+        [BINARY, "lab", "shell", "--mta", "none", path, "--", "sh", "-c",
+         script], capture_output=True, text=True, timeout=120,
+        stdin=subprocess.DEVNULL, env=environment())
+    assert done.returncode == 5, done
+    words = done.stdout.split()
+    assert words[:4] == ["offered", "missing", "offered", "65"], done
+    assert "mx.pem" in words and "mx.key" in words, done
+    assert "has no fault flood" in done.stderr, done
+
+
+def test_faults_outside(folder):
+    done = lab("faults", "strip")
+    assert done.returncode == 65, done
+    assert "not the inside of a world" in done.stderr
 
 
 # --- who may run it, and what is left ---

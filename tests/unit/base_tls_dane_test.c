@@ -61,6 +61,12 @@ static const struct animal {
 	{ "star", "middle", { .common_name = "star",
 	    .alternative_names = "DNS:*.example.org" } },
 	{ "rsa", "middle", { MX, .key = CERTIFICATE_RSA } },
+	{ "narrow", NULL, { AUTHORITY("Narrow"),
+	    .constraints = "critical,permitted;DNS:example.net" } },
+	{ "below-narrow", "narrow", { MX } },
+	{ "flat", NULL, { AUTHORITY("Flat"), .last = true } },
+	{ "below-flat", "flat", { AUTHORITY("Below flat") } },
+	{ "too-deep", "below-flat", { MX } },
 #undef MX
 #undef AUTHORITY
 };
@@ -392,6 +398,23 @@ static void test_usage_2(void **state)
 		{ "leaf middle", "2 1 0 root", "2 1 0 1", NULL },
 		{ "leaf", "2 1 0 middle", "2 1 0 0", NULL },
 		{ "leaf", "2 1 0 root", NULL, NO_MATCH },
+		{ "stale middle", "2 1 0 root", NULL,
+		    "the certificate expired on 20" },
+		{ "stale", "2 1 0 middle", NULL,
+		    "the certificate expired on 20" },
+		{ "other middle", "2 1 0 root", NULL, NOT_FOR },
+		{ "other", "2 1 0 middle", NULL, NOT_FOR },
+		/* DANE-101: what the anchor's certificate allows; a bare key
+		 * has no limits */
+		{ "below-narrow narrow", "2 0 1 narrow", NULL,
+		    "permitted subtree violation" },
+		{ "below-narrow", "2 0 0 narrow", NULL,
+		    "permitted subtree violation" },
+		{ "below-narrow", "2 1 0 narrow", "2 1 0 0", NULL },
+		{ "too-deep below-flat flat", "2 0 1 flat", NULL,
+		    "path length constraint exceeded" },
+		{ "too-deep below-flat flat", "2 0 1 below-flat", "2 0 1 1",
+		    NULL },
 		/* DANE-96: usual rules below the anchor */
 		{ "stale middle root", "2 0 1 root", NULL,
 		    "the certificate expired on 20" },
@@ -752,6 +775,56 @@ static void test_also_name(void **state)
 	}
 }
 
+/* DANE-139: the same beside a record, told and without any weight. */
+static void test_note_name(void **state)
+{
+	static const struct {
+		const char	*chain, *tlsa, *note, *trust;
+		bool		 verified;
+		const char	*noted;
+	} cases[] = {
+		{ "leaf middle", "3 1 1 leaf", "mx.example.org", "root", true,
+		    "" },
+		{ "leaf middle", "3 1 1 leaf", "mx2.example.org", "root", true,
+		    "a TLSA record matches, but the certificate is not for "
+		    "mx2.example.org" },
+		{ "self", "3 1 1 self", "mx.example.org", "root", true,
+		    "a TLSA record matches, but the certificate is self-" },
+		{ "stale middle", "3 1 1 stale", "mx.example.org", "root", true,
+		    "a TLSA record matches, but the certificate expired on " },
+		{ "self", "3 1 1 self", "mx.example.org", NULL, true, "" },
+		{ "leaf middle", "3 1 1 !leaf", "mx.example.org", "root",
+		    false, "" },
+	};
+	struct tls_facts facts;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct tls_client *client = client_with(
+		    cases[i].trust == NULL ? NULL : certificate_pem(find(
+		    cases[i].trust, strlen(cases[i].trust))));
+		struct records *records = read_records(cases[i].tlsa);
+		SSL_CTX *context = server_showing(cases[i].chain);
+		struct tls_expect expect = { .check = TLS_CHECK_DANE,
+		    .names = mx, .name_count = 1, .tlsa = records->list,
+		    .tlsa_count = records->count,
+		    .note_name = cases[i].note };
+
+		meet_context(context, client, &expect, &facts);
+		assert_int_equal(facts.verified, cases[i].verified);
+		assert_int_equal(facts.problem[0] == '\0', facts.verified);
+		if (strncmp(facts.noted, cases[i].noted,
+		    strlen(cases[i].noted)) != 0 ||
+		    (facts.noted[0] != '\0') != (cases[i].noted[0] != '\0'))
+			fail_msg("%s, %s: %s", cases[i].chain, cases[i].tlsa,
+			    facts.noted);
+		SSL_CTX_free(context);
+		tls_client_free(client);
+		mem_free(records);
+	}
+}
+
 /* --- what is told about the chain --- */
 
 static void test_chain_facts(void **state)
@@ -851,6 +924,7 @@ int main(void)
 		cmocka_unit_test(test_raw_names),
 		cmocka_unit_test(test_worked_example),
 		cmocka_unit_test(test_also_name),
+		cmocka_unit_test(test_note_name),
 		cmocka_unit_test(test_chain_facts),
 		cmocka_unit_test(test_chain_names),
 		cmocka_unit_test(test_kinds_apart),

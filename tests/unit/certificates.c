@@ -72,7 +72,11 @@ static void add_extensions(X509 *x509, X509 *issuer,
 {
 	add_extension(x509, issuer, NID_subject_key_identifier, "hash");
 	add_extension(x509, issuer, NID_basic_constraints,
-	    plan->authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
+	    !plan->authority ? "critical,CA:FALSE" : plan->last ?
+	    "critical,CA:TRUE,pathlen:0" : "critical,CA:TRUE");
+	if (plan->constraints != NULL)
+		add_extension(x509, issuer, NID_name_constraints,
+		    plan->constraints);
 	add_extension(x509, issuer, NID_key_usage, plan->authority ||
 	    plan->signs ? "critical,keyCertSign,cRLSign,digitalSignature" :
 	    "critical,digitalSignature");

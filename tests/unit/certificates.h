@@ -28,6 +28,9 @@ struct certificate_plan {
 	bool			 signs;		/* as its key usage says, though
 						 * it is no authority */
 	bool			 sha1;		/* the signature */
+	bool			 last;		/* no authority below this one */
+	/* OpenSSL's words: "permitted;DNS:example.org"; null: any names. */
+	const char		*constraints;
 	/* Octets of a DNS name that no text could say; null: none. */
 	const char		*raw_name;
 	int			 raw_length;

@@ -419,6 +419,27 @@ static void test_long_chain(void **state)
 	arena_free(arena);
 }
 
+/* The end of a chain that cannot be written as text is an error: cut, it would
+ * be another name, with TLSA records of its own or none (DANE-51). */
+static void test_long_end(void **state)
+{
+	struct arena *arena = setup_arena();
+	struct dns_answer answer;
+	struct maker maker;
+	char target[128];
+
+	(void)state;
+	memset(target, 1, sizeof(target) - 1);
+	target[63] = '.';
+	target[sizeof(target) - 1] = '\0';
+	begin(&maker, "a.example", DNS_A, 0);
+	add_cname(&maker, NULL, target, 30);
+	answer = read_packet(&maker, "a.example", DNS_A, arena);
+	assert_int_equal(answer.result, FACT_ERROR);
+	assert_string_equal(answer.alias, "");
+	arena_free(arena);
+}
+
 /* A record of any length is a record, down to none at all (DANE-61, DANE-73):
  * whoever drops it makes "secure but unusable" into "nothing published". */
 static void test_tlsa(void **state)
@@ -563,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_alias_itself),
 		cmocka_unit_test(test_long_chain),
+		cmocka_unit_test(test_long_end),
 		cmocka_unit_test(test_tlsa), cmocka_unit_test(test_txt),
 		cmocka_unit_test(test_too_many), cmocka_unit_test(test_root),
 		cmocka_unit_test(test_damage),

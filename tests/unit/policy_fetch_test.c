@@ -471,7 +471,7 @@ static void test_certificates(void **state)
 static void test_no_trust(void **state)
 {
 	static const struct scene scene = { .name = "no CA", .text = WHOLE,
-	    .result = FETCH_UNTRUSTED };
+	    .result = FETCH_OURS };
 	struct fetcher *kept = fetcher;
 
 	(void)state;
@@ -483,6 +483,22 @@ static void test_no_trust(void **state)
 	play(&scene);
 	fetcher_free(fetcher);
 	fetcher = kept;
+}
+
+/* A role that has much in memory leaves the child as much as any other. */
+static void test_large_role(void **state)
+{
+	static const struct scene scene = { .name = "large role",
+	    .text = WHOLE, .result = FETCH_BODY };
+	size_t length = (size_t)320 << 20;
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_true(memory != MAP_FAILED);
+	memset(memory, 1, length);
+	play(&scene);
+	munmap(memory, length);
 }
 
 /* --- TLS --- */
@@ -923,7 +939,7 @@ static void test_killed(void **state)
 	wait_for_connection();
 	kill(find_child(), SIGKILL);
 	loop_run();
-	assert_int_equal(result, FETCH_FAILED);
+	assert_int_equal(result, FETCH_OURS);
 	assert_non_null(strstr(problem, "without an answer"));
 	assert_int_equal(find_child(), 0);
 	stop_server();
@@ -1038,7 +1054,7 @@ static void test_message(void **state)
 		fetch_read_message(buf_data(&message), buf_length(&message),
 		    &answer);
 		assert_int_equal(answer.result, cases[i].good ?
-		    cases[i].result : FETCH_FAILED);
+		    cases[i].result : FETCH_OURS);
 		assert_int_equal(answer.length, cases[i].good ?
 		    cases[i].length : 0);
 		if (!cases[i].good)
@@ -1047,7 +1063,7 @@ static void test_message(void **state)
 		for (cut = 0; cut < 12 && cut < buf_length(&message); cut++) {
 			fetch_read_message(buf_data(&message),
 			    buf_length(&message) - cut - 1, &answer);
-			assert_int_equal(answer.result, FETCH_FAILED);
+			assert_int_equal(answer.result, FETCH_OURS);
 		}
 		buf_release(&message);
 	}
@@ -1085,6 +1101,7 @@ int main(void)
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_certificates),
 		cmocka_unit_test(test_no_trust),
+		cmocka_unit_test(test_large_role),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_media_type),

@@ -226,6 +226,11 @@ static void check_not_weaker(const struct plan *before,
 		host = &after->hosts[i];
 		if (host->skip)
 			continue;
+		/* A remembered policy that is fulfilled is no weaker one. */
+		if (lost->query.type == QUERY_STS &&
+		    (host->also_name || (host->source == SOURCE_STS &&
+		    host->requirement == REQUIRE_NAME)))
+			continue;
 		old = find_host(before, host->name);
 		if (old == NULL || old->skip ||
 		    strength(host) < strength(old))

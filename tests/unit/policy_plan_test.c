@@ -459,6 +459,8 @@ static void compare_host(struct world *world, const struct plan_host *host,
 	    0 ? "" : host->name));
 	assert_int_equal(host->also_name, flag_of(expected, "also_name",
 	    false));
+	assert_int_equal(host->note_name, flag_of(expected, "note_name",
+	    false));
 	compare_texts(host->names, host->name_count, json_object_get(expected,
 	    "names"));
 	compare_tlsa(world, host, json_object_get(expected, "tlsa"));
@@ -707,7 +709,7 @@ struct published {
 	uint32_t		 ttl;
 };
 
-enum { PUBLISHED_FACTS = 8 };
+enum { PUBLISHED_FACTS = 9 };
 
 static struct fact *add_fact(struct plan_facts *facts, enum query_type type,
     const char *name)
@@ -763,11 +765,11 @@ static void add_tlsa_fact(const struct published *published,
 }
 
 static void add_sts_fact(const struct published *published,
-    struct plan_facts *facts, struct arena *arena)
+    enum query_type type, struct plan_facts *facts, struct arena *arena)
 {
 	static char *patterns[] = { (char *)"*.example",
 	    (char *)"mx.example" };
-	struct fact *fact = add_fact(facts, QUERY_STS, "example.org");
+	struct fact *fact = add_fact(facts, type, "example.org");
 
 	fact->result = published->enforce ? FACT_DATA : FACT_NODATA;
 	fact->count = published->enforce;
@@ -806,7 +808,8 @@ static void make_published(const struct published *published,
 		add_tlsa_fact(published, &facts, arena);
 	add_fact(&facts, QUERY_TLSA, "_25._tcp.mx.example")->result =
 	    FACT_NODATA;
-	add_sts_fact(published, &facts, arena);
+	add_sts_fact(published, QUERY_STS, &facts, arena);
+	add_sts_fact(published, QUERY_STS_CACHED, &facts, arena);
 	if (plan_step(&facts, arena, &query, &plan) != PLAN_DONE)
 		fail_msg("asked for %s", query.name);
 	assert_true(plan_can_try(&plan));
@@ -863,7 +866,7 @@ static void test_published_key(void **state)
 		make_published(&copy, key);
 		assert_memory_equal(key, keys[i], DIGEST_BYTES);
 	}
-	/* DANE alone: the policy beside it is not looked at. */
+	/* DANE alone: the policy beside it decides nothing. */
 	copy = kinds[5];
 	copy.enforce = true;
 	make_published(&copy, key);
@@ -1007,7 +1010,12 @@ static void test_incomplete(void **state)
 		    .also_name = true), true },
 		{ WITH(REQUIRE_NAME, 1, 0, .tlsa_count = 0), true },
 		{ WITH(REQUIRE_NAME, 0, 0, .tlsa_count = 0), false },
+		{ WITH(REQUIRE_DANE, 1, 0, .tlsa_count = 1,
+		    .note_name = true), true },
+		{ WITH(REQUIRE_DANE, 1, 0, .tlsa_count = 1,
+		    .also_name = true, .note_name = true), false },
 		{ WITH(REQUIRE_NAME, 1, 0, .also_name = true), false },
+		{ WITH(REQUIRE_NAME, 1, 0, .note_name = true), false },
 		{ WITH(REQUIREMENTS, 1, 0, .tlsa_count = 0), false },
 		{ WITH(REQUIRE_ENCRYPTED, 0, 0, .source = SOURCES), false },
 		{ WITH(REQUIRE_ENCRYPTED, 0, 0, .source = SOURCE_DANE), true },
@@ -1086,6 +1094,55 @@ static void test_spread(void **state)
 	assert_in_range(first_a, 350, 650);
 }
 
+/* What is to be done when nobody can be tried: mail is not lost by it, and
+ * hosts that were left out never give it back. */
+static void test_status(void **state)
+{
+	static const struct {
+		bool			 skipped;	/* there is such a host */
+		enum status_outcome	 outcome;
+		bool			 good;
+	} cases[] = {
+		{ false, STATUS_DELIVERED, false },
+		{ false, STATUS_RELAYED, false },
+		{ false, STATUS_DEFERRED, true },
+		{ false, STATUS_FAILED, true },
+		{ true, STATUS_DELIVERED, false },
+		{ true, STATUS_DEFERRED, true },
+		{ true, STATUS_FAILED, false },
+	};
+	static const char *const codes[] = { [STATUS_DELIVERED] = "2.0.0",
+	    [STATUS_RELAYED] = "2.0.0", [STATUS_DEFERRED] = "4.7.5",
+	    [STATUS_FAILED] = "5.7.5" };
+	struct plan_host host = { .skip = true };
+	struct wire_writer writer;
+	struct wire_reader reader;
+	struct arena *arena;
+	struct plan plan;
+	struct buf buf;
+	size_t i;
+
+	(void)state;
+	status_set(&host.skipped, STATUS_DEFERRED, REASON_POLICY, "4.7.5",
+	    "no");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(&plan, 0, sizeof(plan));
+		plan.hosts = &host;
+		plan.host_count = cases[i].skipped;
+		status_set(&plan.status, cases[i].outcome, REASON_NONE,
+		    codes[cases[i].outcome], "no");
+		arena = arena_new(PLAN_MEMORY_MAX);
+		buf_init(&buf, PLAN_WIRE_MAX);
+		wire_write_begin(&writer, &buf);
+		plan_put(&writer, &plan);
+		wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+		if ((plan_get(&reader, arena) != NULL) != cases[i].good)
+			fail_msg("status %zu", i);
+		buf_release(&buf);
+		arena_free(arena);
+	}
+}
+
 /* More octets of records than any plan of ours has are not taken in. */
 static void test_hoard(void **state)
 {
@@ -1146,7 +1203,7 @@ int main(void)
 	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		roots[i] = load(files[i]);
 		cases = json_object_get(roots[i], "cases");
-		if (count + json_array_size(cases) + 6 > CASES_MAX)
+		if (count + json_array_size(cases) + 7 > CASES_MAX)
 			return 2;
 		for (j = 0; j < json_array_size(cases); j++)
 			tests[count++] = (struct CMUnitTest){
@@ -1161,6 +1218,7 @@ int main(void)
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_limits);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_incomplete);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_hoard);
+	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_status);
 	failed = _cmocka_run_group_tests("plan", tests, count, NULL, NULL);
 	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		json_decref(roots[i]);

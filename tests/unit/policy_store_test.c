@@ -11,12 +11,14 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -325,6 +327,83 @@ static void test_truncated(void **state)
 	expect_anew(0);
 }
 
+/* --- a full disk --- */
+
+static int writes_left = -1;		/* -1: the disk is not full */
+
+static bool is_full(void)
+{
+	if (writes_left < 0)
+		return false;
+	if (writes_left > 0) {
+		writes_left--;
+		return false;
+	}
+	errno = ENOSPC;
+	return true;
+}
+
+/* In the place of libc's, for everybody in this process. */
+ssize_t	write(int fd, const void *data, size_t length);
+ssize_t	pwrite64(int fd, const void *data, size_t length, off_t at);
+ssize_t	pwrite(int fd, const void *data, size_t length, off_t at);
+
+ssize_t write(int fd, const void *data, size_t length)
+{
+	return is_full() ? -1 : syscall(SYS_write, fd, data, length);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t length, off_t at)
+{
+	return is_full() ? -1 : syscall(SYS_pwrite64, fd, data, length, at);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t length, off_t at)
+{
+	return pwrite64(fd, data, length, at);
+}
+
+/* Changes, and the next start, on a disk that has room for so many writes. */
+static void fill_disk(int writes)
+{
+	struct policy_store *store = policy_store_open(directory);
+	char value[3000];
+	int i;
+
+	memset(value, 'y', sizeof(value));
+	writes_left = writes;
+	for (i = 0; i < 200 && store != NULL; i++)
+		if (policy_store_put(store, "000.example", value,
+		    sizeof(value)) == -1)
+			break;
+	policy_store_close(store);
+	writes_left = writes;
+	policy_store_close(policy_store_open(directory));
+	_exit(0);
+}
+
+/* A full disk is not damage (S-38): nothing is moved aside, nothing is lost. */
+static void test_full_disk(void **state)
+{
+	struct policy_store *store;
+	int writes, status;
+
+	(void)state;
+	fill();
+	for (writes = 0; writes < 300; writes += writes < 40 ? 1 : 17) {
+		pid_t child = fork();
+
+		if (child == 0)
+			fill_disk(writes);
+		waitpid(child, &status, 0);
+		assert_int_equal(status, 0);
+		store = open_store();
+		assert_int_equal(sum_of(store).rows, 200);
+		policy_store_close(store);
+		assert_int_equal(count_named(parent, "damaged"), 0);
+	}
+}
+
 /* Not damage: nothing is moved. */
 static void test_no_place(void **state)
 {
@@ -365,8 +444,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_rows), TEST(test_bounded), TEST(test_killed),
 		TEST(test_locked), TEST(test_confined), TEST(test_damage),
-		TEST(test_truncated), TEST(test_no_place),
-		TEST(test_settings),
+		TEST(test_truncated), TEST(test_full_disk),
+		TEST(test_no_place), TEST(test_settings),
 	};
 
 	log_init("test", LOG_LEVEL_FATAL);

@@ -5,6 +5,7 @@
  * and what survives a restart.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,6 +80,38 @@ static void pass(int64_t milliseconds)
 {
 	wall_shift += milliseconds;
 	monotonic_shift += milliseconds;
+}
+
+/* --- the disk --- */
+
+static bool disk_is_full;
+static unsigned flushes;
+
+/* In the place of libc's, for everybody in this process. */
+ssize_t	pwrite64(int fd, const void *data, size_t length, off_t at);
+ssize_t	write(int fd, const void *data, size_t length);
+int	fdatasync(int fd);
+
+ssize_t pwrite64(int fd, const void *data, size_t length, off_t at)
+{
+	if (!disk_is_full)
+		return syscall(SYS_pwrite64, fd, data, length, at);
+	errno = ENOSPC;
+	return -1;
+}
+
+ssize_t write(int fd, const void *data, size_t length)
+{
+	if (!disk_is_full || fd <= 2)
+		return syscall(SYS_write, fd, data, length);
+	errno = ENOSPC;
+	return -1;
+}
+
+int fdatasync(int fd)
+{
+	flushes++;
+	return (int)syscall(SYS_fdatasync, fd);
 }
 
 /* --- the resolver --- */
@@ -1249,6 +1283,131 @@ static void test_refresh_bounded(void **state)
 	assert_in_range(web.started, 41, 60);
 }
 
+/* STS-89, STS-98: in the order in which they are due, so that some that want a
+ * refresh all the time cannot keep it from the others; and not slowly. */
+static void test_refresh_in_turn(void **state)
+{
+	char domain[32], name[64];
+	const char *at = dns.names, *found;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 8; i++) {
+		snprintf(domain, sizeof(domain), "d%u.example", i);
+		assert_int_equal(ask(domain), STS_SOURCE_FETCHED);
+		pass(MINUTES(180));	/* more than the jitter */
+	}
+	pass(DAYS(2));
+	dns.names[0] = '\0';
+	sts_start_refresh(sts);
+	wanted_fetches = 16;
+	run_until_fetched();
+	assert_int_equal(web.started, 16);
+	for (i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "_mta-sts.d%u.example", i);
+		found = strstr(dns.names, name);
+		assert_non_null(found);
+		assert_true(found >= at);
+		at = found;
+	}
+}
+
+static unsigned of_id_two;
+
+static void count_id_two(void *arg, const char *domain,
+    const struct sts_answer *answer)
+{
+	(void)arg;
+	(void)domain;
+	if (strcmp(answer->id, "2") == 0)
+		of_id_two++;
+}
+
+/* S-39: a clock that is years ahead when the machine starts makes everything
+ * look old and unused; nothing is thrown away for it. */
+static void test_clock_far_ahead(void **state)
+{
+	(void)state;
+	conf.sts_refresh = 1;
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	wall_shift += DAYS(3000);
+	web.result = FETCH_UNTRUSTED;
+	restart();
+	sts_start_refresh(sts);
+	run_for(300);
+	assert_int_equal(ask_cache("example.org"), STS_SOURCE_NONE);
+	wall_shift -= DAYS(3000);
+	restart();
+	assert_int_equal(ask_cache("example.org"), STS_SOURCE_CACHED);
+}
+
+/* The ceiling of all texts holds for what replaces others, too; what has no
+ * room is in force all the same while it can be fetched. */
+static void test_replaced_within_bounds(void **state)
+{
+	enum { DOMAINS = 1100, LARGE = 65000, MOST = 64 << 20 };
+	static char large[LARGE + 1];
+	char domain[32];
+	unsigned i;
+
+	(void)state;
+	sts_free(sts);
+	sts = sts_new(&conf, NULL, "", NULL);
+	for (i = 0; i < DOMAINS; i++) {
+		snprintf(domain, sizeof(domain), "d%u.example", i);
+		assert_int_equal(ask(domain), STS_SOURCE_FETCHED);
+	}
+	snprintf(large, sizeof(large), "%sx: ", ENFORCE);
+	memset(large + strlen(large), 'y', LARGE - strlen(large));
+	web.body = large;
+	publish("v=STSv1; id=2;");
+	for (i = 0; i < DOMAINS; i++) {
+		snprintf(domain, sizeof(domain), "d%u.example", i);
+		assert_int_equal(ask(domain), STS_SOURCE_FETCHED);
+		assert_string_equal(got.answer.id, "2");
+	}
+	sts_each(sts, count_id_two, NULL);
+	assert_in_range(of_id_two, 1000, MOST / LARGE);
+	/* What is short finds room again. */
+	web.body = NONE;
+	publish("v=STSv1; id=3;");
+	assert_int_equal(ask("d0.example"), STS_SOURCE_FETCHED);
+	assert_int_equal(ask_cache("d0.example"), STS_SOURCE_CACHED);
+	assert_string_equal(got.answer.id, "3");
+}
+
+/* A full disk: what was not written is, later; what was is left alone, since
+ * each row waits for the disk, and mail with it. */
+static void test_full_disk(void **state)
+{
+	char domain[32];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		snprintf(domain, sizeof(domain), "d%u.example", i);
+		assert_int_equal(ask(domain), STS_SOURCE_FETCHED);
+	}
+	disk_is_full = true;
+	assert_int_equal(ask("late.example"), STS_SOURCE_FETCHED);
+	web.body = NONE;
+	publish("v=STSv1; id=2;");
+	assert_int_equal(ask("d7.example"), STS_SOURCE_FETCHED);
+	disk_is_full = false;
+	pass(MINUTES(2));
+	flushes = 0;
+	sts_start_refresh(sts);
+	run_for(200);
+	assert_in_range(flushes, 1, 40);
+	restart();
+	for (i = 0; i < 100; i++) {
+		snprintf(domain, sizeof(domain), "d%u.example", i);
+		assert_int_equal(ask_cache(domain), STS_SOURCE_CACHED);
+		assert_string_equal(got.answer.id, i == 7 ? "2" : "1");
+	}
+	assert_int_equal(ask_cache("late.example"), STS_SOURCE_CACHED);
+}
+
 /* STS-98 */
 static void test_evicted(void **state)
 {
@@ -1295,6 +1454,8 @@ int main(void)
 		TEST(test_no_directory), TEST(test_list), TEST(test_refresh),
 		TEST(test_refresh_fails), TEST(test_refresh_of_none),
 		TEST(test_refresh_hangs), TEST(test_refresh_bounded),
+		TEST(test_refresh_in_turn), TEST(test_clock_far_ahead),
+		TEST(test_replaced_within_bounds), TEST(test_full_disk),
 		TEST(test_evicted),
 	};
 	int status;

@@ -27,6 +27,7 @@
 
 static struct world world;
 static bool dead_is_up;
+static enum status_reason dead_reason;
 static uint64_t alive_count, dead_count, dead_tries, notified;
 static size_t window_most;
 
@@ -44,7 +45,7 @@ static void answer(struct world *w, struct job *job)
 		dead_count++;
 	} else {
 		dead_tries++;
-		status_set(&status, STATUS_DEFERRED, REASON_CONNECT, "4.4.1",
+		status_set(&status, STATUS_DEFERRED, dead_reason, "4.4.1",
 		    "connection refused");
 	}
 	worker_finish(job, &status, false);
@@ -54,6 +55,7 @@ static int setup(void **state)
 {
 	(void)state;
 	dead_is_up = false;
+	dead_reason = REASON_CONNECT;
 	alive_count = dead_count = dead_tries = notified = 0;
 	window_most = 0;
 	world_open(&world, "active-messages = 100\nretry-first = 1s\n"
@@ -198,6 +200,31 @@ static void test_expires_untried(void **state)
 	assert_true(world_wait(is_notified, &expected, 10000));
 	world_turn(100);
 	assert_int_equal(world_count_messages(&world), 60);
+}
+
+/* STS-75, S-36: what rests because of TLS is tried once more before it is
+ * given up, and goes if that was mended. */
+static void test_last_attempt(void **state)
+{
+	uint64_t expected = 40, tries;
+
+	(void)state;
+	dead_reason = REASON_CERTIFICATE;
+	commit_many("b@dead.test", 60);
+	world_turn(300);
+	tries = dead_tries;
+	for (int i = 0; i < 40; i++)
+		commit("b@dead.test", 7200);
+	assert_true(world_wait(is_notified, &expected, 10000));
+	assert_true(dead_tries >= tries + 40);
+	world_turn(100);
+	assert_int_equal(world_count_messages(&world), 60);
+	dead_is_up = true;
+	for (int i = 0; i < 40; i++)
+		commit("b@dead.test", 7200);
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(dead_count, 100);
+	assert_int_equal(notified, 40);
 }
 
 static void test_reload(void **state)
@@ -387,6 +414,7 @@ int main(void)
 		TEST(test_dead_fills_nothing),
 		TEST(test_backlog_after_restart),
 		TEST(test_expires_untried),
+		TEST(test_last_attempt),
 		TEST(test_flapping),
 		TEST(test_reload),
 		cmocka_unit_test(test_turns),

@@ -46,13 +46,17 @@ static const char usage_text[] =
 "       postern lab run [--mta NAME|FILE]... [--json|--tap] [--jobs N]\n"
 "                       [--keep DIR] [NAME|FILE...]\n"
 "       postern lab shell [--mta NAME|FILE] [--fault FAULT]... NAME|FILE\n"
+"                         [-- COMMAND...]\n"
+"       postern lab faults [FAULT...]\n"
 "\n"
 "  list   the scenarios there are; with names, what each is about\n"
 "  run    all of them, or those named, and say whether the outcome is correct\n"
-"  shell  a shell inside the world of one, with the MTA running in it\n"
+"  shell  a shell, or a command, inside the world of one, with the MTA in it\n"
+"  faults from inside: these faults from now on, and no others\n"
 "\n"
-"  --mta NAME   the mail server under test: postern (default), postfix, or the\n"
-"               path of a driver; the first is judged, others stand beside it\n"
+"  --mta NAME   the mail server under test: postern (default), postfix, or\n"
+"               the path of a driver; the first is judged, others stand\n"
+"               beside it; for shell also none\n"
 "  --fault F    a fault of the scenario that is in force in the shell\n"
 "  --json       one JSON object a scenario, with all that was seen\n"
 "  --tap        Test Anything Protocol 14\n"
@@ -318,16 +322,17 @@ static int check_faults(const struct request *request)
 
 static int shell(struct request *request, int count, char **names)
 {
-	struct lab_run one = { .driver = &request->drivers[0],
-	    .places = &request->places,
-	    .faults = { request->faults, request->fault_count } };
+	struct lab_run one = { .driver = request->driver_count > 0 ?
+	    &request->drivers[0] : NULL, .places = &request->places,
+	    .faults = { request->faults, request->fault_count },
+	    .command = count > 1 ? names + 1 : NULL };
 	char error[600];
 	int status;
 	pid_t pid;
 
-	if (count != 1)
-		return usage("shell takes one scenario", "");
-	if (add_scenarios(request, count, names) == -1 ||
+	if (count < 1)
+		return usage("shell takes a scenario", "");
+	if (add_scenarios(request, 1, names) == -1 ||
 	    check_faults(request) == -1)
 		return CONTROL_DATA;
 	one.scenario = request->scenarios[0];
@@ -345,11 +350,24 @@ static int shell(struct request *request, int count, char **names)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+static int faults(struct request *request, int count, char **names)
+{
+	char error[600];
+
+	(void)request;
+	if (lab_run_faults(names, (size_t)count, error, sizeof(error)) == 0)
+		return CONTROL_OK;
+	fprintf(stderr, "postern-lab: %s\n", error);
+	return CONTROL_DATA;
+}
+
 static const struct lab_command {
 	const char	*name;
 	int		(*run)(struct request *request, int count,
 			    char **names);
-} commands[] = { { "list", list }, { "run", run }, { "shell", shell } };
+	enum { MTA_UNUSED, MTA_OPTIONAL, MTA_NEEDED } mta;
+} commands[] = { { "list", list, MTA_UNUSED }, { "run", run, MTA_NEEDED },
+    { "shell", shell, MTA_OPTIONAL }, { "faults", faults, MTA_UNUSED } };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
@@ -414,12 +432,16 @@ static int set_jobs(struct request *request, const char *word)
 	return 0;
 }
 
-static int find_drivers(struct request *request, struct words *words)
+static int find_drivers(struct request *request, struct words *words,
+    const struct lab_command *command)
 {
 	char error[600];
 
 	if (words->mta_count == 0)
 		words->mtas[words->mta_count++] = "postern";
+	if (command->mta == MTA_UNUSED || (command->mta == MTA_OPTIONAL &&
+	    words->mta_count == 1 && strcmp(words->mtas[0], "none") == 0))
+		return 0;
 	for (size_t i = 0; i < words->mta_count; i++) {
 		if (lab_driver_find(&request->drivers[i], &request->places,
 		    words->mtas[i], error, sizeof(error)) == -1) {
@@ -460,7 +482,7 @@ static int serve(const struct lab_command *command, int argc, char **argv)
 		return usage("--jobs takes a number from 1 to 64, not ",
 		    words.jobs);
 	find_places(&request.places, words.data);
-	if (find_drivers(&request, &words) == 0)
+	if (find_drivers(&request, &words, command) == 0)
 		status = command->run(&request, argc - optind, argv + optind);
 	release(&request);
 	return status;

@@ -185,6 +185,21 @@ static json_t *text_array(const struct lab_texts *texts)
 	return array;
 }
 
+static json_t *step_array(const struct lab_scenario *scenario)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < scenario->step_count; i++) {
+		const struct lab_step *step = &scenario->steps[i];
+
+		json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:s}",
+		    "step", step->name, "to", step->to, "faults",
+		    text_array(&step->faults), "expect",
+		    lab_outcome_name(step->expect)));
+	}
+	return array;
+}
+
 static void print_line(json_t *object)
 {
 	json_dumpf(object, stdout, JSON_COMPACT);
@@ -360,11 +375,12 @@ void lab_report_list(struct lab_scenario *const *scenarios, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		join_outcomes(expected, sizeof(expected), scenarios[i], NULL);
 		if (format == LAB_JSON)
-			print_line(json_pack("{s:s, s:s, s:s, s:s, s:o}",
+			print_line(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}",
 			    "scenario", scenarios[i]->name, "title",
 			    scenarios[i]->title, "expected", expected, "text",
 			    scenarios[i]->text, "clauses",
-			    text_array(&scenarios[i]->clauses)));
+			    text_array(&scenarios[i]->clauses),
+			    "steps", step_array(scenarios[i])));
 		else
 			printf("%-*s  %s\n", width, scenarios[i]->name,
 			    scenarios[i]->title);

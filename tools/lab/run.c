@@ -28,10 +28,8 @@
 #include "tools/lab/namespace.h"
 #include "tools/lab/run_child.h"
 #include "tools/lab/run_message.h"
-#include "tools/lab/run_servers.h"
+#include "tools/lab/run_private.h"
 #include "tools/lab/verdict.h"
-
-#define PLACE "/run/lab"
 
 enum {
 	PATIENCE_MS = 20000,	/* for an outcome, and for a driver */
@@ -43,19 +41,6 @@ enum {
 	EVENTS_MAX = 20000,	/* of one step */
 	EVENT_MAX = 64 << 10,
 	LOG_MAX = 1 << 20
-};
-
-struct state {
-	const struct lab_run	*run;
-	struct lab_servers	*servers;	/* owned */
-	const struct lab_texts	*faults;	/* in force; null: no world */
-	bool			 started;	/* the MTA */
-	int			 events;	/* where they are read */
-	json_t			*seen;		/* array being filled */
-	int64_t			 last_event;	/* monotonic, ms */
-	int			 marker;	/* of the message on its way */
-	char			 error[600];	/* "": all is well */
-	bool			 unavailable;
 };
 
 static const struct lab_texts no_faults;
@@ -70,7 +55,7 @@ static int64_t now_ms(void)
 
 /* --- waiting --- */
 
-static void take_event(struct state *state, const char *text, size_t length)
+static void take_event(struct lab_state *state, const char *text, size_t length)
 {
 	json_t *event = json_loadb(text, length, 0, NULL);
 
@@ -81,7 +66,7 @@ static void take_event(struct state *state, const char *text, size_t length)
 		json_decref(event);
 }
 
-static void read_events(struct state *state)
+void lab_state_read_events(struct lab_state *state)
 {
 	static char text[EVENT_MAX];
 	ssize_t got;
@@ -92,17 +77,17 @@ static void read_events(struct state *state)
 }
 
 /* One turn; -1 when a server of ours is gone. */
-static int attend(struct state *state)
+static int attend(struct lab_state *state)
 {
 	struct pollfd poller = { .fd = state->events, .events = POLLIN };
 
 	poll(&poller, 1, TURN_MS);
-	read_events(state);
+	lab_state_read_events(state);
 	return lab_servers_watch(state->servers, state->error,
 	    sizeof(state->error));
 }
 
-static int attend_for(struct state *state, int64_t ms)
+static int attend_for(struct lab_state *state, int64_t ms)
 {
 	int64_t end = now_ms() + ms;
 
@@ -153,7 +138,7 @@ static void run_driver(const struct lab_driver *driver, const char *verb)
 }
 
 /* Its exit status; -1 with a sentence when it took too long or was killed. */
-static int call(struct state *state, const char *verb, int log)
+static int call(struct lab_state *state, const char *verb, int log)
 {
 	int64_t end = now_ms() + PATIENCE_MS;
 	struct lab_child child = { 0 };
@@ -171,7 +156,7 @@ static int call(struct state *state, const char *verb, int log)
 		struct pollfd poller = { state->events, POLLIN, 0 };
 
 		poll(&poller, 1, 5);
-		read_events(state);
+		lab_state_read_events(state);
 		lab_children_reap();
 	}
 	status = child.status;
@@ -188,7 +173,7 @@ static int call(struct state *state, const char *verb, int log)
 }
 
 /* A verb that must succeed. */
-static int command(struct state *state, const char *verb)
+static int command(struct lab_state *state, const char *verb)
 {
 	int log = open(PLACE "/driver.log", O_WRONLY | O_CREAT | O_APPEND |
 	    O_CLOEXEC, 0644);
@@ -214,7 +199,7 @@ static int command(struct state *state, const char *verb)
 	return -1;
 }
 
-static bool is_settled(struct state *state)
+static bool is_settled(struct lab_state *state)
 {
 	int log = open(PLACE "/settled.log", O_WRONLY | O_CREAT | O_TRUNC |
 	    O_CLOEXEC, 0644);
@@ -236,7 +221,7 @@ static bool same(const struct lab_texts *one, const struct lab_texts *other)
 	return true;
 }
 
-static int start_mta(struct state *state)
+static int start_mta(struct lab_state *state)
 {
 	if (command(state, "start") == -1 || lab_message_wait(GREETING_SECONDS,
 	    state->error, sizeof(state->error)) == -1)
@@ -245,8 +230,7 @@ static int start_mta(struct state *state)
 	return 0;
 }
 
-/* These faults and no others; an MTA that runs forgets what it knew. */
-static int enter_world(struct state *state, const struct lab_texts *faults)
+int lab_state_enter(struct lab_state *state, const struct lab_texts *faults)
 {
 	if (same(state->faults, faults))
 		return 0;
@@ -254,6 +238,8 @@ static int enter_world(struct state *state, const struct lab_texts *faults)
 	if (lab_servers_start(state->servers, faults, state->error,
 	    sizeof(state->error)) == -1)
 		return -1;
+	if (state->run->driver == NULL)
+		return 0;
 	if (!state->started)
 		return start_mta(state);
 	if (command(state, "refresh") == -1)
@@ -263,7 +249,7 @@ static int enter_world(struct state *state, const struct lab_texts *faults)
 }
 
 /* Until something became of the message, or nothing will for now. */
-static int await_outcome(struct state *state)
+static int await_outcome(struct lab_state *state)
 {
 	int64_t begin = now_ms(), asked = begin;
 	unsigned settled = 0;
@@ -292,7 +278,7 @@ static int await_outcome(struct state *state)
 
 /* --- steps --- */
 
-static int send_message(struct state *state, const struct lab_step *step,
+static int send_message(struct lab_state *state, const struct lab_step *step,
     json_t *seen)
 {
 	char reply[400];
@@ -310,7 +296,7 @@ static int send_message(struct state *state, const struct lab_step *step,
 	return result;
 }
 
-static bool is_waiting(const struct state *state)
+static bool is_waiting(const struct lab_state *state)
 {
 	struct lab_sight sight = lab_sight_of(state->seen, state->marker);
 
@@ -319,13 +305,13 @@ static bool is_waiting(const struct state *state)
 
 /* Would it be delivered if there were no faults? What is remembered of a
  * failure may cost an attempt or two, not more. */
-static int heal(struct state *state, json_t *seen)
+static int heal(struct lab_state *state, json_t *seen)
 {
 	int64_t begun;
 
 	state->seen = json_array();
 	json_object_set_new(seen, "healed", state->seen);
-	if (enter_world(state, &no_faults) == -1)
+	if (lab_state_enter(state, &no_faults) == -1)
 		return -1;
 	begun = now_ms();
 	for (int flushes = 0; flushes < FLUSHES_MAX &&
@@ -340,14 +326,14 @@ static int heal(struct state *state, json_t *seen)
 	return 0;
 }
 
-static int run_step(struct state *state, const struct lab_step *step,
+static int run_step(struct lab_state *state, const struct lab_step *step,
     json_t *seen)
 {
 	int result;
 
 	state->seen = json_array();
 	json_object_set_new(seen, "events", state->seen);
-	if (enter_world(state, &step->faults) == -1 ||
+	if (lab_state_enter(state, &step->faults) == -1 ||
 	    attend_for(state, step->after * 1000) == -1 ||
 	    (step->flush && command(state, "flush") == -1))
 		return -1;
@@ -361,7 +347,7 @@ static int run_step(struct state *state, const struct lab_step *step,
 	return 0;
 }
 
-static void run_steps(struct state *state, json_t *steps)
+static void run_steps(struct lab_state *state, json_t *steps)
 {
 	const struct lab_scenario *scenario = state->run->scenario;
 
@@ -380,7 +366,7 @@ static void run_steps(struct state *state, json_t *steps)
 
 /* --- the first process --- */
 
-static void set_environment(const struct state *state)
+static void set_environment(const struct lab_state *state)
 {
 	const struct lab_run *run = state->run;
 	const struct lab_sender *sender = &run->scenario->sender;
@@ -412,7 +398,7 @@ static void set_environment(const struct state *state)
 	mem_free(routes);
 }
 
-static int put_text(const char *path, const char *text, char *error,
+int lab_put_text(const char *path, const char *text, char *error,
     size_t size)
 {
 	FILE *file = fopen(path, "we");
@@ -425,7 +411,7 @@ static int put_text(const char *path, const char *text, char *error,
 	return result;
 }
 
-static int set_place(struct state *state)
+static int set_place(struct lab_state *state)
 {
 	const char *ca = lab_servers_ca(state->servers);
 	char *error = state->error, *anchor;
@@ -437,9 +423,9 @@ static int set_place(struct state *state)
 		return -1;
 	}
 	anchor = mem_print("%s\n", lab_servers_anchor(state->servers));
-	result = put_text(PLACE "/ca.pem", ca, error, size) == -1 ||
-	    put_text(PLACE "/anchor", anchor, error, size) == -1 ||
-	    put_text(PLACE "/hints", lab_names_hints(), error, size) == -1 ||
+	result = lab_put_text(PLACE "/ca.pem", ca, error, size) == -1 ||
+	    lab_put_text(PLACE "/anchor", anchor, error, size) == -1 ||
+	    lab_put_text(PLACE "/hints", lab_names_hints(), error, size) == -1 ||
 	    lab_namespace_put("/etc/ssl/certs/ca-certificates.crt", ca, error,
 	    size) == -1 ? -1 : 0;
 	mem_free(anchor);
@@ -447,7 +433,7 @@ static int set_place(struct state *state)
 	return result;
 }
 
-static int begin(struct state *state, const struct lab_run *run)
+int lab_state_begin(struct lab_state *state, const struct lab_run *run)
 {
 	const int large = 4 << 20;
 	struct lab_server_output output;
@@ -487,7 +473,7 @@ static void append_file(int out, const char *path)
 }
 
 /* What the MTA, its driver and our own servers wrote. */
-static json_t *log_text(struct state *state)
+static json_t *log_text(struct lab_state *state)
 {
 	int fd = open(PLACE "/log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
 	    0644);
@@ -525,7 +511,7 @@ struct order {
 	int			 fd;	/* for the result */
 };
 
-static void tell(struct state *state, json_t *steps, int64_t begun, int fd)
+static void tell(struct lab_state *state, json_t *steps, int64_t begun, int fd)
 {
 	json_t *result = json_pack("{s:s?, s:s?, s:f, s:o}", "problem",
 	    state->unavailable || state->error[0] == '\0' ? NULL :
@@ -550,7 +536,7 @@ static void tell(struct state *state, json_t *steps, int64_t begun, int fd)
 static int inside(void *arg)
 {
 	const struct order *order = arg;
-	struct state state = { .marker = 0 };
+	struct lab_state state = { .marker = 0 };
 	int64_t begun = now_ms();
 	json_t *steps = json_array();
 
@@ -558,7 +544,7 @@ static int inside(void *arg)
 	signal(SIGPIPE, SIG_IGN);
 	/* What comes before the first step is nobody's. */
 	state.seen = json_array();
-	if (begin(&state, order->run) == 0) {
+	if (lab_state_begin(&state, order->run) == 0) {
 		json_decref(state.seen);
 		run_steps(&state, steps);
 	}
@@ -571,102 +557,4 @@ pid_t lab_run_start(struct lab_run *run, int fd, char *error, size_t size)
 	struct order order = { run, fd };
 
 	return lab_namespace_run(inside, &order, error, size);
-}
-
-/* --- a shell --- */
-
-static void describe(const struct state *state)
-{
-	const struct lab_world *world = &state->run->scenario->world;
-
-	printf("This is the world of %s: %s\n", state->run->scenario->name,
-	    state->run->scenario->title);
-	for (size_t i = 0; i < state->faults->count; i++)
-		printf("  fault in force  %s\n", state->faults->items[i]);
-	for (size_t i = 0; i < world->zone_count; i++)
-		printf("  zone            %s\n", world->zones[i].name);
-	for (size_t i = 0; i < world->host_count; i++)
-		printf("  mail host       %s, %s port %d\n",
-		    world->hosts[i].name, world->hosts[i].addresses.items[0],
-		    (int)world->hosts[i].port);
-	for (size_t i = 0; i < world->policy_count; i++)
-		printf("  policy host     %s, %s\n", world->policies[i].domain,
-		    world->policies[i].address);
-	printf("  resolver        127.0.0.1, validating: dig, delv, drill\n"
-	    "  MTA under test  %s, 127.0.0.1 port %d; its files are in "
-	    "$LAB_DIR\n"
-	    "  driver          $LAB_DRIVER start|stop|flush|refresh|log\n"
-	    "  events          %s/events, one JSON object a line\n"
-	    "  authorities     $LAB_CA, trust anchor $LAB_ANCHOR\n"
-	    "Files of the machine cannot be changed from here. When the shell "
-	    "ends, all of\nthis is gone.\n", state->run->driver->name,
-	    LAB_PORT, PLACE);
-}
-
-static pid_t start_shell(const struct state *state)
-{
-	const char *shell = getenv("SHELL");
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid != 0)
-		return pid;
-	signal(SIGINT, SIG_DFL);
-	signal(SIGPIPE, SIG_DFL);
-	setenv("LAB_DRIVER", state->run->driver->path, 1);
-	setenv("PS1", "lab$ ", 1);
-	if (shell != NULL && access(shell, X_OK) == 0)
-		execl(shell, shell, (char *)NULL);
-	execl("/bin/sh", "sh", (char *)NULL);
-	_exit(127);
-}
-
-/* Events go to a file until the shell ends. */
-static int attend_shell(struct state *state, pid_t shell)
-{
-	struct lab_child child;
-	FILE *file = fopen(PLACE "/events", "we");
-
-	lab_child_adopt(&child, shell);
-	while (!child.ended && file != NULL) {
-		struct pollfd poller = { state->events, POLLIN, 0 };
-		json_t *event;
-		size_t i;
-
-		poll(&poller, 1, 100);
-		read_events(state);
-		json_array_foreach(state->seen, i, event) {
-			json_dumpf(event, file, JSON_COMPACT);
-			fputc('\n', file);
-		}
-		fflush(file);
-		json_array_clear(state->seen);
-		lab_children_reap();
-	}
-	return WIFEXITED(child.status) ? WEXITSTATUS(child.status) : 1;
-}
-
-static int inside_shell(void *arg)
-{
-	const struct lab_run *run = arg;
-	struct state state = { .marker = 0 };
-	pid_t shell;
-
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	state.seen = json_array();
-	if (begin(&state, run) == -1 || enter_world(&state,
-	    &run->faults) == -1) {
-		fprintf(stderr, "postern-lab: %s\n", state.error);
-		return state.unavailable ? LAB_UNAVAILABLE : 1;
-	}
-	describe(&state);
-	shell = start_shell(&state);
-	return shell > 0 ? attend_shell(&state, shell) : 1;
-}
-
-pid_t lab_run_shell(struct lab_run *run, char *error, size_t size)
-{
-	return lab_namespace_run(inside_shell, run, error, size);
 }

@@ -21,18 +21,25 @@
 
 struct lab_run {
 	const struct lab_scenario	*scenario;
-	const struct lab_driver		*driver;
+	const struct lab_driver		*driver;	/* null: no MTA, for
+							 * a shell only */
 	const struct lab_places		*places;
 	bool				 twin;
 	bool				 want_log;
-	/* lab_run_shell(): the faults in force from the start */
+	/* lab_run_shell(): the faults in force from the start, and what runs
+	 * in place of a shell (null: one on this terminal) */
 	struct lab_texts		 faults;
+	char *const			*command;
 };
 
 /* Starts it; its result is written to fd. The pid of the process to wait for
  * (SIGTERM ends everything), or -1 with a sentence. */
 pid_t	 lab_run_start(struct lab_run *run, int fd, char *error, size_t size);
-/* A world with the MTA running in it, and a shell on this terminal. */
+/* A world with the MTA running in it, and a shell or a command there. */
 pid_t	 lab_run_shell(struct lab_run *run, char *error, size_t size);
+/* Inside of such a world: these faults from now on, and no others. -1 with a
+ * sentence. */
+int	 lab_run_faults(char *const *faults, size_t count, char *error,
+	    size_t size);
 
 #endif

@@ -41,8 +41,8 @@ struct lab_servers {
 	const struct lab_scenario	*scenario;	/* outlives us */
 	struct arena			*arena;
 	struct lab_keys			*keys;
-	struct stage			*stages;	/* the healed one is
-							 * the first */
+	struct stage			*stages;	/* owned; the healed
+							 * one is the first */
 	size_t				 stage_count;
 	struct buf			 ca;
 	struct lab_child		 children[SERVERS];
@@ -77,15 +77,19 @@ static struct stage *find_stage(const struct lab_servers *servers,
 	return NULL;
 }
 
-static void add_stage(struct lab_servers *servers,
+void lab_servers_add(struct lab_servers *servers,
     const struct lab_texts *faults)
 {
-	struct stage *stage = &servers->stages[servers->stage_count];
-	const struct lab_world *healed = servers->stages[0].world;
+	const struct lab_world *healed = NULL;
+	struct stage *stage;
 
 	if (find_stage(servers, faults) != NULL)
 		return;
-	servers->stage_count++;
+	servers->stages = mem_resize(servers->stages,
+	    servers->stage_count + 1, sizeof(*servers->stages));
+	if (servers->stage_count > 0)
+		healed = servers->stages[0].world;
+	stage = &servers->stages[servers->stage_count++];
 	stage->faults = faults;
 	stage->world = lab_world_with(servers->scenario, faults,
 	    servers->arena);
@@ -113,12 +117,10 @@ struct lab_servers *lab_servers_new(const struct lab_scenario *scenario,
 	servers->arena = arena_new(SERVERS_ARENA_MAX);
 	servers->keys = lab_keys_new();
 	buf_init(&servers->ca, CA_MAX);
-	servers->stages = arena_alloc_array(servers->arena,
-	    scenario->step_count + 2, sizeof(*servers->stages));
-	add_stage(servers, &none);
-	add_stage(servers, faults);
+	lab_servers_add(servers, &none);
+	lab_servers_add(servers, faults);
 	for (size_t i = 0; i < scenario->step_count; i++)
-		add_stage(servers, &scenario->steps[i].faults);
+		lab_servers_add(servers, &scenario->steps[i].faults);
 	return servers;
 }
 
@@ -127,6 +129,7 @@ void lab_servers_free(struct lab_servers *servers)
 	lab_servers_stop(servers);
 	lab_keys_free(servers->keys);
 	buf_release(&servers->ca);
+	mem_free(servers->stages);
 	arena_free(servers->arena);
 	mem_free(servers);
 }
@@ -139,6 +142,12 @@ const char *lab_servers_ca(struct lab_servers *servers)
 const char *lab_servers_anchor(const struct lab_servers *servers)
 {
 	return lab_keys_anchor(servers->keys);
+}
+
+const struct lab_identities *lab_servers_identities(
+    const struct lab_servers *servers)
+{
+	return servers->stages[0].identities;
 }
 
 /* --- in the processes of the servers --- */

@@ -12,6 +12,7 @@
 
 #include "tools/lab/scenario.h"
 
+struct lab_identities;
 struct lab_servers;
 
 struct lab_server_output {	/* descriptors, borrowed */
@@ -34,6 +35,12 @@ const char		*lab_servers_anchor(const struct lab_servers *servers);
 int			 lab_servers_start(struct lab_servers *servers,
 			    const struct lab_texts *faults, char *error,
 			    size_t size);
+/* Prepares for a set of faults that is not known yet; it outlives us. */
+void			 lab_servers_add(struct lab_servers *servers,
+			    const struct lab_texts *faults);
+/* The certificates of the healed world. */
+const struct lab_identities	*lab_servers_identities(
+			    const struct lab_servers *servers);
 void			 lab_servers_stop(struct lab_servers *servers);
 /* Also buries everybody else who ended. -1 with a sentence when one of the
  * servers is gone. */

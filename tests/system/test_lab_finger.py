@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: ISC
+"""A second opinion on every DANE world of the lab: Debian's posttls-finger, at
+level dane and through the lab's validating resolver, beside `postern policy
+probe`. Both say what would become of mail; where they may differ, and by which
+clause, is in DIFFERENCES. A difference that is gone is a failure, too."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from postern import BINARY, PEERS, SRCDIR
+
+DATA = os.path.join(SRCDIR, "tools/lab")
+FINGER = os.path.abspath(os.path.join(PEERS, "bin/posttls-finger"))
+
+# (scenario, faults): (probe, what posttls-finger may say, why)
+DIFFERENCES = {
+    ("dane-malformed-tlsa", ()): (
+        "tls", ["nothing"], "RFC 7671 9: a record that is malformed is "
+        "unusable, and no more; Postfix 3.7.11 ends in a panic over one "
+        "without data"),
+    ("dane-many-records", ()): (
+        "verified", ["nothing", "verified"], "RFC 7671 8, 10.1.1: any record "
+        "of the set may be the one that matches; Postfix drops those behind "
+        "the hundredth, which is another one each time"),
+}
+
+SCRIPT = r"""
+conf=$LAB_DIR/probe.conf
+cat >$conf <<END
+hostname = mta.origin.example
+state-directory = "$LAB_DIR/state"
+drop-privileges = no
+root-hints-file = $LAB_HINTS
+trust-anchor-file = $LAB_ANCHOR
+trust-file = $LAB_CA
+resolver-timeout = 6s
+connect-timeout = 4s
+greeting-timeout = 4s
+reply-timeout = 4s
+handshake-timeout = 4s
+destination "*" { level = dane }
+END
+"$LAB_POSTERN" policy probe --standalone --json "$1" -c "$conf" 2>&1 |
+    sed 's/^/probe /'
+timeout 60 "$2" -c -T 4 -l dane -L summary -o inet_protocols=all "$1" 2>&1 |
+    sed 's/^/finger /'
+"""
+
+
+def worlds():
+    """(scenario, faults, domain) of each distinct world of the DANE scenarios,
+    those with routes of their own left out: posttls-finger has none."""
+    found = []
+    lines = subprocess.run(
+        [BINARY, "lab", "list", "--data", DATA, "--json"],
+        capture_output=True, text=True, check=True).stdout.splitlines()
+    for scenario in map(json.loads, lines):
+        name = scenario["scenario"]
+        path = os.path.join(DATA, "scenarios", name + ".scenario")
+        with open(path) as text:
+            if not name.startswith("dane-") or "routes" in text.read():
+                continue
+        for step in scenario["steps"]:
+            domain = step["to"].partition("@")[2]
+            world = (name, tuple(step["faults"]), domain)
+            if domain and world not in found:
+                found.append(world)
+    return found
+
+
+def of_finger(text):
+    """What it says, and of which host: it goes on to the next one only when
+    it could not connect."""
+    whole = "\n".join(text)
+    failed = re.search(
+        r"server certificate verification failed for ([^[]+)\[", whole)
+    if failed:
+        return "nothing", failed[1]
+    found = re.search(r"(\w+) TLS connection established to ([^[]+)\[", whole)
+    if not found:
+        return "nothing", None
+    if "log verified as trusted" in whole:
+        return "half", found[2]
+    return "verified" if found[1] == "Verified" else "tls", found[2]
+
+
+def of_probe(text, name):
+    """What delivery would do at that host, or at all of them."""
+    words = {"dane": "verified", "half-dane": "half", "none": "clear"}
+    for host in map(json.loads, (one for one in text if one[:1] == "{")):
+        if host.get("mail") and name in (None, host["host"]):
+            return words.get(host["verdict"], "tls")
+    return "nothing"
+
+
+@pytest.mark.parametrize("name,faults,domain", worlds(), ids=lambda value:
+                         value if isinstance(value, str) else
+                         "+".join(value) or "healed")
+def test_same_verdict(name, faults, domain):
+    words = [BINARY, "lab", "shell", "--data", DATA, "--mta", "none"]
+    for fault in faults:
+        words += ["--fault", fault]
+    done = subprocess.run(
+        words + [name, "--", "sh", "-c", SCRIPT, "sh", domain, FINGER],
+        capture_output=True, text=True, timeout=180,
+        stdin=subprocess.DEVNULL)
+    if done.returncode == 77:
+        pytest.skip("no lab here: " + done.stderr.strip())
+    said = {"probe": [], "finger": []}
+    for line in done.stdout.splitlines():
+        who, _, rest = line.partition(" ")
+        said[who].append(rest)
+    theirs, host = of_finger(said["finger"])
+    verdicts = of_probe(said["probe"], host), theirs
+    expected = DIFFERENCES.get((name, faults))
+    if expected is None:
+        assert verdicts[0] == verdicts[1], done.stdout + done.stderr
+    else:
+        assert verdicts[0] == expected[0], done.stdout + done.stderr
+        assert verdicts[1] in expected[1], done.stdout + done.stderr
