@@ -36,7 +36,8 @@ enum control_supervisor_verb { CONTROL_STATUS = 1, CONTROL_RELOAD,
 /* Exit codes of the command, and the "end" of an answer (sysexits(3)). */
 enum control_code { CONTROL_OK = 0, CONTROL_NONE_MATCHED = 1,
     CONTROL_USAGE = 64, CONTROL_DATA = 65, CONTROL_UNAVAILABLE = 69,
-    CONTROL_INTERNAL = 70, CONTROL_TEMPORARY = 75, CONTROL_DENIED = 77,
+    CONTROL_INTERNAL = 70, CONTROL_OUTPUT = 74,
+    CONTROL_TEMPORARY = 75, CONTROL_DENIED = 77,
     CONTROL_CONFIG = 78 };
 
 struct control;		/* one connection */

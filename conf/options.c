@@ -143,8 +143,8 @@ const struct option options[] = {
 	    "the running server." },
 	{ TOP(trust_file), .name = "trust-file", .type = OPTION_PATH,
 	    .fallback = "/etc/ssl/certs/ca-certificates.crt", .required = true,
-	    .text = "Certificates (PEM) of the authorities that levels verify "
-	    "and secure believe." },
+	    .text = "Certificates (PEM) of the authorities that MTA-STS and "
+	    "the levels verify and secure believe." },
 	{ TOP(drop_privileges), .name = "drop-privileges", .type = OPTION_BOOL,
 	    .fallback = "yes",
 	    .text = "When started by root, run each process as its own user, "

@@ -251,8 +251,12 @@ static bool is_moot(const struct option *option, const void *element)
 	case OPTION_TEXTS: return to->level != LEVEL_VERIFY &&
 	    to->level != LEVEL_SECURE;
 	case OPTION_FINGERPRINTS: return to->level != LEVEL_FINGERPRINT;
-	case OPTION_ENUM: return strcmp(option->name, "level") != 0 &&
-	    !conf_level_heeds_dane(to->level);
+	case OPTION_ENUM:
+		if (strcmp(option->name, "sts-with-dane") == 0)
+			return !conf_level_heeds_sts(to->level);
+		return strcmp(option->name, "insecure-mx") == 0 &&
+		    (to->level == LEVEL_DANE_ONLY ||
+		    !conf_level_heeds_dane(to->level));
 	default: return false;
 	}
 }

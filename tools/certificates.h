@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Looks at the certificates of a configuration before anybody serves with
- * them: chain and key readable, belonging together, strong enough.
+ * Looks at what the files of a configuration hold before any role is given
+ * them: chains and keys readable, belonging together, strong enough; trusted
+ * certificates that are some; a trust anchor that is one. So a reload is
+ * refused before anything was changed.
  */
 #ifndef POSTERN_TOOLS_CERTIFICATES_H
 #define POSTERN_TOOLS_CERTIFICATES_H

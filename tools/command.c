@@ -4,6 +4,7 @@
  */
 #include "tools/command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,15 @@ static int run_role(int argc, char **argv)
 	return process_run(roles[role], instance);
 }
 
+int command_end(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "postern: cannot write the output: %s\n",
+	    strerror(errno));
+	return CONTROL_OUTPUT;
+}
+
 int command_main(int argc, char **argv)
 {
 	if (argc > 1 && strncmp(argv[1], "--role=", 7) == 0)
@@ -181,7 +191,8 @@ int command_main(int argc, char **argv)
 	if (argc > 1 && (strcmp(argv[1], "--version") == 0 ||
 	    strcmp(argv[1], "version") == 0)) {
 		printf("postern %s\n", POSTERN_VERSION);
-		return CONTROL_OK;
+		return command_end(CONTROL_OK);
 	}
-	return command_dispatch("postern", commands, COMMANDS, argc, argv);
+	return command_end(command_dispatch("postern", commands, COMMANDS,
+	    argc, argv));
 }

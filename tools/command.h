@@ -24,6 +24,9 @@ struct command_options {
 };
 
 int	 command_main(int argc, char **argv);
+/* What is left of standard output is written: status, or CONTROL_OUTPUT with a
+ * line on stderr when it could not be. */
+int	 command_end(int status);
 /* Finds argv[1] in a table and runs it with what follows; says what there is
  * when it is missing or unknown. */
 int	 command_dispatch(const char *prefix, const struct command *table,

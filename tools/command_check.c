@@ -62,6 +62,11 @@ static void check_ports(struct finding *finding, const struct conf *conf)
 	char *errors = NULL;
 	size_t i;
 
+	if (control_client_try(conf) == 0) {
+		printf("note     a server runs with this control socket: "
+		    "whether its ports\n         are free was not tried\n");
+		return;
+	}
 	if (listeners_open(&listeners, conf, NULL, &errors) == -1) {
 		complain(finding, errors);
 		mem_free(errors);

@@ -79,6 +79,19 @@ static int put_identity(const struct lab_identity *identity, char *error,
 	return result;
 }
 
+/* `postern` is the one under test. */
+static void set_path(const char *postern)
+{
+	const char *old = getenv("PATH");
+	const char *end = strrchr(postern, '/');
+	char *path = mem_print("%.*s:%s",
+	    end == NULL ? 1 : (int)(end - postern), end == NULL ? "." : postern,
+	    old != NULL ? old : "/usr/sbin:/usr/bin:/sbin:/bin");
+
+	setenv("PATH", path, 1);
+	mem_free(path);
+}
+
 /* For servers that the user starts in the place of hosts of ours. */
 static int put_certificates(struct lab_state *state)
 {
@@ -95,6 +108,7 @@ static int put_certificates(struct lab_state *state)
 	setenv("LAB_CONTROL", CONTROL, 1);
 	if (state->run->driver != NULL)
 		setenv("LAB_DRIVER", state->run->driver->path, 1);
+	set_path(state->run->places->postern);
 	return 0;
 }
 
