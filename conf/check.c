@@ -606,6 +606,11 @@ static void check_route(const struct check *check, size_t i)
 			    "route %.80s: tls = implicit, but port 25 begins "
 			    "in clear; give the port, such as 465",
 			    route->pattern);
+		if (route->tls != ROUTE_TLS_IMPLICIT && route->port == 465)
+			problems_add(check->advice,
+			    line_of(check, SECTION_ROUTE, i, "port"),
+			    "route %.80s: port 465 begins with TLS; write "
+			    "tls = implicit", route->pattern);
 		return;
 	}
 	for (size_t k = 0; k < sizeof(unused) / sizeof(unused[0]); k++)
@@ -699,6 +704,12 @@ static void check_destination(const struct check *check, size_t i)
 		    "destination %.80s: fingerprints are for level = "
 		    "fingerprint, this one is %s; set the level or remove "
 		    "them", to->pattern, conf_level_name(to->level));
+	if (to->level == LEVEL_DANE_ONLY && (check->conf->trust_anchor_file ==
+	    NULL || check->conf->trust_anchor_file[0] == '\0'))
+		problems_add(check->problems, line,
+		    "destination %.80s: level = dane-only needs validated "
+		    "DNS, and trust-anchor-file is empty; remove one of them",
+		    to->pattern);
 	check_destination_names(check, i);
 	check_heeded(check, i, "insecure-mx", to->level != LEVEL_DANE_ONLY &&
 	    conf_level_heeds_dane(to->level));

@@ -207,6 +207,10 @@ static const struct row bad_sections[] = {
 	    "verify; set the level or remove it\n"
 	    "f.conf:4: destination a.x: sts-with-dane means nothing at level "
 	    "verify; set the level or remove it\n" },
+	{ "trust-anchor-file = \"\"\n"
+	    "destination a.x { level = dane-only }",
+	    "f.conf:3: destination a.x: level = dane-only needs validated "
+	    "DNS, and trust-anchor-file is empty; remove one of them\n" },
 	{ "destination a.x { level = dane-only\n"
 	    "insecure-mx = may }",
 	    "f.conf:3: destination a.x: insecure-mx means nothing at level "
@@ -306,6 +310,11 @@ static const struct row advised[] = {
 	    "f.conf:3: destination a.x: level = none sends in clear "
 	    "even where TLS is offered, and overrides what the "
 	    "destination publishes\n" },
+	{ "certificate c { chain = /c key = /k } domain a.b { users "
+	    "= x }\n"
+	    "route a.x { host = b.c port = 465 }",
+	    "f.conf:3: route a.x: port 465 begins with TLS; write tls = "
+	    "implicit\n" },
 	{ "certificate c { chain = /c key = /k } domain a.b { users "
 	    "= x }\n"
 	    "destination a.x { no-starttls = defer broken-tls = clear }",

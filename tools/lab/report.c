@@ -118,8 +118,11 @@ static void print_row(struct lab_report *report,
 	for (size_t i = 0; i < report->driver_count; i++) {
 		join_outcomes(text, sizeof(text), trials->run.scenario,
 		    &trials[i]);
+		/* The run itself failed: nothing is said about the MTA. */
 		if (trials[i].unavailable != NULL)
 			snprintf(cell, sizeof(cell), "skip");
+		else if (trials[i].problem != NULL)
+			snprintf(cell, sizeof(cell), "ERROR");
 		else
 			snprintf(cell, sizeof(cell), "%s %s",
 			    trials[i].correct ? "ok   " : "WRONG", text);
@@ -241,8 +244,10 @@ static void print_tap(struct lab_report *report,
 		    &trials[i]);
 		printf("  %s: \"%s%s\"\n", trials[i].run.driver->name,
 		    trials[i].unavailable != NULL ? "skipped" :
+		    trials[i].problem != NULL ? "ERROR" :
 		    trials[i].correct ? "ok: " : "WRONG: ",
-		    trials[i].unavailable != NULL ? "" : text);
+		    trials[i].unavailable != NULL ||
+		    trials[i].problem != NULL ? "" : text);
 	}
 	printf("  ...\n");
 	for (size_t i = 0; i < trials->run.scenario->step_count &&
