@@ -45,7 +45,8 @@ destination "*" { level = dane }
 END
 "$LAB_POSTERN" policy probe --standalone --json "$1" -c "$conf" 2>&1 |
     sed 's/^/probe /'
-timeout 60 "$2" -c -T 4 -l dane -L summary -o inet_protocols=all "$1" 2>&1 |
+timeout 60 "$2" -c -T 4 -l dane -L summary,verbose -o inet_protocols=all \
+    "$1" 2>&1 |
     sed 's/^/finger /'
 """
 
@@ -72,26 +73,33 @@ def worlds():
 
 
 def of_finger(text):
-    """What it says, and of which host: it goes on to the next one only when
-    it could not connect."""
+    """What it says, and of which host and address: it goes on to the next one
+    only when it could not connect. Of a host without STARTTLS it says nothing:
+    TLSA records that it has named before make TLS a must."""
     whole = "\n".join(text)
-    failed = re.search(
-        r"server certificate verification failed for ([^[]+)\[", whole)
+    failed = re.search(r"(?:server|CA) certificate verification failed for "
+                       r"([^[]+)\[([^]]+)\]", whole)
     if failed:
-        return "nothing", failed[1]
-    found = re.search(r"(\w+) TLS connection established to ([^[]+)\[", whole)
+        return "nothing", failed.groups()
+    found = re.search(
+        r"(\w+) TLS connection established to ([^[]+)\[([^]]+)\]", whole)
     if not found:
-        return "nothing", None
+        bad = re.search("TLSA|[Ff]ailed|panic|lost connection|reject", whole)
+        return "nothing" if bad else "clear", None
+    place = found.groups()[1:]
+    if re.search("lost connection while sending EHLO|EHLO rejected", whole):
+        return "nothing", place
     if "log verified as trusted" in whole:
-        return "half", found[2]
-    return "verified" if found[1] == "Verified" else "tls", found[2]
+        return "half", place
+    return "verified" if found[1] == "Verified" else "tls", place
 
 
-def of_probe(text, name):
-    """What delivery would do at that host, or at all of them."""
+def of_probe(text, place):
+    """What delivery would do there, or at all hosts."""
     words = {"dane": "verified", "half-dane": "half", "none": "clear"}
     for host in map(json.loads, (one for one in text if one[:1] == "{")):
-        if host.get("mail") and name in (None, host["host"]):
+        if host.get("mail") and place in (None, (
+                host["host"], host["address"])):
             return words.get(host["verdict"], "tls")
     return "nothing"
 
@@ -113,8 +121,8 @@ def test_same_verdict(name, faults, domain):
     for line in done.stdout.splitlines():
         who, _, rest = line.partition(" ")
         said[who].append(rest)
-    theirs, host = of_finger(said["finger"])
-    verdicts = of_probe(said["probe"], host), theirs
+    theirs, place = of_finger(said["finger"])
+    verdicts = of_probe(said["probe"], place), theirs
     expected = DIFFERENCES.get((name, faults))
     if expected is None:
         assert verdicts[0] == verdicts[1], done.stdout + done.stderr
