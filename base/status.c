@@ -53,6 +53,14 @@ static const char *const reason_names[STATUS_REASONS] = {
 	[REASON_MEDIA] = "media"
 };
 
+bool status_is_about_tls(const struct status *status)
+{
+	return status->reason == REASON_NO_STARTTLS ||
+	    status->reason == REASON_STARTTLS_REFUSED ||
+	    status->reason == REASON_TLS_HANDSHAKE ||
+	    status->reason == REASON_CERTIFICATE;
+}
+
 const char *status_outcome_name(enum status_outcome outcome)
 {
 	if ((unsigned)outcome >= STATUS_OUTCOMES)

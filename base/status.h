@@ -71,6 +71,9 @@ void	 status_format_host(const char *name, const char *address, char *out,
 /* "5.1.1" */
 void	 status_format_enhanced(const struct status *status, char *out,
 	    size_t size);
+/* A host did not show TLS as it should: missing, refused, broken, or with
+ * another certificate. */
+bool	 status_is_about_tls(const struct status *status);
 const char	*status_outcome_name(enum status_outcome outcome);
 const char	*status_reason_name(enum status_reason reason);
 /* -1 if there is no such reason. */

@@ -160,18 +160,11 @@ static void give_up(struct attempt *attempt)
 
 /* --- what was met on the way --- */
 
-static bool is_about_tls(const struct status *status)
-{
-	return status->reason == REASON_NO_STARTTLS ||
-	    status->reason == REASON_STARTTLS_REFUSED ||
-	    status->reason == REASON_TLS_HANDSHAKE ||
-	    status->reason == REASON_CERTIFICATE;
-}
-
 /* A host that the plan leaves out has failed on its security. */
 static bool is_telling(const struct status *status)
 {
-	return is_about_tls(status) || status->reason == REASON_POLICY ||
+	return status_is_about_tls(status) ||
+	    status->reason == REASON_POLICY ||
 	    status->reason == REASON_DNS_BOGUS;
 }
 

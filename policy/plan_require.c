@@ -14,7 +14,6 @@
 #include <strings.h>
 
 #include "base/arena.h"
-#include "base/broken.h"
 #include "base/digest.h"
 
 static void require(struct prospect *prospect, enum requirement requirement,
@@ -136,8 +135,7 @@ static bool passes_sts(struct planner *planner, struct prospect *prospect)
 	}
 	if (planner->sts != STS_ENFORCE)
 		return true;
-	if (sts_matches(&planner->sts_policy->policy, name) ||
-	    broken("mx-match")) {
+	if (sts_matches(&planner->sts_policy->policy, name)) {
 		planner_note(planner, name, "RFC 8461 4.1", "its name matches "
 		    "the MTA-STS policy of %.150s", planner->name);
 		return true;

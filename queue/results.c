@@ -221,21 +221,16 @@ void results_apply(struct queue *queue, const struct results *results,
 	apply(&slice, results, now);
 }
 
-static bool is_about_tls(const struct status *status)
+/* TLS, or what is published about it. */
+static bool may_be_mended(const struct status *status)
 {
-	switch (status->reason) {
-	case REASON_NO_STARTTLS: case REASON_STARTTLS_REFUSED:
-	case REASON_TLS_HANDSHAKE: case REASON_CERTIFICATE:
-	case REASON_POLICY:
-		return true;
-	default:
-		return false;
-	}
+	return status_is_about_tls(status) ||
+	    status->reason == REASON_POLICY;
 }
 
 bool results_deserves_attempt(struct queue *queue, const struct entry *entry)
 {
-	bool deserves = is_about_tls(&entry->destination->trouble);
+	bool deserves = may_be_mended(&entry->destination->trouble);
 	struct slice slice;
 
 	if (deserves ||
@@ -243,7 +238,7 @@ bool results_deserves_attempt(struct queue *queue, const struct entry *entry)
 		return deserves;
 	for (uint32_t i = 0; i < slice.record->recipient_count; i++)
 		if (slice.record->recipients[i].status != NULL)
-			deserves |= is_about_tls(
+			deserves |= may_be_mended(
 			    slice.record->recipients[i].status);
 	slice_release(&slice);
 	return deserves;

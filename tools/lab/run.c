@@ -20,9 +20,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "tools/lab/names.h"
 #include "tools/lab/namespace.h"
@@ -45,21 +45,13 @@ enum {
 
 static const struct lab_texts no_faults;
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* --- waiting --- */
 
 static void take_event(struct lab_state *state, const char *text, size_t length)
 {
 	json_t *event = json_loadb(text, length, 0, NULL);
 
-	state->last_event = now_ms();
+	state->last_event = clock_monotonic();
 	if (event != NULL && json_array_size(state->seen) < EVENTS_MAX)
 		json_array_append_new(state->seen, event);
 	else
@@ -89,9 +81,9 @@ static int attend(struct lab_state *state)
 
 static int attend_for(struct lab_state *state, int64_t ms)
 {
-	int64_t end = now_ms() + ms;
+	int64_t end = clock_monotonic() + ms;
 
-	while (now_ms() < end)
+	while (clock_monotonic() < end)
 		if (attend(state) == -1)
 			return -1;
 	return 0;
@@ -140,7 +132,7 @@ static void run_driver(const struct lab_driver *driver, const char *verb)
 /* Its exit status; -1 with a sentence when it took too long or was killed. */
 static int call(struct lab_state *state, const char *verb, int log)
 {
-	int64_t end = now_ms() + PATIENCE_MS;
+	int64_t end = clock_monotonic() + PATIENCE_MS;
 	struct lab_child child = { 0 };
 	pid_t pid = lab_child_fork(&child, log);
 	int status;
@@ -152,7 +144,7 @@ static int call(struct lab_state *state, const char *verb, int log)
 	}
 	if (pid == 0)
 		run_driver(state->run->driver, verb);
-	while (!child.ended && now_ms() < end) {
+	while (!child.ended && clock_monotonic() < end) {
 		struct pollfd poller = { state->events, POLLIN, 0 };
 
 		poll(&poller, 1, 5);
@@ -211,16 +203,6 @@ static bool is_settled(struct lab_state *state)
 
 /* --- the world --- */
 
-static bool same(const struct lab_texts *one, const struct lab_texts *other)
-{
-	if (one == NULL || one->count != other->count)
-		return false;
-	for (size_t i = 0; i < one->count; i++)
-		if (strcmp(one->items[i], other->items[i]) != 0)
-			return false;
-	return true;
-}
-
 static int start_mta(struct lab_state *state)
 {
 	if (command(state, "start") == -1 || lab_message_wait(GREETING_SECONDS,
@@ -232,7 +214,7 @@ static int start_mta(struct lab_state *state)
 
 int lab_state_enter(struct lab_state *state, const struct lab_texts *faults)
 {
-	if (same(state->faults, faults))
+	if (state->faults != NULL && lab_texts_equal(state->faults, faults))
 		return 0;
 	state->faults = faults;
 	if (lab_servers_start(state->servers, faults, state->error,
@@ -251,11 +233,11 @@ int lab_state_enter(struct lab_state *state, const struct lab_texts *faults)
 /* Until something became of the message, or nothing will for now. */
 static int await_outcome(struct lab_state *state)
 {
-	int64_t begin = now_ms(), asked = begin;
+	int64_t begin = clock_monotonic(), asked = begin;
 	unsigned settled = 0;
 
 	state->last_event = begin;
-	while (now_ms() - begin < PATIENCE_MS) {
+	while (clock_monotonic() - begin < PATIENCE_MS) {
 		struct lab_sight sight;
 
 		if (attend(state) == -1)
@@ -264,12 +246,12 @@ static int await_outcome(struct lab_state *state)
 		if (sight.host != NULL || sight.impostor != NULL ||
 		    sight.bounced)
 			return attend_for(state, GRACE_MS);
-		if (now_ms() - state->last_event < QUIET_MS ||
-		    now_ms() - asked < QUIET_MS)
+		if (clock_monotonic() - state->last_event < QUIET_MS ||
+		    clock_monotonic() - asked < QUIET_MS)
 			continue;
 		/* Twice, with quiet between: it may be about to go on. */
 		settled = is_settled(state) ? settled + 1 : 0;
-		asked = now_ms();
+		asked = clock_monotonic();
 		if (settled == 2 || state->error[0] != '\0')
 			break;
 	}
@@ -313,9 +295,9 @@ static int heal(struct lab_state *state, json_t *seen)
 	json_object_set_new(seen, "healed", state->seen);
 	if (lab_state_enter(state, &no_faults) == -1)
 		return -1;
-	begun = now_ms();
+	begun = clock_monotonic();
 	for (int flushes = 0; flushes < FLUSHES_MAX &&
-	    now_ms() - begun < PATIENCE_MS; flushes++) {
+	    clock_monotonic() - begun < PATIENCE_MS; flushes++) {
 		if ((flushes > 0 && attend_for(state, FLUSH_PAUSE_MS) == -1) ||
 		    command(state, "flush") == -1 ||
 		    await_outcome(state) == -1)
@@ -516,7 +498,7 @@ static void tell(struct lab_state *state, json_t *steps, int64_t begun, int fd)
 	json_t *result = json_pack("{s:s?, s:s?, s:f, s:o}", "problem",
 	    state->unavailable || state->error[0] == '\0' ? NULL :
 	    state->error, "unavailable", state->unavailable ? state->error :
-	    NULL, "seconds", (double)(now_ms() - begun) / 1000, "steps",
+	    NULL, "seconds", (double)(clock_monotonic() - begun) / 1000, "steps",
 	    steps);
 	char *text;
 
@@ -537,7 +519,7 @@ static int inside(void *arg)
 {
 	const struct order *order = arg;
 	struct lab_state state = { .marker = 0 };
-	int64_t begun = now_ms();
+	int64_t begun = clock_monotonic();
 	json_t *steps = json_array();
 
 	setsid();

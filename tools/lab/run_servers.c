@@ -57,22 +57,11 @@ struct serving {
 	struct lab_names		*names;		/* owned */
 };
 
-static bool same_faults(const struct lab_texts *one,
-    const struct lab_texts *other)
-{
-	if (one->count != other->count)
-		return false;
-	for (size_t i = 0; i < one->count; i++)
-		if (strcmp(one->items[i], other->items[i]) != 0)
-			return false;
-	return true;
-}
-
 static struct stage *find_stage(const struct lab_servers *servers,
     const struct lab_texts *faults)
 {
 	for (size_t i = 0; i < servers->stage_count; i++)
-		if (same_faults(servers->stages[i].faults, faults))
+		if (lab_texts_equal(servers->stages[i].faults, faults))
 			return &servers->stages[i];
 	return NULL;
 }

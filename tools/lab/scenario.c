@@ -119,6 +119,17 @@ struct lab_world *lab_world_with(const struct lab_scenario *scenario,
 	return world;
 }
 
+bool lab_texts_equal(const struct lab_texts *one,
+    const struct lab_texts *other)
+{
+	if (one->count != other->count)
+		return false;
+	for (size_t i = 0; i < one->count; i++)
+		if (strcmp(one->items[i], other->items[i]) != 0)
+			return false;
+	return true;
+}
+
 const char *lab_outcome_name(enum lab_outcome outcome)
 {
 	return outcome < LAB_OUTCOMES ? lab_outcome_words[outcome] :

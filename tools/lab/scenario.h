@@ -23,6 +23,10 @@ struct lab_texts {
 	size_t	  count;
 };
 
+/* The same words in the same order. */
+bool	 lab_texts_equal(const struct lab_texts *one,
+	    const struct lab_texts *other);
+
 /* --- DNS --- */
 
 enum lab_signing {

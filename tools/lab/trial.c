@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum {
@@ -34,7 +35,7 @@ struct job {
 	struct lab_trial	*trial;		/* null: free */
 	pid_t			 pid;
 	int			 fd;
-	time_t			 deadline;
+	int64_t			 deadline;	/* monotonic, ms */
 	struct buf		 result;
 };
 
@@ -127,7 +128,6 @@ static void start(struct job *job, struct lab_trial *trial)
 {
 	char error[600];
 	int ends[2];
-	struct timespec now;
 
 	trial->state = LAB_TRIAL_RUNNING;
 	trial->run.twin = trial->seen != NULL;
@@ -144,11 +144,10 @@ static void start(struct job *job, struct lab_trial *trial)
 		finish(trial);
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	job->trial = trial;
 	job->fd = ends[0];
-	job->deadline = now.tv_sec + START_SECONDS +
-	    (time_t)trial->run.scenario->step_count * STEP_SECONDS;
+	job->deadline = clock_monotonic() + 1000 * (START_SECONDS +
+	    (int64_t)trial->run.scenario->step_count * STEP_SECONDS);
 	buf_init(&job->result, RESULT_MAX);
 }
 
@@ -225,12 +224,11 @@ static void stop_all(struct work *work)
 
 static void end_overdue(struct work *work)
 {
-	struct timespec now;
+	int64_t now = clock_monotonic();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (unsigned i = 0; i < work->limit; i++)
 		if (work->jobs[i].trial != NULL &&
-		    now.tv_sec > work->jobs[i].deadline)
+		    now > work->jobs[i].deadline)
 			kill(work->jobs[i].pid, SIGTERM);
 }
 
