@@ -48,6 +48,9 @@ static bool accept_record(SSL *ssl, const struct tls_tlsa *record)
 	if (record->length == 0 ||
 	    (record->usage != USAGE_TA && record->usage != USAGE_EE))
 		return false;
+	if (record->usage == USAGE_TA && broken("usage-ignored"))
+		SSL_dane_tlsa_add(ssl, USAGE_EE, record->selector,
+		    record->matching, record->data, record->length);
 	if (SSL_dane_tlsa_add(ssl, record->usage, record->selector,
 	    record->matching, record->data, record->length) == 1)
 		return true;
@@ -239,7 +242,8 @@ void tls_dane_judge(struct tls_facts *facts, struct ssl_st *ssl,
 {
 	const char *name = SSL_get0_peername(ssl);
 
-	if (broken("any-tlsa")) {
+	if (broken("any-tlsa") || (SSL_get_verify_result(ssl) ==
+	    X509_V_ERR_HOSTNAME_MISMATCH && broken("any-name"))) {
 		facts->verified = true;
 		return;
 	}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/broken.h"
 #include "base/log.h"
 #include "base/net.h"
 #include "base/tls.h"
@@ -63,6 +64,8 @@ bool tls_shows_name(struct tls_facts *facts, X509 *certificate,
 	struct name_match match = { .wanted = name, .facts = facts };
 	struct endpoint endpoint;
 
+	if (broken("any-name"))
+		return true;
 	if (endpoint_parse(&endpoint, name, 0) != 0)
 		return tls_each_name(certificate, note_match, &match);
 	if (X509_check_ip_asc(certificate, name, 0) != 1)
@@ -144,6 +147,15 @@ void tls_explain_path(struct tls_facts *facts, struct x509_st *leaf,
 		add_problem(facts, path_words(result), "");
 }
 
+/* Only ever in a build with deliberate defects. */
+static bool is_overlooked(long result)
+{
+	bool dates = result == X509_V_ERR_CERT_HAS_EXPIRED ||
+	    result == X509_V_ERR_CERT_NOT_YET_VALID;
+
+	return dates ? broken("any-date") : broken("any-issuer");
+}
+
 static void judge_name(struct tls_facts *facts, SSL *ssl,
     const struct tls_wanted *wanted)
 {
@@ -152,7 +164,7 @@ static void judge_name(struct tls_facts *facts, SSL *ssl,
 	size_t i;
 
 	/* The whole path first, TLS-98. */
-	if (result != X509_V_OK) {
+	if (result != X509_V_OK && !is_overlooked(result)) {
 		tls_explain_path(facts, leaf, result);
 		return;
 	}

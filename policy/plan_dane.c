@@ -117,7 +117,7 @@ static enum step find_candidates(struct planner *planner,
 	bool alias = fact != NULL && fact->alias[0] != '\0' &&
 	    strcasecmp(fact->alias, host) != 0;
 
-	if (fact != NULL && fact->secure) {
+	if (fact != NULL && (fact->secure || broken("unsigned-records"))) {
 		if (alias)
 			candidates->names[candidates->count++] = fact->alias;
 		candidates->names[candidates->count++] = host;
@@ -264,8 +264,8 @@ static enum step try_candidates(struct planner *planner,
 				return STEP_NEXT;
 			continue;
 		}
-		if (fact->result == FACT_DATA && fact->secure &&
-		    fact->count > 0) {
+		if (fact->result == FACT_DATA && fact->count > 0 &&
+		    (fact->secure || broken("unsigned-records"))) {
 			take_records(planner, prospect, candidates->names[i],
 			    fact);
 			return STEP_NEXT;
@@ -282,7 +282,7 @@ static enum step try_candidates(struct planner *planner,
 bool planner_dane_decides(const struct planner *planner,
     const struct prospect *prospect)
 {
-	return prospect->dane == DANE_USABLE &&
+	return prospect->dane == DANE_USABLE && !broken("sts-over-dane") &&
 	    planner->path != PATH_MX_INSECURE &&
 	    planner->facts->destination->sts_with_dane == STS_WITH_DANE_DANE;
 }

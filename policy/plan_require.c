@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "base/arena.h"
+#include "base/broken.h"
 #include "base/digest.h"
 
 static void require(struct prospect *prospect, enum requirement requirement,
@@ -257,11 +258,12 @@ static void require_published(struct planner *planner,
 		return;
 	if (!reaches_level(planner, prospect))
 		return;
-	if (prospect->dane == DANE_USABLE)
+	if (prospect->dane == DANE_USABLE && !(planner->sts == STS_ENFORCE &&
+	    broken("sts-over-dane")))
 		require_dane(planner, prospect);
 	else if (planner->sts == STS_ENFORCE)
 		require_sts(planner, prospect);
-	else if (prospect->dane == DANE_RECORDS)
+	else if (prospect->dane == DANE_RECORDS && !broken("unusable-none"))
 		require_tls_of_records(planner, prospect);
 }
 

@@ -10,6 +10,8 @@
 
 #include <inttypes.h>
 
+#include "base/broken.h"
+
 static bool is_needed(const struct planner *planner)
 {
 	bool advisory = planner_is_advisory(planner);
@@ -64,7 +66,8 @@ static void use_policy(struct planner *planner, const struct fact *fact)
 		    fact->reason[0] == '\0' ? "" : ": ", fact->reason);
 		return;
 	}
-	if (policy->policy.mode == STS_MODE_ENFORCE) {
+	if (policy->policy.mode == STS_MODE_ENFORCE &&
+	    !broken("never-enforce")) {
 		planner->sts = STS_ENFORCE;
 		planner->sts_policy = policy;
 	}

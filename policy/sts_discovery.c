@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/broken.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/hash.h"
@@ -272,7 +273,7 @@ static void fall_back(struct sts_discovery *discovery)
 	struct sts_entry *entry = sts_current_entry(discovery->sts,
 	    discovery->domain);
 
-	if (entry != NULL)
+	if (entry != NULL && !broken("forget-policy"))
 		sts_answer_with(&discovery->answer, discovery->arena, entry,
 		    STS_SOURCE_CACHED);
 }

@@ -16,6 +16,14 @@ DEFECTS = {
     "mx-match": ["sts-mx-mismatch"],
     "shared-plans": ["shared-host-other-policy"],
     "clear-at-once": ["dane-strip", "sts-strip"],
+    "unusable-none": ["dane-unusable-only"],
+    "unsigned-records": ["dane-insecure-tlsa"],
+    "any-name": ["dane-ta-wrong-name", "tls-domain-in-certificate"],
+    "any-date": ["tls-not-yet-valid"],
+    "any-issuer": ["tls-missing-intermediate"],
+    "sts-over-dane": ["both-dane-fails"],
+    "never-enforce": ["sts-strip"],
+    "forget-policy": ["sts-blocked-with-cache"],
 }
 
 
