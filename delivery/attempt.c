@@ -40,6 +40,17 @@ enum attempt_state { ATTEMPT_ASKING, ATTEMPT_TRYING, ATTEMPT_OPENING,
  * that answered and then were of no use. RFC 5321 5.1 wants two at least. */
 enum { CONNECTS_MAX = 20, SESSIONS_MAX = 6 };
 
+/* And sessions in clear behind those. */
+enum { CLEAR_MAX = 3 };
+
+/* Where TLS broke and this message may go in clear, but not before every other
+ * place has been asked for TLS. */
+struct clear_place {
+	size_t		 host;
+	size_t		 address;
+	enum symptom	 symptom;
+};
+
 struct attempt {
 	enum attempt_state	 state;		/* set by enter() only */
 	struct attempt_scene	*scene;		/* outlives us */
@@ -52,7 +63,9 @@ struct attempt {
 	/* the place in the plan */
 	size_t			 host;
 	size_t			 address;
-	bool			 clear_only;	/* retry in clear here */
+	struct clear_place	 clear[CLEAR_MAX];
+	size_t			 clear_count, clear_next;
+	bool			 clear_only;	/* the last places: clear[] */
 	struct client_need	 need;
 	struct client		*client;	/* owned; null when TRYING */
 
@@ -218,24 +231,27 @@ static bool may_go_clear(const struct attempt *attempt,
 	    fallback_allows(attempt, fallback, after_seconds);
 }
 
-/* TLS broke: may this message go in clear on another connection? */
-static bool may_clear_broken(const struct attempt *attempt,
-    enum symptom symptom)
+/* TLS broke: may this message go in clear on another connection? Then that is
+ * a place to come back to when nobody else takes it under TLS (N-22). */
+static bool note_clear(struct attempt *attempt, enum symptom symptom)
 {
-	return !attempt->clear_only && symptom_is_broken(symptom) &&
-	    may_go_clear(attempt, attempt->plan->broken_tls,
-	    attempt->plan->broken_tls_after);
+	if (attempt->clear_only || !symptom_is_broken(symptom) ||
+	    attempt->clear_count == CLEAR_MAX ||
+	    !may_go_clear(attempt, attempt->plan->broken_tls,
+	    attempt->plan->broken_tls_after))
+		return false;
+	attempt->clear[attempt->clear_count++] = (struct clear_place){
+	    attempt->host, attempt->address, symptom };
+	return true;
 }
 
 static void next_address(struct attempt *attempt)
 {
-	attempt->clear_only = false;
 	attempt->address++;
 }
 
 static void next_host(struct attempt *attempt)
 {
-	attempt->clear_only = false;
 	attempt->host++;
 	attempt->address = 0;
 }
@@ -349,18 +365,14 @@ static void on_failed(struct attempt *attempt, struct client *client)
 	if (is_opportunistic(attempt) && failure->symptom != SYMPTOM_NONE &&
 	    failure->symptom != SYMPTOM_CLOSING)
 		attempt->tls_trouble = true;
-	if (may_clear_broken(attempt, failure->symptom)) {
-		delivery_log_clear(attempt->mail.job, client,
-		    failure->symptom);
-		attempt->clear_only = true;
-	} else {
+	/* What is said in clear there will be more telling. */
+	if (!note_clear(attempt, failure->symptom))
 		remember(attempt, &failure->status);
-		attempt->sessions += failure->connected;
-		if (is_used_up(attempt))
-			next_host(attempt);
-		else
-			next_address(attempt);
-	}
+	attempt->sessions += failure->connected;
+	if (is_used_up(attempt))
+		next_host(attempt);
+	else
+		next_address(attempt);
 	try_hosts(attempt);
 }
 
@@ -371,6 +383,7 @@ static void go_on(struct attempt *attempt, struct client *client)
 
 	if (client_was_stale(client)) {
 		/* Nothing was said to the host yet; the same place again. */
+		attempt->clear_next -= attempt->clear_only;
 		drop_client(attempt);
 		enter(attempt, ATTEMPT_TRYING);
 		try_hosts(attempt);
@@ -457,8 +470,8 @@ static bool try_address(struct attempt *attempt)
 		use_client(attempt);
 		return true;
 	}
-	if (attempt->connects == CONNECTS_MAX ||
-	    attempt->sessions == SESSIONS_MAX)
+	if (!attempt->clear_only && (attempt->connects == CONNECTS_MAX ||
+	    attempt->sessions == SESSIONS_MAX))
 		return false;
 	attempt->connects++;
 	enter(attempt, ATTEMPT_OPENING);
@@ -477,9 +490,29 @@ static void skip_host(struct attempt *attempt)
 	next_host(attempt);
 }
 
+/* Every place has been asked for TLS; those where it broke are asked once more,
+ * without. */
+static bool try_clear(struct attempt *attempt)
+{
+	const struct clear_place *place;
+
+	while (attempt->clear_next < attempt->clear_count) {
+		place = &attempt->clear[attempt->clear_next++];
+		attempt->clear_only = true;
+		attempt->host = place->host;
+		attempt->address = place->address;
+		delivery_log_clear(attempt->mail.job, host_of(attempt),
+		    &host_of(attempt)->addresses[place->address],
+		    place->symptom);
+		if (try_address(attempt))
+			return true;
+	}
+	return false;
+}
+
 static void try_hosts(struct attempt *attempt)
 {
-	while (!attempt->stopping &&
+	while (!attempt->stopping && !attempt->clear_only &&
 	    attempt->host < attempt->plan->host_count) {
 		if (host_of(attempt)->skip)
 			skip_host(attempt);
@@ -490,7 +523,8 @@ static void try_hosts(struct attempt *attempt)
 		else
 			next_address(attempt);
 	}
-	give_up(attempt);
+	if (attempt->stopping || !try_clear(attempt))
+		give_up(attempt);
 }
 
 /* --- the plan --- */

@@ -14,15 +14,21 @@
 #include "policy/plan.h"
 #include "queue/client.h"
 
-void delivery_log_relay(struct delivery_log_relay *relay,
-    const struct client *client, const char *why)
+static void set_place(struct delivery_log_relay *relay, const char *name,
+    const struct endpoint *endpoint)
 {
 	char address[ENDPOINT_TEXT_MAX], host[STATUS_HOST_MAX];
 
-	endpoint_format(client_address(client), address, sizeof(address));
-	status_format_host(client_host(client), address, host, sizeof(host));
+	endpoint_format(endpoint, address, sizeof(address));
+	status_format_host(name, address, host, sizeof(host));
 	snprintf(relay->place, sizeof(relay->place), "%s:%u", host,
-	    (unsigned)endpoint_port(client_address(client)));
+	    (unsigned)endpoint_port(endpoint));
+}
+
+void delivery_log_relay(struct delivery_log_relay *relay,
+    const struct client *client, const char *why)
+{
+	set_place(relay, client_host(client), client_address(client));
 	relay->tls = client_tls_name(client);
 	snprintf(relay->why, sizeof(relay->why), "%s", why);
 }
@@ -81,12 +87,12 @@ void delivery_log_noted(const struct client *client, const char *seen)
 	    log_text("seen", seen));
 }
 
-void delivery_log_clear(const struct job *job, const struct client *client,
-    enum symptom symptom)
+void delivery_log_clear(const struct job *job, const struct plan_host *host,
+    const struct endpoint *address, enum symptom symptom)
 {
 	struct delivery_log_relay relay;
 
-	delivery_log_relay(&relay, client, "");
+	set_place(&relay, host->name, address);
 	log_warn("clear-after-tls-trouble", log_message(job->message),
 	    log_text("relay", relay.place),
 	    log_text("symptom", symptom_name(symptom)));

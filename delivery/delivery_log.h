@@ -17,6 +17,7 @@
 #include "delivery/symptom.h"
 
 struct client;
+struct endpoint;
 struct job;
 struct job_recipient;
 struct plan_host;
@@ -45,6 +46,7 @@ void	 delivery_log_symptom(const struct client *client,
 void	 delivery_log_noted(const struct client *client, const char *seen);
 /* Mail goes in clear on a new connection because TLS broke (TLS-65). */
 void	 delivery_log_clear(const struct job *job,
-	    const struct client *client, enum symptom symptom);
+	    const struct plan_host *host, const struct endpoint *address,
+	    enum symptom symptom);
 
 #endif

@@ -417,8 +417,8 @@ static void exchange(int fd, const char *text, const char *wanted)
 		_exit(1);
 }
 
-/* At the first address TLS is broken, and clear is answered 421; at the second
- * it is asked for STARTTLS again. */
+/* TLS is broken at both addresses; each is asked for STARTTLS before the first
+ * is asked in clear, and in clear both are busy. */
 static pid_t serve_two(const int listeners[2])
 {
 	static const char offer[] = "250-a.test\r\n250 STARTTLS\r\n";
@@ -428,9 +428,9 @@ static pid_t serve_two(const int listeners[2])
 	assert_int_not_equal(server, -1);
 	if (server > 0)
 		return server;
-	for (i = 0; i < 3; i++) {
-		fd = accept_one(listeners[i / 2]);
-		if (i == 1) {
+	for (i = 0; i < 4; i++) {
+		fd = accept_one(listeners[i % 2]);
+		if (i >= 2) {
 			exchange(fd, "421 busy\r\n", "QUIT");
 		} else {
 			exchange(fd, "220 a.test\r\n", "EHLO");
@@ -442,8 +442,9 @@ static pid_t serve_two(const int listeners[2])
 	_exit(0);
 }
 
-/* TLS-65: clear after broken TLS is for the address where it broke. */
-static void clear_is_for_one_address(void **state)
+/* TLS-65, N-22: clear after broken TLS is for the addresses where it broke, and
+ * comes when all of them have been asked for TLS. */
+static void clear_comes_last(void **state)
 {
 	struct endpoint places[2], local;
 	int listeners[2], status, i;
@@ -463,7 +464,6 @@ static void clear_is_for_one_address(void **state)
 	plan.broken_tls = FALLBACK_CLEAR;
 	server = serve_two(listeners);
 	attempt_start(&scene, make_job(TRANSPORT_SMTP, "b@b.test"));
-	/* The last one may go in clear there, too: nobody takes that. */
 	while (waitpid(server, &status, WNOHANG) == 0)
 		some_turns(2);
 	assert_int_equal(status, 0);
@@ -640,7 +640,7 @@ int main(void)
 		WITH_SCENE(stop_early),
 		WITH_SCENE(stop_before_last_host),
 		WITH_SCENE(reload_on_the_way),
-		WITH_SCENE(clear_is_for_one_address),
+		WITH_SCENE(clear_comes_last),
 		WITH_SCENE(alert_behind_the_handshake),
 		cmocka_unit_test(window),
 	};
