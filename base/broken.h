@@ -19,7 +19,6 @@
  *	sts-over-dane	an MTA-STS policy that holds replaces TLSA records
  *	never-enforce	MTA-STS: mode enforce is as testing
  *	forget-policy	MTA-STS: a policy counts only when it was just fetched
- *	injection	what comes in clear behind the reply to STARTTLS stays
  */
 #ifndef POSTERN_BASE_BROKEN_H
 #define POSTERN_BASE_BROKEN_H

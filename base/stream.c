@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/broken.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -675,7 +674,7 @@ static bool prepare_upgrade(struct stream *stream)
 		return false;
 	if (stream->state != STATE_CLEAR)
 		bug("stream-upgrade-state");
-	if (buf_length(&stream->input) > 0 && !broken("injection")) {
+	if (buf_length(&stream->input) > 0) {
 		fail_injection(stream);
 		return false;
 	}

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/broken.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stream.h"
@@ -258,8 +257,7 @@ void step_on_starttls(struct client *client)
 		return;
 	}
 	/* TLS-28: who else could have put bytes behind this reply? */
-	if (buf_length(stream_input(client->stream)) > 0 &&
-	    !broken("injection")) {
+	if (buf_length(stream_input(client->stream)) > 0) {
 		client_enter(client, CLIENT_STATE_SECURING);
 		client_fail_tls(client, SYMPTOM_INJECTION, NULL);
 		return;

@@ -21,6 +21,7 @@ DEFECTS = {
     "any-name": ["dane-ta-wrong-name", "tls-domain-in-certificate"],
     "any-date": ["tls-not-yet-valid"],
     "any-issuer": ["tls-missing-intermediate"],
+    "usage-ignored": ["dane-usage-2-for-leaf"],
     "sts-over-dane": ["both-dane-fails"],
     "never-enforce": ["sts-strip"],
     "forget-policy": ["sts-blocked-with-cache"],

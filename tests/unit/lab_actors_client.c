@@ -150,12 +150,27 @@ static const char *read_reply(struct client *client)
 	}
 }
 
+/* As one that takes the end of TLS for the end of a layer: it answers, and
+ * goes on without. */
+static const char *read_on(struct client *client)
+{
+	note(client, "down");
+	SSL_shutdown(client->ssl);
+	ERR_clear_error();
+	SSL_free(client->ssl);
+	client->ssl = NULL;
+	return read_reply(client);
+}
+
 /* Notes the reply; its code, or 0 when the talk is over. */
 static int hear(struct client *client)
 {
 	const char *problem = read_reply(client);
 	char word[8];
 
+	if (problem != NULL && strcmp(problem, "eof") == 0 &&
+	    client->ssl != NULL && client->call->careless)
+		problem = read_on(client);
 	if (problem != NULL) {
 		note(client, problem);
 		return 0;
@@ -173,11 +188,15 @@ static int say(struct client *client, const char *line)
 	char text[256];
 	int length = snprintf(text, sizeof(text), "%s\r\n", line);
 
-	if (client->ssl != NULL)
+	if (client->ssl != NULL) {
 		SSL_write(client->ssl, text, length);
-	else
-		send(client->fd, text, (size_t)length, MSG_NOSIGNAL);
-	ERR_clear_error();
+		ERR_clear_error();
+	} else if (send(client->fd, text, (size_t)length, MSG_NOSIGNAL) ==
+	    -1) {
+		/* The reason is told once. */
+		note(client, socket_word(-1));
+		return 0;
+	}
 	return hear(client);
 }
 
@@ -261,7 +280,7 @@ static bool send_mail(struct client *client)
 static bool alive(const struct client *client)
 {
 	static const char *const ends[] = { "eof", "reset", "stall", "cut",
-	    "garbage", "alert" };
+	    "garbage", "alert", "flood" };
 	const char *last = strrchr(client->talk->words, ' ');
 	size_t i;
 

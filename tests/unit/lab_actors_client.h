@@ -2,8 +2,10 @@
 /*
  * An SMTP client that notes what it meets: one word for each reply ("250",
  * "250+" when STARTTLS was offered, "TLS" for a handshake) and one for how the
- * connection ended: eof, reset, stall, garbage, alert, refused. It is told
- * what to expect only to know how long to wait where silence is expected.
+ * connection ended: eof, cut (without close_notify), reset, stall, garbage,
+ * alert, refused, flood (more than it takes); "down" is the end of TLS and not
+ * of the connection. It is told what to expect only to know how long to wait
+ * where silence is expected.
  */
 #ifndef POSTERN_TESTS_UNIT_LAB_ACTORS_CLIENT_H
 #define POSTERN_TESTS_UNIT_LAB_ACTORS_CLIENT_H
@@ -18,6 +20,7 @@ struct call {
 	int		 port;
 	bool		 implicit;	/* TLS first */
 	bool		 insist;	/* STARTTLS even when not offered */
+	bool		 careless;	/* goes on in clear behind TLS */
 	const char	*servername;	/* null: none */
 	const char	*sender;	/* null: "a@sender.example" */
 	const char	*content;	/* null: a short one */

@@ -24,297 +24,194 @@
 
 #include "base/arena.h"
 #include "base/net.h"
+#include "tests/unit/lab_actors_cases.h"
 #include "tests/unit/lab_actors_client.h"
 #include "tests/unit/lab_actors_world.h"
 
-#define GOOD_REST "250 250 354 250 221 eof"
-#define SEEN_MAIL "MAIL+ RCPT+ DATA+ message+(m1) QUIT+ end"
-#define SEEN_START "connect EHLO STARTTLS starttls tls EHLO+ "
-#define SEEN_BROKEN "connect EHLO STARTTLS starttls no-tls end"
-#define SEEN_CLEAR "MAIL RCPT DATA message(m1) QUIT end"
-
-/* One row is one host, at 127.0.1.<row + 1>. */
-struct host_case {
-	const char	*name;
-	enum lab_tls	 tls;
-	const char	*path;
-	const char	*behaviour[3];
-	const char	*talk;		/* what the client meets */
-	const char	*story;		/* what the actor saw; null: nothing */
-	bool		 insist;	/* the client: STARTTLS in any case */
-};
 
 static const struct host_case cases[] = {
 	{ "good", LAB_TLS_STARTTLS, "", { NULL },
-	    "220 250+ 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, false },
+	    "220 250+ 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, PLAIN },
 	{ "no-tls", LAB_TLS_NONE, "", { NULL },
-	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, false },
+	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, PLAIN },
 	{ "no-tls-insist", LAB_TLS_NONE, "", { NULL },
 	    "220 250 502 " GOOD_REST, "connect EHLO STARTTLS " SEEN_CLEAR,
-	    true },
+	    INSISTS },
 	{ "implicit", LAB_TLS_IMPLICIT, "", { NULL },
-	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, false },
+	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, PLAIN },
 
 	{ "connect-reply", LAB_TLS_STARTTLS, "", { "connect 554 go away" },
-	    "554 eof", "connect end", false },
+	    "554 eof", "connect end", PLAIN },
 	{ "connect-close", LAB_TLS_STARTTLS, "", { "connect close" },
-	    "eof", "connect end", false },
+	    "eof", "connect end", PLAIN },
 	{ "connect-reset", LAB_TLS_STARTTLS, "", { "connect reset" },
-	    "reset", "connect end", false },
+	    "reset", "connect end", PLAIN },
 	{ "connect-stall", LAB_TLS_STARTTLS, "", { "connect stall" },
-	    "stall", "connect end", false },
+	    "stall", "connect end", PLAIN },
 	{ "connect-garbage", LAB_TLS_STARTTLS, "", { "connect garbage" },
-	    "garbage", "connect end", false },
+	    "garbage", "connect end", PLAIN },
 	{ "connect-alert", LAB_TLS_IMPLICIT, "", { "connect alert" },
-	    "alert", "connect end", false },
+	    "alert", "connect end", PLAIN },
 	/* N-26: a banner in clear where TLS should begin. */
 	{ "connect-banner", LAB_TLS_IMPLICIT, "", { "connect 220 hello" },
-	    "garbage", "connect end", false },
+	    "garbage", "connect end", PLAIN },
 
 	{ "greeting-5xx", LAB_TLS_STARTTLS, "", { "greeting 554 no" },
-	    "554 221 eof", "connect QUIT end", false },
+	    "554 221 eof", "connect QUIT end", PLAIN },
 	{ "greeting-421", LAB_TLS_STARTTLS, "", { "greeting 421 later" },
-	    "421 eof", "connect end", false },
+	    "421 eof", "connect end", PLAIN },
 	{ "greeting-lines", LAB_TLS_NONE, "", { "greeting 220-one|220 two" },
-	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, false },
+	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, PLAIN },
 
 	/* N-14: only HELO. */
 	{ "ehlo-502", LAB_TLS_STARTTLS, "", { "ehlo 502 5.5.1 what?" },
 	    "220 502 250 " GOOD_REST, "connect EHLO HELO " SEEN_CLEAR,
-	    false },
+	    PLAIN },
 	{ "ehlo-lines", LAB_TLS_STARTTLS, "",
 	    { "ehlo 250-me|250 STARTTLS", NULL },
-	    "220 250+ 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, false },
+	    "220 250+ 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, PLAIN },
 	{ "ehlo-stall", LAB_TLS_STARTTLS, "", { "ehlo stall" },
-	    "220 stall", "connect EHLO end", false },
+	    "220 stall", "connect EHLO end", PLAIN },
 	/* The EHLO of an implicit host is under TLS. */
 	{ "ehlo-implicit", LAB_TLS_IMPLICIT, "", { "ehlo close" },
-	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, false },
+	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, PLAIN },
 
 	/* N-04, N-05, N-07, N-13, N-17 */
 	{ "starttls-454", LAB_TLS_STARTTLS, "", { "starttls 454 4.7.0 no" },
 	    "220 250+ 454 " GOOD_REST, "connect EHLO STARTTLS starttls "
-	    SEEN_CLEAR, false },
+	    SEEN_CLEAR, PLAIN },
 	{ "starttls-421", LAB_TLS_STARTTLS, "", { "starttls 421 4.7.0 no" },
-	    "220 250+ 421 eof", "connect EHLO STARTTLS starttls end", false },
+	    "220 250+ 421 eof", "connect EHLO STARTTLS starttls end", PLAIN },
 	{ "starttls-250", LAB_TLS_STARTTLS, "", { "starttls 250 fine" },
 	    "220 250+ 250 " GOOD_REST, "connect EHLO STARTTLS starttls "
-	    SEEN_CLEAR, false },
+	    SEEN_CLEAR, PLAIN },
 	{ "starttls-lines", LAB_TLS_STARTTLS, "", { "starttls 220-a|220 b" },
-	    "220 250+ 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, false },
+	    "220 250+ 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, PLAIN },
 	{ "starttls-hidden", LAB_TLS_STARTTLS, "",
 	    { "ehlo 250-me|250 SIZE 1000" },
-	    "220 250 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, true },
+	    "220 250 220 TLS 250 " GOOD_REST, SEEN_START SEEN_MAIL, INSISTS },
 	{ "starttls-close", LAB_TLS_STARTTLS, "", { "starttls close" },
-	    "220 250+ eof", "connect EHLO STARTTLS starttls end", false },
+	    "220 250+ eof", "connect EHLO STARTTLS starttls end", PLAIN },
 	{ "starttls-reset", LAB_TLS_STARTTLS, "", { "starttls reset" },
-	    "220 250+ reset", "connect EHLO STARTTLS starttls end", false },
+	    "220 250+ reset", "connect EHLO STARTTLS starttls end", PLAIN },
 	{ "starttls-stall", LAB_TLS_STARTTLS, "", { "starttls stall" },
-	    "220 250+ stall", "connect EHLO STARTTLS starttls end", false },
+	    "220 250+ stall", "connect EHLO STARTTLS starttls end", PLAIN },
 	{ "starttls-garbage", LAB_TLS_STARTTLS, "", { "starttls garbage" },
-	    "220 250+ garbage", "connect EHLO STARTTLS starttls end", false },
+	    "220 250+ garbage", "connect EHLO STARTTLS starttls end", PLAIN },
 	{ "starttls-alert", LAB_TLS_STARTTLS, "", { "starttls alert" },
-	    "220 250+ alert", "connect EHLO STARTTLS starttls end", false },
+	    "220 250+ alert", "connect EHLO STARTTLS starttls end", PLAIN },
 
 	/* N-08 to N-12 */
 	{ "handshake-close", LAB_TLS_STARTTLS, "", { "handshake close" },
-	    "220 250+ 220 cut", SEEN_BROKEN, false },
+	    "220 250+ 220 cut", SEEN_BROKEN, PLAIN },
 	{ "handshake-reset", LAB_TLS_STARTTLS, "", { "handshake reset" },
-	    "220 250+ 220 reset", SEEN_BROKEN, false },
+	    "220 250+ 220 reset", SEEN_BROKEN, PLAIN },
 	{ "handshake-stall", LAB_TLS_STARTTLS, "", { "handshake stall" },
-	    "220 250+ 220 stall", SEEN_BROKEN, false },
+	    "220 250+ 220 stall", SEEN_BROKEN, PLAIN },
 	{ "handshake-garbage", LAB_TLS_STARTTLS, "", { "handshake garbage" },
 	    "220 250+ 220 garbage", SEEN_BROKEN,
-	    false },
+	    PLAIN },
 	{ "handshake-alert", LAB_TLS_STARTTLS, "", { "handshake alert" },
-	    "220 250+ 220 alert", SEEN_BROKEN, false },
+	    "220 250+ 220 alert", SEEN_BROKEN, PLAIN },
 	{ "handshake-words", LAB_TLS_STARTTLS, "", { "handshake 554 no" },
 	    "220 250+ 220 garbage", SEEN_BROKEN,
-	    false },
+	    PLAIN },
 	{ "handshake-implicit", LAB_TLS_IMPLICIT, "", { "handshake reset" },
-	    "reset", "connect no-tls end", false },
+	    "reset", "connect no-tls end", PLAIN },
 
 	{ "secured-5xx", LAB_TLS_STARTTLS, "", { "secured 550 no" },
 	    "220 250+ 220 TLS 550 250 " GOOD_REST, SEEN_START "HELO+ "
-	    SEEN_MAIL, false },
+	    SEEN_MAIL, PLAIN },
 	/* N-18: it is offered again under TLS. */
 	{ "secured-again", LAB_TLS_STARTTLS, "",
 	    { "secured 250-me|250 STARTTLS" },
-	    "220 250+ 220 TLS 250+ " GOOD_REST, SEEN_START SEEN_MAIL, false },
+	    "220 250+ 220 TLS 250+ " GOOD_REST, SEEN_START SEEN_MAIL, PLAIN },
 	{ "secured-close", LAB_TLS_STARTTLS, "", { "secured close" },
-	    "220 250+ 220 TLS eof", SEEN_START "end", false },
+	    "220 250+ 220 TLS eof", SEEN_START "end", PLAIN },
 	{ "secured-garbage", LAB_TLS_STARTTLS, "", { "secured garbage" },
-	    "220 250+ 220 TLS garbage", SEEN_START "end", false },
+	    "220 250+ 220 TLS garbage", SEEN_START "end", PLAIN },
 	/* T-20: an alert when the client believes to be done. */
 	{ "secured-alert", LAB_TLS_STARTTLS, "", { "secured alert" },
 	    "220 250+ 220 TLS alert", SEEN_BROKEN,
-	    false },
+	    PLAIN },
 
 	{ "mail-4xx", LAB_TLS_NONE, "", { "mail 451 4.3.0 later" },
-	    "220 250 451 221 eof", "connect EHLO MAIL QUIT end", false },
+	    "220 250 451 221 eof", "connect EHLO MAIL QUIT end", PLAIN },
 	{ "mail-reset", LAB_TLS_STARTTLS, "", { "mail reset" },
-	    "220 250+ 220 TLS 250 reset", SEEN_START "MAIL+ end", false },
+	    "220 250+ 220 TLS 250 reset", SEEN_START "MAIL+ end", PLAIN },
 	{ "rcpt-5xx", LAB_TLS_NONE, "", { "rcpt 550 5.1.1 nobody" },
 	    "220 250 250 550 221 eof", "connect EHLO MAIL RCPT QUIT end",
-	    false },
+	    PLAIN },
 	{ "rcpt-close", LAB_TLS_NONE, "", { "rcpt close" },
-	    "220 250 250 eof", "connect EHLO MAIL RCPT end", false },
+	    "220 250 250 eof", "connect EHLO MAIL RCPT end", PLAIN },
 	{ "data-4xx", LAB_TLS_NONE, "", { "data 452 4.3.1 full" },
 	    "220 250 250 250 452 221 eof",
-	    "connect EHLO MAIL RCPT DATA QUIT end", false },
+	    "connect EHLO MAIL RCPT DATA QUIT end", PLAIN },
 	/* What was refused or cut off was not taken. */
 	{ "message-5xx", LAB_TLS_NONE, "", { "message 550 5.7.1 no" },
 	    "220 250 250 250 354 550 221 eof",
-	    "connect EHLO MAIL RCPT DATA QUIT end", false },
+	    "connect EHLO MAIL RCPT DATA QUIT end", PLAIN },
 	{ "message-close", LAB_TLS_NONE, "", { "message close" },
 	    "220 250 250 250 354 eof", "connect EHLO MAIL RCPT DATA end",
-	    false },
+	    PLAIN },
 	{ "message-250", LAB_TLS_NONE, "", { "message 250 mine" },
-	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, false },
+	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, PLAIN },
 	{ "quit-stall", LAB_TLS_NONE, "", { "quit stall" },
 	    "220 250 250 250 354 250 stall", "connect EHLO " SEEN_CLEAR,
-	    false },
+	    PLAIN },
 	/* The first that fits a stage rules; other stages have their own. */
 	{ "two-stages", LAB_TLS_NONE, "", { "mail 250 ok", "rcpt 450 no",
 	    "rcpt 250 yes" }, "220 250 250 450 221 eof",
-	    "connect EHLO MAIL RCPT QUIT end", false },
+	    "connect EHLO MAIL RCPT QUIT end", PLAIN },
 
 	/* N-01; the STARTTLS of a stubborn client is refused on the way. */
 	{ "strip", LAB_TLS_STARTTLS, "strip", { NULL },
-	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, false },
+	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, PLAIN },
 	{ "strip-insist", LAB_TLS_STARTTLS, "strip", { NULL },
-	    "220 250 502 " GOOD_REST, "connect EHLO " SEEN_CLEAR, true },
+	    "220 250 502 " GOOD_REST, "connect EHLO " SEEN_CLEAR, INSISTS },
 	{ "strip-last", LAB_TLS_STARTTLS, "strip",
 	    { "ehlo 250-me|250-SIZE 1000|250 starttls" },
-	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, false },
+	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, PLAIN },
 	{ "strip-only", LAB_TLS_STARTTLS, "strip",
 	    { "ehlo 250-me|250 STARTTLS" },
-	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, false },
+	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, PLAIN },
 	{ "strip-implicit", LAB_TLS_IMPLICIT, "strip", { NULL },
-	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, false },
+	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, PLAIN },
 	{ "strip-reset", LAB_TLS_STARTTLS, "strip", { "mail reset" },
-	    "220 250 reset", "connect EHLO MAIL end", false },
+	    "220 250 reset", "connect EHLO MAIL end", PLAIN },
 	{ "strip-stall", LAB_TLS_STARTTLS, "strip", { "mail stall" },
-	    "220 250 stall", "connect EHLO MAIL end", false },
+	    "220 250 stall", "connect EHLO MAIL end", PLAIN },
 	{ "strip-garbage", LAB_TLS_STARTTLS, "strip", { "mail garbage" },
-	    "220 250 garbage", "connect EHLO MAIL end", false },
+	    "220 250 garbage", "connect EHLO MAIL end", PLAIN },
 	/* N-02, N-03 */
 	{ "mangle", LAB_TLS_STARTTLS, "mangle", { NULL },
-	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, false },
+	    "220 250 " GOOD_REST, "connect EHLO " SEEN_CLEAR, PLAIN },
 	{ "mangle-insist", LAB_TLS_STARTTLS, "mangle", { NULL },
 	    "220 250 500 " GOOD_REST, "connect EHLO XXXXXXXX " SEEN_CLEAR,
-	    true },
+	    INSISTS },
 	{ "mangle-implicit", LAB_TLS_IMPLICIT, "mangle", { NULL },
-	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, false },
+	    "TLS 220 250 " GOOD_REST, "connect tls EHLO+ " SEEN_MAIL, PLAIN },
 	/* N-24 */
 	{ "path-block", LAB_TLS_STARTTLS, "block", { NULL }, "stall", NULL,
-	    false },
+	    PLAIN },
 	{ "path-reset", LAB_TLS_STARTTLS, "reset", { NULL }, "reset",
-	    "connect end", false },
+	    "connect end", PLAIN },
 	{ "path-refuse", LAB_TLS_STARTTLS, "refuse", { NULL }, "refused",
-	    NULL, false },
+	    NULL, PLAIN },
 	{ "path-impostor", LAB_TLS_STARTTLS, "impostor", { NULL },
 	    "220 250+ 220 TLS 250 " GOOD_REST, SEEN_START
-	    "MAIL+ RCPT+ DATA+ message+(m1 impostor) QUIT+ end", false }
+	    "MAIL+ RCPT+ DATA+ message+(m1 impostor) QUIT+ end", PLAIN }
 };
-enum { CASES = sizeof(cases) / sizeof(cases[0]), SMTP_PORT = 25 };
+enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
 static bool entered;
-static struct lab_host hosts[CASES];
-static struct lab_certificate certificates[] = {
-	{ .name = (char[]){ "one" }, .common_name = (char[]){ "one.example" },
-	    .issuer = LAB_ISSUER_SELF },
-	{ .name = (char[]){ "two" }, .common_name = (char[]){ "two.example" },
-	    .issuer = LAB_ISSUER_CA, .intermediate = true,
-	    .send_chain = true }
-};
-
-static char *copy_text(struct arena *arena, const char *text)
-{
-	return arena_dup_string(arena, text);
-}
-
-/* A host at 127.0.1.N with everything that a section gives by itself. */
-static struct lab_host make_host(struct arena *arena, const char *name,
-    int number)
-{
-	struct lab_host host = { .name = copy_text(arena, name),
-	    .port = SMTP_PORT, .certificate = copy_text(arena, "one"),
-	    .path = copy_text(arena, "") };
-
-	host.addresses.items = arena_alloc(arena, sizeof(char *));
-	host.addresses.items[0] = arena_print(arena, "127.0.1.%d", number);
-	host.addresses.count = 1;
-	return host;
-}
-
-static void fill_world(struct lab_world *world, struct arena *arena)
-{
-	size_t i, k;
-
-	for (i = 0; i < CASES; i++) {
-		struct lab_host *host = &hosts[i];
-
-		*host = make_host(arena, cases[i].name, (int)i + 1);
-		host->tls = cases[i].tls;
-		host->path = copy_text(arena, cases[i].path);
-		host->behaviour.items = arena_alloc_array(arena, 3,
-		    sizeof(char *));
-		for (k = 0; k < 3 && cases[i].behaviour[k] != NULL; k++)
-			host->behaviour.items[k] = copy_text(arena,
-			    cases[i].behaviour[k]);
-		host->behaviour.count = k;
-	}
-	*world = (struct lab_world){ .hosts = hosts, .host_count = CASES,
-	    .certificates = certificates, .certificate_count = 2 };
-}
-
-/* All rows are looked at, whatever the first ones give. */
-static int differ(const char *name, const char *got, const char *wanted)
-{
-	if (strcmp(got, wanted) == 0)
-		return 0;
-	print_error("%s: wanted: %s\n%s: got:    %s\n", name, wanted, name,
-	    got);
-	return 1;
-}
 
 static void every_host(void **state)
 {
-	int wrong = 0;
-	struct lab_world world;
-	struct arena *arena;
-	struct scene scene;
-	size_t i;
-
 	(void)state;
 	if (!entered)
 		skip();
-	arena = arena_new(1 << 20);
-	fill_world(&world, arena);
-	scene_start(&scene, &world, false);
-	for (i = 0; i < CASES; i++) {
-		struct call call = { .address = hosts[i].addresses.items[0],
-		    .port = SMTP_PORT, .insist = cases[i].insist,
-		    .implicit = cases[i].tls == LAB_TLS_IMPLICIT,
-		    .expected = cases[i].talk };
-		const char *wanted = cases[i].story;
-		char story[1024] = "";
-		struct talk talk;
-
-		call_make(&call, &talk);
-		if (wanted != NULL)
-			scene_story(&scene, cases[i].name, story,
-			    sizeof(story));
-		wrong += differ(cases[i].name, talk.words, cases[i].talk);
-		wrong += differ(cases[i].name, story, wanted != NULL ?
-		    wanted : "");
-	}
-	assert_int_equal(wrong, 0);
-	/* What sees nothing says nothing. */
-	assert_null(scene_event(&scene, SILENCE_MS));
-	scene_end(&scene);
-	arena_free(arena);
+	assert_int_equal(cases_run(cases, CASES), 0);
 }
 
 /* --- what one row cannot say --- */
@@ -332,22 +229,23 @@ static void fill_others(struct lab_world *world, struct arena *arena)
 	int i;
 
 	for (i = 1; i < OTHERS; i++)
-		list[i] = make_host(arena, other_names[i], i);
+		list[i] = case_host(arena, other_names[i], i);
 	list[ONE].sni.items = arena_alloc_array(arena, 2, sizeof(char *));
-	list[ONE].sni.items[0] = copy_text(arena, "two.example two");
-	list[ONE].sni.items[1] = copy_text(arena, "one.example one");
+	list[ONE].sni.items[0] = arena_dup_string(arena, "two.example two");
+	list[ONE].sni.items[1] = arena_dup_string(arena, "one.example one");
 	list[ONE].sni.count = 2;
-	list[IMPOSTOR].path = copy_text(arena, "impostor");
-	list[STRIP].path = copy_text(arena, "strip");
-	list[MANGLE].path = copy_text(arena, "mangle");
-	list[STALL].path = copy_text(arena, "strip");
+	list[IMPOSTOR].path = arena_dup_string(arena, "impostor");
+	list[STRIP].path = arena_dup_string(arena, "strip");
+	list[MANGLE].path = arena_dup_string(arena, "mangle");
+	list[STALL].path = arena_dup_string(arena, "strip");
 	list[STALL].behaviour.items = arena_alloc(arena, sizeof(char *));
-	list[STALL].behaviour.items[0] = copy_text(arena, "greeting stall");
+	list[STALL].behaviour.items[0] = arena_dup_string(arena,
+	    "greeting stall");
 	list[STALL].behaviour.count = 1;
-	list[SIX].addresses.items[0] = copy_text(arena, "::1");
+	list[SIX].addresses.items[0] = arena_dup_string(arena, "::1");
 	*world = (struct lab_world){ .hosts = list + 1,
-	    .host_count = OTHERS - 1, .certificates = certificates,
-	    .certificate_count = 2 };
+	    .host_count = OTHERS - 1, .certificates = case_certificates,
+	    .certificate_count = CASE_CERTIFICATES };
 }
 
 static struct arena *others_arena;
@@ -704,7 +602,12 @@ static void mistakes_are_told(void **state)
 		{ "hello 250 x", "", "one", "127.0.1.1", "a stage and an" },
 		{ "ehlo explode", "", "one", "127.0.1.1", "a stage and an" },
 		{ "ehlo 25 x", "", "one", "127.0.1.1", "a stage and an" },
+		{ "connect half", "", "one", "127.0.1.1", "a stage and an" },
+		{ "ehlo#0 close", "", "one", "127.0.1.1", "a stage and an" },
+		{ "ehlo 250 %", "", "one", "127.0.1.1", "a stage and an" },
 		{ NULL, "stripe", "one", "127.0.1.1", "in a path" },
+		{ NULL, "strip#x", "one", "127.0.1.1", "in a path" },
+		{ NULL, "block#2", "one", "127.0.1.1", "in a path" },
 		{ NULL, "", "three", "127.0.1.1", "no certificate three" },
 		{ NULL, "", "one", "192.0.2.1", "cannot listen on 192.0.2.1" },
 		{ NULL, "", "one", "nowhere", "cannot listen on nowhere" },
@@ -713,7 +616,8 @@ static void mistakes_are_told(void **state)
 	};
 	struct lab_host host;
 	struct lab_world world = { .hosts = &host, .host_count = 1,
-	    .certificates = certificates, .certificate_count = 2 };
+	    .certificates = case_certificates,
+	    .certificate_count = CASE_CERTIFICATES };
 	struct lab_identities *identities;
 	struct arena *arena;
 	struct endpoint taken;
@@ -729,14 +633,16 @@ static void mistakes_are_told(void **state)
 	fd = net_listen(&taken, 1);
 	assert_int_not_equal(fd, -1);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char *behaviour = copy_text(arena, rows[i].behaviour != NULL ?
-		    rows[i].behaviour : ""), error[256] = "";
+		char *behaviour = arena_dup_string(arena,
+		    rows[i].behaviour != NULL ? rows[i].behaviour : "");
+		char error[256] = "";
 		struct lab_actors *actors;
 
-		host = make_host(arena, "wrong", 1);
-		host.path = copy_text(arena, rows[i].path);
-		host.certificate = copy_text(arena, rows[i].certificate);
-		host.addresses.items[0] = copy_text(arena, rows[i].address);
+		host = case_host(arena, "wrong", 1);
+		host.path = arena_dup_string(arena, rows[i].path);
+		host.certificate = arena_dup_string(arena, rows[i].certificate);
+		host.addresses.items[0] = arena_dup_string(arena,
+		    rows[i].address);
 		host.behaviour.items = &behaviour;
 		host.behaviour.count = rows[i].behaviour != NULL;
 		actors = lab_actors_new(&world, identities, false, error,

@@ -186,7 +186,8 @@ void scene_story(struct scene *scene, const char *actor, char *out,
 			break;
 		kind = json_string_value(json_object_get(event, "event"));
 		if (strcmp(json_string_value(json_object_get(event, "actor")),
-		    actor) == 0 && used + 1 < size) {
+		    actor) == 0 && strcmp(kind, "reply") != 0 &&
+		    used + 1 < size) {
 			if (used > 0)
 				out[used++] = ' ';
 			tell(event, kind, out + used, size - used);

@@ -36,7 +36,8 @@ void	 scene_end(struct scene *scene);
 json_t	*scene_event(struct scene *scene, int milliseconds);
 /*
  * All events of an actor up to its next "end", in words: "connect EHLO
- * starttls tls EHLO+ MAIL+ ... message+(marker) end"; + is under TLS.
+ * starttls tls EHLO+ MAIL+ ... message+(marker) end"; + is under TLS. What it
+ * replied is left out.
  */
 void	 scene_story(struct scene *scene, const char *actor, char *out,
 	    size_t size);

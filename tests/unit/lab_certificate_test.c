@@ -3,7 +3,8 @@
  * The lab's certificates as OpenSSL judges them: which chains build from what
  * is shown, which dates are off, whose names they have, and that the TLSA data
  * made of them are digests of what they say. Covers what DANE and MTA-STS
- * scenarios stand on (DANE-TA and DANE-EE data, WebPKI chains).
+ * scenarios stand on (DANE-TA and DANE-EE data, WebPKI chains), and each form
+ * of key, signature, name and chain that a scenario can ask for.
  */
 #include "tools/lab/certificate.h"
 
@@ -40,51 +41,116 @@ struct certificate_case {
 	const char		*not_host;
 };
 
+static char *with_nul[] = { (char[]){ "mx1.example.org%00.example.net" } };
+static char *with_byte[] = { (char[]){ "mx%ff%41.example.org" } };
+static char *numbers[] = { (char[]){ "192.0.2.1" },
+    (char[]){ "2001:db8::1" } };
+
 #define NONE { NULL, 0 }
 #define ONE { one_name, 1 }
 #define ODD { odd_names, 2 }
 #define LONG { long_name, 1 }
-#define MAKE(name, names, common_name, issuer, validity, between, chain)  \
-	{ (char[]){ name }, names, (char[]){ common_name },		  \
-	    LAB_ISSUER_##issuer, LAB_##validity, between, chain }
+#define NUL { with_nul, 1 }
+#define BYTE { with_byte, 1 }
+#define MAKE(title, sans, subject, who, date, ...) {			\
+	.name = (char[]){ title }, .names = sans,			\
+	.common_name = (char[]){ subject },				\
+	.issuer = LAB_ISSUER_##who, .validity = LAB_##date, __VA_ARGS__ }
+#define PLAIN(title, who, ...) MAKE(title, ONE, "", who, VALID, __VA_ARGS__)
+#define BETWEEN .intermediates
+#define SHOWN(form) .chain = LAB_CHAIN_##form
+#define ALL SHOWN(FULL)
 #define NO_ISSUER X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
 #define FOREIGN_ROOT X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
+#define AT_MX1 "mx1.example.org", "x"
 
 static const struct certificate_case cases[] = {
-	{ MAKE("good", ONE, "", CA, VALID, false, true),
+	{ MAKE("good", ONE, "", CA, VALID, ALL),
 	    X509_V_OK, 1, "mx1.example.org", "mx2.example.org" },
-	{ MAKE("between", ONE, "", CA, VALID, true, true),
+	{ MAKE("between", ONE, "", CA, VALID, BETWEEN = 1),
 	    X509_V_OK, 2, "mx1.example.org", "example.org" },
-	{ MAKE("incomplete", ONE, "", CA, VALID, true, false),
-	    NO_ISSUER, 1, "mx1.example.org", "x" },
-	{ MAKE("expired", ONE, "", CA, EXPIRED, false, true),
-	    X509_V_ERR_CERT_HAS_EXPIRED, 1, "mx1.example.org", "x" },
-	{ MAKE("future", ONE, "", CA, FUTURE, false, true),
-	    X509_V_ERR_CERT_NOT_YET_VALID, 1, "mx1.example.org", "x" },
-	{ MAKE("self", ONE, "", SELF, VALID, true, true),
-	    X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, 1, "mx1.example.org", "x" },
-	{ MAKE("other", ONE, "", OTHER, VALID, false, true),
-	    NO_ISSUER, 1, "mx1.example.org", "x" },
-	{ MAKE("private", ONE, "", PRIVATE, VALID, false, true),
-	    FOREIGN_ROOT, 2, "mx1.example.org", "x" },
-	{ MAKE("private-between", ONE, "", PRIVATE, VALID, true, true),
-	    FOREIGN_ROOT, 3, "mx1.example.org", "x" },
-	{ MAKE("private-hidden", ONE, "", PRIVATE, VALID, false, false),
-	    NO_ISSUER, 1, "mx1.example.org", "x" },
-	{ MAKE("odd", ODD, "", CA, VALID, false, true),
+	{ PLAIN("incomplete", CA, BETWEEN = 1, SHOWN(LEAF)),
+	    NO_ISSUER, 1, AT_MX1 },
+	{ MAKE("expired", ONE, "", CA, EXPIRED, ALL),
+	    X509_V_ERR_CERT_HAS_EXPIRED, 1, AT_MX1 },
+	{ MAKE("future", ONE, "", CA, FUTURE, ALL),
+	    X509_V_ERR_CERT_NOT_YET_VALID, 1, AT_MX1 },
+	{ PLAIN("self", SELF, ALL),
+	    X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, 1, AT_MX1 },
+	{ PLAIN("other", OTHER, ALL), NO_ISSUER, 1, AT_MX1 },
+	{ PLAIN("private", PRIVATE, ALL), FOREIGN_ROOT, 2, AT_MX1 },
+	{ PLAIN("private-between", PRIVATE, BETWEEN = 1),
+	    FOREIGN_ROOT, 3, AT_MX1 },
+	{ PLAIN("private-hidden", PRIVATE, SHOWN(LEAF)),
+	    NO_ISSUER, 1, AT_MX1 },
+	{ MAKE("odd", ODD, "", CA, VALID, ALL),
 	    X509_V_OK, 1, "mx9.example.org", "b.example.net" },
-	{ MAKE("long", LONG, "", CA, VALID, false, true),
-	    X509_V_OK, 1, LONG_HOST, "x" },
+	{ MAKE("long", LONG, "", CA, VALID, ALL), X509_V_OK, 1, LONG_HOST,
+	    "x" },
 	/* The subject counts only where there is no SAN. */
-	{ MAKE("cn-only", NONE, "mx1.example.org", CA, VALID, false, true),
-	    X509_V_OK, 1, "mx1.example.org", "x" },
-	{ MAKE("cn-beside", ONE, "mx2.example.org", CA, VALID, false, true),
+	{ MAKE("cn-only", NONE, "mx1.example.org", CA, VALID, ALL),
+	    X509_V_OK, 1, AT_MX1 },
+	{ MAKE("cn-beside", ONE, "mx2.example.org", CA, VALID, ALL),
 	    X509_V_OK, 1, "mx1.example.org", "mx2.example.org" },
-	{ MAKE("mx3.example.org", NONE, "", CA, VALID, false, true),
-	    X509_V_OK, 1, "mx3.example.org", "x" }
+	{ MAKE("mx3.example.org", NONE, "", CA, VALID, ALL),
+	    X509_V_OK, 1, "mx3.example.org", "x" },
+	/* keys and signatures */
+	{ PLAIN("p384", CA, .key = LAB_KEY_P384), X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("ed25519", CA, .key = LAB_KEY_ED25519),
+	    X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("ed25519-self", SELF, .key = LAB_KEY_ED25519),
+	    X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, 1, AT_MX1 },
+	{ PLAIN("rsa2048", CA, .key = LAB_KEY_RSA2048),
+	    X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("rsa1024", CA, .key = LAB_KEY_RSA1024),
+	    X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("sha1", CA, .digest = LAB_DIGEST_SHA1),
+	    X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("md5", CA, .digest = LAB_DIGEST_MD5), X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("md5-between", CA, .digest = LAB_DIGEST_MD5, BETWEEN = 1),
+	    X509_V_OK, 2, AT_MX1 },
+	{ PLAIN("md5-self", SELF, .digest = LAB_DIGEST_MD5,
+	    .key = LAB_KEY_RSA1024),
+	    X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, 1, AT_MX1 },
+	/* what it is for, and who says so */
+	{ PLAIN("for-clients", CA, .usage = LAB_USAGE_CLIENT),
+	    X509_V_ERR_INVALID_PURPOSE, 1, AT_MX1 },
+	{ PLAIN("for-all", CA, .usage = LAB_USAGE_NONE),
+	    X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("organized", CA, .organization = (char[]){ "A, B + C" }),
+	    X509_V_OK, 1, AT_MX1 },
+	{ PLAIN("numbered", CA, .addresses = { numbers, 2 }),
+	    X509_V_OK, 1, AT_MX1 },
+	/* T-14: OpenSSL wants no name with a NUL to be one. */
+	{ MAKE("nul", NUL, "mx1.example.org", CA, VALID, ALL),
+	    X509_V_OK, 1, NULL, "mx1.example.org" },
+	{ MAKE("byte", BYTE, "a", CA, VALID, ALL),
+	    X509_V_OK, 1, NULL, "mx1.example.org" },
+	{ PLAIN("issuer-expired", CA, BETWEEN = 2,
+	    .issuer_validity = LAB_EXPIRED),
+	    X509_V_ERR_CERT_HAS_EXPIRED, 3, AT_MX1 },
+	{ PLAIN("issuer-future", CA, BETWEEN = 1,
+	    .issuer_validity = LAB_FUTURE),
+	    X509_V_ERR_CERT_NOT_YET_VALID, 2, AT_MX1 },
+	{ PLAIN("issuer-none", CA, BETWEEN = 1),
+	    X509_V_ERR_INVALID_CA, 2, AT_MX1 },
+	/* T-17: what is shown, and in which order */
+	{ PLAIN("deep", CA, BETWEEN = 100), X509_V_OK, 101, AT_MX1 },
+	{ PLAIN("no-root", PRIVATE, BETWEEN = 2, SHOWN(NO_ROOT)),
+	    X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, 3, AT_MX1 },
+	{ PLAIN("reversed", CA, BETWEEN = 3, SHOWN(REVERSED)),
+	    X509_V_OK, 4, AT_MX1 },
+	{ PLAIN("doubled", CA, BETWEEN = 2, SHOWN(DOUBLED)),
+	    X509_V_OK, 5, AT_MX1 },
+	{ PLAIN("surplus", CA, BETWEEN = 2, SHOWN(SURPLUS)),
+	    X509_V_OK, 6, AT_MX1 },
+	{ PLAIN("gap", CA, BETWEEN = 2, SHOWN(GAP)), NO_ISSUER, 2, AT_MX1 },
+	{ PLAIN("gap-private", PRIVATE, BETWEEN = 2, SHOWN(GAP)),
+	    NO_ISSUER, 3, AT_MX1 },
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
+static char no_text[] = "";
 static struct arena *arena;
 static const struct lab_identities *identities;
 
@@ -121,6 +187,8 @@ static int verify(const struct lab_identity *identity, X509 *root)
 	X509_STORE_add_cert(store, root);
 	X509_STORE_CTX_init(context, store, sk_X509_value(chain, 0), chain);
 	X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER);
+	X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(context),
+	    0);
 	X509_verify_cert(context);
 	verdict = X509_STORE_CTX_get_error(context);
 	X509_STORE_CTX_free(context);
@@ -130,14 +198,22 @@ static int verify(const struct lab_identity *identity, X509 *root)
 	return verdict;
 }
 
-static X509 *trusted_root(void)
+/* The lab's authority, and its face for MD5. */
+static X509 *trusted_root(int number)
 {
 	STACK_OF(X509) *chain = read_chain(identities->ca_pem);
-	X509 *root = sk_X509_shift(chain);
+	X509 *root;
 
-	assert_int_equal(sk_X509_num(chain), 0);
-	sk_X509_free(chain);
+	assert_int_equal(sk_X509_num(chain), 2);
+	root = sk_X509_delete(chain, number);
+	sk_X509_pop_free(chain, X509_free);
 	return root;
+}
+
+static X509 *root_for(const struct lab_certificate *certificate)
+{
+	return trusted_root(certificate->digest == LAB_DIGEST_MD5 &&
+	    certificate->intermediates == 0);
 }
 
 static EVP_PKEY *read_key(const char *pem)
@@ -150,19 +226,16 @@ static EVP_PKEY *read_key(const char *pem)
 	return key;
 }
 
-/* The key fits, it is P-256, and the DER form is the first shown. */
+/* The key fits, and the DER form is the first shown. */
 static void check_parts(const struct lab_identity *identity, int shown)
 {
 	STACK_OF(X509) *chain = read_chain(identity->chain_pem);
 	X509 *leaf = read_der(identity->leaf, identity->leaf_length);
 	EVP_PKEY *key = read_key(identity->key_pem);
-	char group[32] = "";
 
 	assert_int_equal(sk_X509_num(chain), shown);
 	assert_int_equal(X509_cmp(sk_X509_value(chain, 0), leaf), 0);
 	assert_int_equal(X509_check_private_key(leaf, key), 1);
-	EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
-	assert_string_equal(group, "prime256v1");
 	assert_int_equal(X509_get_version(leaf), X509_VERSION_3);
 	EVP_PKEY_free(key);
 	X509_free(leaf);
@@ -182,7 +255,7 @@ static void verdicts(void **state)
 		print_message("%s\n", cases[i].certificate.name);
 		assert_ptr_equal(identity, &identities->items[i]);
 		check_parts(identity, cases[i].shown);
-		verdict = verify(identity, trusted_root());
+		verdict = verify(identity, root_for(&cases[i].certificate));
 		assert_string_equal(X509_verify_cert_error_string(verdict),
 		    X509_verify_cert_error_string(cases[i].verdict));
 	}
@@ -199,18 +272,18 @@ static void own_roots(void **state)
 		const struct lab_certificate *certificate =
 		    &cases[i].certificate;
 		const struct lab_identity *identity = &identities->items[i];
-		int wanted = certificate->validity == LAB_EXPIRED ?
-		    X509_V_ERR_CERT_HAS_EXPIRED : certificate->validity ==
-		    LAB_FUTURE ? X509_V_ERR_CERT_NOT_YET_VALID : X509_V_OK;
+		bool self = certificate->issuer == LAB_ISSUER_SELF;
+		int wanted = cases[i].verdict;
 
-		if (certificate->intermediate && !certificate->send_chain)
-			wanted = X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+		if (self || certificate->issuer == LAB_ISSUER_OTHER ||
+		    (certificate->issuer == LAB_ISSUER_PRIVATE &&
+		    certificate->chain != LAB_CHAIN_GAP))
+			wanted = X509_V_OK;
 		print_message("%s\n", certificate->name);
 		assert_int_equal(verify(identity, read_der(identity->root,
 		    identity->root_length)), wanted);
 		assert_int_equal(identity->intermediate != NULL,
-		    certificate->intermediate && certificate->issuer !=
-		    LAB_ISSUER_SELF);
+		    certificate->intermediates > 0);
 	}
 }
 
@@ -226,13 +299,16 @@ static void names(void **state)
 		GENERAL_NAMES *list = X509_get_ext_d2i(leaf,
 		    NID_subject_alt_name, NULL, NULL);
 
+		int wanted = (int)(cases[i].certificate.names.count +
+		    cases[i].certificate.addresses.count);
+
 		print_message("%s\n", cases[i].certificate.name);
-		assert_int_equal(X509_check_host(leaf, cases[i].host, 0, 0,
-		    NULL), 1);
+		if (cases[i].host != NULL)
+			assert_int_equal(X509_check_host(leaf, cases[i].host,
+			    0, 0, NULL), 1);
 		assert_int_equal(X509_check_host(leaf, no, 0, 0, NULL), 0);
-		assert_int_equal(sk_GENERAL_NAME_num(list),
-		    cases[i].certificate.names.count > 0 ?
-		    (int)cases[i].certificate.names.count : -1);
+		assert_int_equal(sk_GENERAL_NAME_num(list), wanted > 0 ?
+		    wanted : -1);
 		GENERAL_NAMES_free(list);
 		X509_free(leaf);
 	}
@@ -273,22 +349,24 @@ static void impostors(void **state)
 		const struct lab_identity *bad = &identities->impostors[i];
 		X509 *true_leaf = read_der(good->leaf, good->leaf_length);
 		X509 *leaf = read_der(bad->leaf, bad->leaf_length);
-		int verdict = verify(bad, trusted_root());
+		int verdict = verify(bad, root_for(&cases[i].certificate));
 
 		print_message("%s\n", good->name);
 		assert_string_equal(good->name, bad->name);
-		/* What signed itself with an intermediate has one now. */
-		check_parts(bad, cases[i].certificate.issuer ==
-		    LAB_ISSUER_SELF ? 2 : cases[i].shown);
+		check_parts(bad, cases[i].shown);
 		assert_int_equal(X509_NAME_cmp(X509_get_subject_name(leaf),
 		    X509_get_subject_name(true_leaf)), 0);
-		assert_int_equal(X509_check_host(leaf, cases[i].host, 0, 0,
-		    NULL), 1);
+		if (cases[i].host != NULL)
+			assert_int_equal(X509_check_host(leaf, cases[i].host,
+			    0, 0, NULL), 1);
 		assert_int_not_equal(EVP_PKEY_eq(X509_get0_pubkey(leaf),
 		    X509_get0_pubkey(true_leaf)), 1);
-		assert_true(verdict ==
-		    X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
-		    verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN);
+		/* Never right, and of the same form. */
+		assert_int_equal(verdict, cases[i].certificate.issuer ==
+		    LAB_ISSUER_SELF || cases[i].verdict == FOREIGN_ROOT ?
+		    cases[i].verdict : NO_ISSUER);
+		assert_int_equal(X509_get_signature_nid(leaf),
+		    X509_get_signature_nid(true_leaf));
 		assert_int_not_equal(verify(bad, read_der(good->root,
 		    good->root_length)), X509_V_OK);
 		X509_free(true_leaf);
@@ -329,33 +407,290 @@ static void expect_tlsa(X509 *x509, int selector, int matching,
 	EVP_PKEY_free(key);
 }
 
+/* All selectors and matching types of the part that a usage and a word name. */
+static void try_forms(const struct lab_identity *identity, X509 *part,
+    int usage, enum lab_tlsa_of of)
+{
+	int number;
+
+	for (number = 0; number < 2 * 3; number++) {
+		const struct lab_tlsa_form form = { usage, number / 3,
+		    number % 3, of };
+
+		expect_tlsa(part, number / 3, number % 3, lab_tlsa_data(
+		    identity, &form, arena));
+	}
+}
+
 /* DANE-TA(2) and PKIX-TA(0) take the root, DANE-EE(3) and PKIX-EE(1) the
- * leaf: RFC 6698 2.1.1. */
+ * leaf: RFC 6698 2.1.1; a word takes what it says, whatever the usage. */
 static void tlsa_data(void **state)
 {
-	size_t i;
-	int number;
+	static const int usages[] = { 0, 1, 2, 3, 4, 255 };
+	size_t i, k;
 
 	(void)state;
 	for (i = 0; i < CASES; i++) {
 		const struct lab_identity *identity = &identities->items[i];
 		X509 *leaf = read_der(identity->leaf, identity->leaf_length);
 		X509 *root = read_der(identity->root, identity->root_length);
+		X509 *issuer = identity->intermediate == NULL ? X509_dup(root) :
+		    read_der(identity->intermediate,
+		    identity->intermediate_length);
 
-		for (number = 0; number < 4 * 2 * 3; number++) {
-			int usage = number / 6, selector = number / 3 % 2;
+		for (k = 0; k < sizeof(usages) / sizeof(usages[0]); k++) {
+			int usage = usages[k];
 
-			expect_tlsa(usage % 2 == 0 ? root : leaf, selector,
-			    number % 3, lab_tlsa_data(identity, usage,
-			    selector, number % 3, arena));
+			try_forms(identity, usage == 0 || usage == 2 ? root :
+			    leaf, usage, LAB_TLSA_BY_USAGE);
+			try_forms(identity, leaf, usage, LAB_TLSA_LEAF);
+			try_forms(identity, issuer, usage, LAB_TLSA_ISSUER);
+			try_forms(identity, root, usage, LAB_TLSA_ROOT);
 		}
+		/* What signed the leaf is what is called its issuer. */
+		assert_int_equal(X509_verify(leaf, X509_get0_pubkey(issuer)),
+		    1);
+		X509_free(issuer);
 		X509_free(leaf);
 		X509_free(root);
 	}
-	assert_null(lab_tlsa_data(identities->items, 4, 0, 1, arena));
-	assert_null(lab_tlsa_data(identities->items, 3, 2, 1, arena));
-	assert_null(lab_tlsa_data(identities->items, 3, 1, 3, arena));
-	assert_null(lab_tlsa_data(identities->items, -1, 1, 1, arena));
+}
+
+static void tlsa_mistakes(void **state)
+{
+	static const struct lab_tlsa_form rows[] = { { 256, 0, 1, 0 },
+	    { 3, 2, 1, 0 }, { 3, 1, 3, 0 }, { -1, 1, 1, 0 }, { 3, -1, 1, 0 },
+	    { 3, 1, -1, 0 } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_null(lab_tlsa_data(identities->items, &rows[i],
+		    arena));
+}
+
+/* --- keys, signatures, purposes, names, as the file asks for them --- */
+
+static X509 *leaf_of(const char *name)
+{
+	const struct lab_identity *identity = lab_identity_find(identities,
+	    name);
+
+	assert_non_null(identity);
+	return read_der(identity->leaf, identity->leaf_length);
+}
+
+static void keys_and_signatures(void **state)
+{
+	static const struct { const char *name, *key; int bits, signature; }
+	    rows[] = {
+		{ "good", "EC", 256, NID_ecdsa_with_SHA256 },
+		{ "p384", "EC", 384, NID_ecdsa_with_SHA256 },
+		{ "ed25519", "ED25519", 256, NID_ecdsa_with_SHA256 },
+		{ "ed25519-self", "ED25519", 256, NID_ED25519 },
+		{ "rsa2048", "RSA", 2048, NID_ecdsa_with_SHA256 },
+		{ "rsa1024", "RSA", 1024, NID_ecdsa_with_SHA256 },
+		{ "sha1", "EC", 256, NID_ecdsa_with_SHA1 },
+		{ "md5", "EC", 256, NID_md5WithRSAEncryption },
+		{ "md5-between", "EC", 256, NID_md5WithRSAEncryption },
+		{ "md5-self", "RSA", 1024, NID_md5WithRSAEncryption }
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		X509 *leaf = leaf_of(rows[i].name);
+		EVP_PKEY *key = X509_get0_pubkey(leaf);
+
+		print_message("%s\n", rows[i].name);
+		assert_true(EVP_PKEY_is_a(key, rows[i].key));
+		assert_int_equal(EVP_PKEY_get_bits(key), rows[i].bits);
+		assert_int_equal(X509_get_signature_nid(leaf),
+		    rows[i].signature);
+		X509_free(leaf);
+	}
+}
+
+static void purposes(void **state)
+{
+	static const struct { const char *name; uint32_t usage, key; }
+	    rows[] = {
+		{ "good", XKU_SSL_SERVER, KU_DIGITAL_SIGNATURE },
+		{ "for-clients", XKU_SSL_CLIENT, KU_DIGITAL_SIGNATURE },
+		{ "for-all", UINT32_MAX, KU_DIGITAL_SIGNATURE },
+		{ "rsa2048", XKU_SSL_SERVER,
+		    KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT }
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		X509 *leaf = leaf_of(rows[i].name);
+
+		print_message("%s\n", rows[i].name);
+		assert_int_equal(X509_get_extended_key_usage(leaf),
+		    rows[i].usage);
+		assert_int_equal(X509_get_key_usage(leaf), rows[i].key);
+		X509_free(leaf);
+	}
+}
+
+/* Only what basicConstraints say is otherwise. */
+static void issuer_without_authority(void **state)
+{
+	const struct lab_identity *identity = lab_identity_find(identities,
+	    "issuer-none");
+	X509 *issuer = read_der(identity->intermediate,
+	    identity->intermediate_length);
+
+	(void)state;
+	assert_int_equal(X509_check_ca(issuer), 0);
+	assert_int_equal(X509_get_key_usage(issuer), KU_KEY_CERT_SIGN |
+	    KU_CRL_SIGN);
+	assert_int_equal(X509_get_extension_flags(issuer) & EXFLAG_CA, 0);
+	X509_free(issuer);
+}
+
+static void expect_subject(const char *name, int kind, const char *wanted,
+    int length)
+{
+	X509 *leaf = leaf_of(name);
+	X509_NAME *subject = X509_get_subject_name(leaf);
+	int at = X509_NAME_get_index_by_NID(subject, kind, -1);
+	const ASN1_STRING *text = at < 0 ? NULL : X509_NAME_ENTRY_get_data(
+	    X509_NAME_get_entry(subject, at));
+
+	print_message("%s\n", name);
+	assert_int_equal(text != NULL ? ASN1_STRING_length(text) : -1, length);
+	if (text != NULL)
+		assert_memory_equal(ASN1_STRING_get0_data(text), wanted,
+		    (size_t)length);
+	X509_free(leaf);
+}
+
+static void subjects(void **state)
+{
+	(void)state;
+	expect_subject("good", NID_commonName, "mx1.example.org", 15);
+	expect_subject("good", NID_organizationName, "", -1);
+	expect_subject("organized", NID_organizationName, "A, B + C", 8);
+	expect_subject("long", NID_commonName, "", -1);
+}
+
+static void expect_name(const char *certificate, int which, int type,
+    const char *wanted, int length)
+{
+	X509 *leaf = leaf_of(certificate);
+	GENERAL_NAMES *list = X509_get_ext_d2i(leaf, NID_subject_alt_name,
+	    NULL, NULL);
+	const GENERAL_NAME *name = sk_GENERAL_NAME_value(list, which);
+
+	print_message("%s\n", certificate);
+	assert_non_null(name);
+	assert_int_equal(name->type, type);
+	assert_int_equal(ASN1_STRING_length(name->d.ia5), length);
+	assert_memory_equal(ASN1_STRING_get0_data(name->d.ia5), wanted,
+	    (size_t)length);
+	GENERAL_NAMES_free(list);
+	X509_free(leaf);
+}
+
+static void bytes_in_names(void **state)
+{
+	(void)state;
+	expect_name("nul", 0, GEN_DNS, "mx1.example.org\0.example.net", 28);
+	expect_name("byte", 0, GEN_DNS, "mx\xff" "A.example.org", 16);
+	expect_name("numbered", 0, GEN_DNS, "mx1.example.org", 15);
+	expect_name("numbered", 1, GEN_IPADD, "\300\0\002\001", 4);
+	expect_name("numbered", 2, GEN_IPADD,
+	    "\040\001\015\270\0\0\0\0\0\0\0\0\0\0\0\001", 16);
+}
+
+/* --- the forms of a chain, in letters: L leaf, 1 its issuer, 2 that one's and
+ * so on, R a root that is no stranger, ? a stranger --- */
+
+static char letter_of(X509 *x509, const struct lab_identity *identity)
+{
+	char name[80] = "";
+	X509 *leaf = read_der(identity->leaf, identity->leaf_length);
+	X509 *root = read_der(identity->root, identity->root_length);
+	char letter = '?';
+	int number;
+
+	X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName,
+	    name, sizeof(name));
+	if (X509_cmp(x509, leaf) == 0)
+		letter = 'L';
+	else if (X509_cmp(x509, root) == 0)
+		letter = 'R';
+	else if (strcmp(name, "Postern Lab Intermediate") == 0)
+		letter = '1';
+	else if (sscanf(name, "Postern Lab Intermediate %d", &number) == 1)
+		letter = (char)('0' + number);
+	X509_free(leaf);
+	X509_free(root);
+	return letter;
+}
+
+static void forms(void **state)
+{
+	static const struct { const char *name, *shown; } rows[] = {
+		{ "good", "L" }, { "between", "L1" }, { "incomplete", "L" },
+		{ "private-between", "L1R" }, { "no-root", "L12" },
+		{ "reversed", "L321" }, { "doubled", "L1122" },
+		{ "surplus", "L?1?2?" }, { "gap", "L2" },
+		{ "gap-private", "L2R" }
+	};
+	size_t i, impostor;
+	int k;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct lab_identity *identity = lab_identity_find(
+		    identities, rows[i].name);
+
+		for (impostor = 0; impostor < 2; impostor++) {
+			STACK_OF(X509) *chain;
+			char shown[16] = "";
+
+			if (impostor)
+				identity = &identities->impostors[identity -
+				    identities->items];
+			chain = read_chain(identity->chain_pem);
+			for (k = 0; k < sk_X509_num(chain); k++)
+				shown[k] = letter_of(sk_X509_value(chain, k),
+				    identity);
+			assert_string_equal(shown, rows[i].shown);
+			sk_X509_pop_free(chain, X509_free);
+		}
+	}
+}
+
+/* The key of a certificate that a fault does not change stays; of one that it
+ * changes it does not, and nobody has anybody else's. */
+static void keys_stay(void **state)
+{
+	struct lab_certificate two[] = { cases[0].certificate,
+	    cases[1].certificate };
+	const struct lab_world world = { .certificates = two,
+	    .certificate_count = 2 };
+	struct lab_identities *changed;
+
+	(void)state;
+	two[0].organization = two[1].organization = no_text;
+	two[0].issuer_authority = two[1].issuer_authority = true;
+	two[1].validity = LAB_EXPIRED;
+	changed = lab_identities_new(&world, arena);
+	assert_string_equal(changed->items[0].key_pem,
+	    identities->items[0].key_pem);
+	assert_string_equal(changed->impostors[0].key_pem,
+	    identities->impostors[0].key_pem);
+	assert_string_not_equal(changed->items[1].key_pem,
+	    identities->items[1].key_pem);
+	assert_string_not_equal(changed->items[0].key_pem,
+	    changed->impostors[0].key_pem);
+	assert_string_not_equal(changed->items[0].key_pem,
+	    changed->items[1].key_pem);
 }
 
 /* --- what a DANE client makes of them --- */
@@ -400,7 +735,10 @@ static void shake_hands(SSL *client, SSL *server)
 static int dane_verdict(const struct lab_identity *shown,
     const struct dane_case *of, const char *data)
 {
-	SSL_CTX *server_context = lab_link_context(shown);
+	const struct lab_tls_manner manner = { .tickets = 2 };
+	char error[200] = "";
+	SSL_CTX *server_context = lab_link_context(shown, &manner, error,
+	    sizeof(error));
 	SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
 	SSL *server = SSL_new(server_context), *client;
 	unsigned char *bytes;
@@ -441,8 +779,9 @@ static void dane(void **state)
 		const struct dane_case *of = &dane_cases[i];
 		const struct lab_identity *identity = lab_identity_find(
 		    identities, of->certificate);
-		const char *data = lab_tlsa_data(identity, of->usage,
-		    of->selector, of->matching, arena);
+		const struct lab_tlsa_form form = { of->usage, of->selector,
+		    of->matching, LAB_TLSA_BY_USAGE };
+		const char *data = lab_tlsa_data(identity, &form, arena);
 
 		print_message("%s %d %d %d\n", of->certificate, of->usage,
 		    of->selector, of->matching);
@@ -461,8 +800,13 @@ static int make_all(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < CASES; i++)
+	for (i = 0; i < CASES; i++) {
 		certificates[i] = cases[i].certificate;
+		certificates[i].issuer_authority = cases[i].verdict !=
+		    X509_V_ERR_INVALID_CA;
+		if (certificates[i].organization == NULL)
+			certificates[i].organization = no_text;
+	}
 	arena = arena_new(16 << 20);
 	identities = lab_identities_new(&world, arena);
 	return 0;
@@ -484,6 +828,14 @@ int main(void)
 		cmocka_unit_test(dates),
 		cmocka_unit_test(impostors),
 		cmocka_unit_test(tlsa_data),
+		cmocka_unit_test(tlsa_mistakes),
+		cmocka_unit_test(keys_and_signatures),
+		cmocka_unit_test(purposes),
+		cmocka_unit_test(issuer_without_authority),
+		cmocka_unit_test(subjects),
+		cmocka_unit_test(bytes_in_names),
+		cmocka_unit_test(forms),
+		cmocka_unit_test(keys_stay),
 		cmocka_unit_test(dane)
 	};
 

@@ -68,12 +68,20 @@ enum { A = 1, NS = 2, CNAME = 5, SOA = 6, MX = 15, TXT = 16, AAAA = 28,
     TEXT("crosses CNAME mx.good3.example."), \
     TEXT("missing CNAME nowhere"), \
     TEXT("spf TXT v=spf1 -all; and more"), \
-    TEXT("two 300 TXT \"one\" \"two\"")
+    TEXT("two 300 TXT \"one\" \"two\""), \
+    TEXT("*._tcp.w TLSA 3 1 1 @leaf"), TEXT("*.star TLSA 3 1 1 @leaf"), \
+    TEXT("_25._tcp.c CNAME _dane"), TEXT("_dane TLSA 3 1 1 @leaf"), \
+    TEXT("out DNAME plain.example."), TEXT("in DNAME good3.example."), \
+    TEXT("year 31557600 TLSA 3 1 1 @leaf"), \
+    TEXT("zero 0 TLSA 3 1 1 @leaf")
 
 static struct lab_zone zones[] = {
 	{ .name = TEXT("example"), .records = LIST(
 	    TEXT("lame NS lab-ns.lame"), TEXT("lab-ns.lame A 198.51.100.250"),
-	    TEXT("algorithm DS 1 250 2 " DIGEST)) },
+	    TEXT("algorithm DS 1 250 2 " DIGEST)),
+	    .expired_sets = LIST(TEXT("dsold DS")),
+	    .tampered_sets = LIST(TEXT("dschanged DS")),
+	    .unsigned_sets = LIST(TEXT("dsbare DS")) },
 	{ .name = TEXT("good.example"), .records = LIST(TREE_RECORDS,
 	    TEXT("t0 TLSA \\# 0"), TEXT("t1 TLSA \\# 1 03"),
 	    TEXT("t2 TLSA \\# 2 0301"), TEXT("t3 TLSA \\# 3 030101")) },
@@ -88,7 +96,8 @@ static struct lab_zone zones[] = {
 	{ .name = TEXT("signed.optout.example"),
 	    .records = LIST(HOST_RECORDS) },
 	{ .name = TEXT("plain.example"), .signing = LAB_UNSIGNED,
-	    .records = LIST(TEXT("host A 192.0.2.5"), TREE_RECORDS),
+	    .records = LIST(TEXT("host A 192.0.2.5"),
+	    TEXT("into CNAME mx.good.example."), TREE_RECORDS),
 	    .answers = LIST(TEXT("forged TLSA nxdomain")) },
 	{ .name = TEXT("plain.good3.example"), .signing = LAB_UNSIGNED,
 	    .records = LIST(HOST_RECORDS) },
@@ -125,6 +134,94 @@ static struct lab_zone zones[] = {
 	    TEXT("*.all ANY servfail")) },
 	{ .name = TEXT("dead.example"), .records = LIST(HOST_RECORDS),
 	    .answers = LIST(TEXT("* ANY silence")) },
+	{ .name = TEXT("dsold.example"), .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("dschanged.example"), .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("dsbare.example"), .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("keyold.example"), .records = LIST(HOST_RECORDS),
+	    .expired_sets = LIST(TEXT("@ DNSKEY")) },
+	{ .name = TEXT("keybare.example"), .records = LIST(HOST_RECORDS),
+	    .unsigned_sets = LIST(TEXT("@ DNSKEY")) },
+	{ .name = TEXT("proofless.example"), .records = LIST(HOST_RECORDS,
+	    TEXT("a A 192.0.2.1"), TEXT("b A 192.0.2.1")),
+	    .unsigned_sets = LIST(TEXT("a NSEC")),
+	    .expired_sets = LIST(TEXT("b NSEC")) },
+	{ .name = TEXT("proofless3.example"), .denial = LAB_NSEC3,
+	    .records = LIST(HOST_RECORDS, TEXT("a A 192.0.2.1"),
+	    TEXT("b A 192.0.2.1")),
+	    .unsigned_sets = LIST(TEXT("a NSEC3")),
+	    .tampered_sets = LIST(TEXT("b NSEC3")) },
+	{ .name = TEXT("riddle.example"), .signing = LAB_UNKNOWN_ALGORITHM,
+	    .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("riddle3.example"), .signing = LAB_UNKNOWN_ALGORITHM,
+	    .denial = LAB_NSEC3, .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("digest.example"), .signing = LAB_UNKNOWN_DIGEST,
+	    .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("keyless.example"), .signing = LAB_NO_KEYS,
+	    .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("keyless3.example"), .signing = LAB_NO_KEYS,
+	    .denial = LAB_NSEC3, .records = LIST(HOST_RECORDS) },
+	{ .name = TEXT("hashed.example"), .denial = LAB_NSEC3,
+	    .iterations = 100, .records = LIST(TREE_RECORDS) },
+	{ .name = TEXT("toil.example"), .denial = LAB_NSEC3,
+	    .iterations = 2000, .records = LIST(TREE_RECORDS) },
+	{ .name = TEXT("more.example"), .records = LIST(HOST_RECORDS,
+	    TEXT("t A 192.0.2.1"), TEXT("new A 192.0.2.1"),
+	    TEXT("e A 192.0.2.1"), TEXT("o A 192.0.2.1"),
+	    TEXT("g A 192.0.2.1"), TEXT("s TLSA 3 1 1 @leaf"),
+	    TEXT("x TLSA 3 1 1 @leaf"), TEXT("d TLSA 3 1 1 @leaf"),
+	    TEXT("c A 192.0.2.1")),
+	    .answers = LIST(TEXT("t A tcp-only"),
+	    TEXT("e ANY empty"), TEXT("o ANY other-proof"),
+	    TEXT("none ANY other-proof"), TEXT("g ANY garbage")),
+	    .substitutes = LIST(TEXT("s TLSA TLSA 3 1 1 " DIGEST),
+	    TEXT("x TLSA A 192.0.2.1"), TEXT("d TLSA TLSA 3 1 1 " DIGEST),
+	    TEXT("d TLSA TLSA 3 1 1 " DIGEST), TEXT("c ANY CNAME mx"),
+	    TEXT("new MX MX 0 .")) },
+	{ .name = TEXT("more3.example"), .denial = LAB_NSEC3,
+	    .records = LIST(HOST_RECORDS, TEXT("o A 192.0.2.1")),
+	    .answers = LIST(TEXT("o ANY other-proof"),
+	    TEXT("none ANY other-proof")) },
+	{ .name = TEXT("moreplain.example"), .signing = LAB_UNSIGNED,
+	    .records = LIST(TEXT("e A 192.0.2.1"), TEXT("o A 192.0.2.1"),
+	    TEXT("x TLSA 3 1 1 @leaf"), TEXT("s A 192.0.2.1")),
+	    .answers = LIST(TEXT("e A empty"), TEXT("o A other-proof")),
+	    .substitutes = LIST(TEXT("x TLSA A 192.0.2.1"),
+	    TEXT("s A A 192.0.2.7")) },
+	{ .name = TEXT("late.example"), .records = LIST(HOST_RECORDS),
+	    .answers = LIST(TEXT("mx A late")) },
+	{ .name = TEXT("patient.example"), .negative_ttl = 600 },
+	{ .name = TEXT("brief.example"), .negative_ttl = 1 },
+	{ .name = TEXT("mute.example"), .servers = 2,
+	    .records = LIST(HOST_RECORDS),
+	    .answers = LIST(TEXT("* ANY silence 1")) },
+	{ .name = TEXT("pair.example"), .servers = 2,
+	    .records = LIST(HOST_RECORDS, TEXT("e A 192.0.2.1")),
+	    .answers = LIST(TEXT("_25._tcp.mx TLSA silence 2"),
+	    TEXT("e A servfail")) },
+	{ .name = TEXT("pairgarbage.example"), .servers = 2,
+	    .records = LIST(HOST_RECORDS),
+	    .answers = LIST(TEXT("mx A garbage 1")) },
+	{ .name = TEXT("pairrefused.example"), .servers = 2,
+	    .records = LIST(HOST_RECORDS),
+	    .answers = LIST(TEXT("mx A refused 2")) },
+	{ .name = TEXT("four.example"), .servers = 4,
+	    .records = LIST(HOST_RECORDS),
+	    .answers = LIST(TEXT("* ANY refused 1"), TEXT("* ANY servfail 2"),
+	    TEXT("* ANY formerr 4")) },
+	{ .name = TEXT("loops.example"), .records = LIST(
+	    TEXT("a CNAME b"), TEXT("b CNAME a"), TEXT("self CNAME self"),
+	    TEXT("d DNAME e.d"), TEXT("over CNAME over.loopsplain.example."),
+	    TEXT("c0 CNAME c1"), TEXT("c1 CNAME c2"), TEXT("c2 CNAME c3"),
+	    TEXT("c3 CNAME c4"), TEXT("c4 CNAME c5"), TEXT("c5 CNAME c6"),
+	    TEXT("c6 CNAME c7"), TEXT("c7 CNAME c8"), TEXT("c8 CNAME c9"),
+	    TEXT("c9 A 192.0.2.1"), TEXT("top CNAME ."),
+	    TEXT("odd CNAME a\\032\\000b"), TEXT("a\\032\\000b A 192.0.2.1"),
+	    TEXT("raw0 CNAME \\# 0"), TEXT("raw CNAME \\# 2 0561"),
+	    TEXT("mx MX \\# 2 000a"), TEXT("a3 A \\# 3 c00002"),
+	    TEXT("ns NS \\# 2 0561"), TEXT("dn DNAME \\# 1 05"),
+	    TEXT("new TYPE65280 \\# 3 010203")) },
+	{ .name = TEXT("loopsplain.example"), .signing = LAB_UNSIGNED,
+	    .records = LIST(TEXT("over CNAME over.loops.example.")) },
 	{ .name = TEXT("flat"), .signing = LAB_UNSIGNED },
 	{ .name = TEXT("island.flat"), .records = LIST(HOST_RECORDS) },
 	{ .name = TEXT("made.test"), .records = LIST(HOST_RECORDS) },
@@ -132,10 +229,10 @@ static struct lab_zone zones[] = {
 
 static struct lab_certificate certificates[] = {
 	{ .name = TEXT("leaf"), .names = LIST(TEXT("mx.good.example")),
-	    .common_name = TEXT("") },
+	    .common_name = TEXT(""), .organization = TEXT("") },
 };
 
-enum { ZONES = sizeof(zones) / sizeof(zones[0]), BIG_RECORDS = 40 };
+enum { ZONES = sizeof(zones) / sizeof(zones[0]), BIG_RECORDS = 200 };
 
 static struct {
 	struct lab_world	 world;
@@ -226,12 +323,13 @@ static ldns_pkt *answer_of(const char *zone, const char *name, int type,
 {
 	const struct served_zone *served = lab_names_zone(lab.names, zone);
 	uint8_t query[LAB_QUERY_MAX];
-	size_t length = make_query(query, name, type, flags);
+	const struct lab_query asked = { .data = query, .is_tcp = is_tcp,
+	    .length = make_query(query, name, type, flags) };
 	struct lab_reply reply;
 	ldns_pkt *packet = NULL;
 
 	assert_non_null(served);
-	lab_answer(served, query, length, is_tcp, &reply);
+	lab_answer(served, &asked, &reply);
 	if (reply.packet != NULL) {
 		assert_int_equal(ldns_wire2pkt(&packet, reply.packet,
 		    reply.length), LDNS_STATUS_OK);
@@ -454,7 +552,8 @@ static void test_record_forms(void **state)
 {
 	const struct lab_identity *leaf = lab_identity_find(lab.identities,
 	    "leaf");
-	char *wanted = lab_tlsa_data(leaf, 3, 1, 1, lab.arena), *text;
+	const struct lab_tlsa_form form = { 3, 1, 1, LAB_TLSA_BY_USAGE };
+	char *wanted = lab_tlsa_data(leaf, &form, lab.arena), *text;
 	ldns_pkt *packet;
 
 	(void)state;
@@ -498,9 +597,10 @@ static void test_rebuilt(void **state)
 	(void)state;
 	assert_string_equal(error, "");
 	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++)
-		assert_string_equal(lab_names_zone(names, same[i])->address,
-		    lab_names_zone(lab.names, same[i])->address);
-	assert_string_equal(lab_names_zone(names, ".")->address,
+		assert_string_equal(
+		    lab_names_zone(names, same[i])->addresses[0],
+		    lab_names_zone(lab.names, same[i])->addresses[0]);
+	assert_string_equal(lab_names_zone(names, ".")->addresses[0],
 	    LAB_ROOT_SERVER);
 	assert_string_equal(lab_keys_anchor(lab.keys), anchor);
 	assert_null(strchr(anchor, '\n'));
@@ -591,6 +691,7 @@ static void test_hostile_queries(void **state)
 	size_t length = make_query(seed, "x.wild.good3.example", A, WITH_DO);
 	struct lab_reply reply;
 	unsigned round, random = 12345, change;
+	struct lab_query asked;
 	ldns_pkt *packet;
 	size_t size;
 
@@ -605,7 +706,9 @@ static void test_hostile_queries(void **state)
 		random = random * 1103515245 + 12345;
 		size = random % 8 != 0 ? length : (random >> 8) %
 		    sizeof(query);
-		lab_answer(zone, query, size, round & 1, &reply);
+		asked = (struct lab_query){ .data = query, .length = size,
+		    .is_tcp = round & 1 };
+		lab_answer(zone, &asked, &reply);
 		if (reply.packet != NULL) {
 			assert_int_equal(ldns_wire2pkt(&packet, reply.packet,
 			    reply.length), LDNS_STATUS_OK);
@@ -623,7 +726,8 @@ struct row {
 	const char	*name;
 	int		 type;
 	int		 rcode;		/* libunbound's own; or 0 and */
-	int		 header;	/* the packet's */
+	int		 header;	/* the packet's; -1: it has data that
+					 * cannot be read */
 	int		 security;
 	size_t		 records;	/* of the type, in the answer */
 };
@@ -673,6 +777,37 @@ static const struct row matrix[] = {
 	{ "plain.example", DS, 0, NOERROR, SECURE, 0 },
 	{ "nowhere", A, 0, NXDOMAIN, SECURE, 0 },
 	{ "_25._tcp.mx.made.test", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "_25._tcp.w.good.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "_25._tcp.w.good3.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "_25._tcp.mx.star.good.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "_25._tcp.c.good.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "mx.in.good.example", A, 0, NOERROR, SECURE, 1 },
+	{ "year.good.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "zero.good.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "a.proofless.example", A, 0, NOERROR, SECURE, 1 },
+	{ "mx.hashed.example", A, 0, NOERROR, SECURE, 1 },
+	{ "no.hashed.example", A, 0, NXDOMAIN, SECURE, 0 },
+	{ "mx.hashed.example", TLSA, 0, NOERROR, SECURE, 0 },
+	{ "x.wild.hashed.example", A, 0, NOERROR, SECURE, 1 },
+	{ "mx.toil.example", A, 0, NOERROR, SECURE, 1 },
+	{ "t.more.example", A, 0, NOERROR, SECURE, 1 },
+	{ "s.more.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "d.more.example", TLSA, 0, NOERROR, SECURE, 2 },
+	{ "c.more.example", A, 0, NOERROR, SECURE, 1 },
+	{ "new.more.example", MX, 0, NOERROR, SECURE, 1 },
+	{ "_25._tcp.mx.mute.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "no.mute.example", A, 0, NXDOMAIN, SECURE, 0 },
+	{ "_25._tcp.mx.pair.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "mx.pairgarbage.example", A, 0, NOERROR, SECURE, 1 },
+	{ "mx.pairrefused.example", A, 0, NOERROR, SECURE, 1 },
+	{ "_25._tcp.mx.four.example", TLSA, 0, NOERROR, SECURE, 1 },
+	{ "c0.loops.example", A, 0, NOERROR, SECURE, 1 },
+	{ "top.loops.example", A, 0, NOERROR, SECURE, 0 },
+	{ "odd.loops.example", A, 0, NOERROR, SECURE, 1 },
+	{ "mx.loops.example", MX, 0, NOERROR, SECURE, 1 },
+	{ "new.loops.example", 65280, 0, NOERROR, SECURE, 1 },
+	/* secure, and nothing that libldns could read */
+	{ "a3.loops.example", A, 0, -1, SECURE, 0 },
 	/* insecure */
 	{ "host.plain.example", A, 0, NOERROR, INSECURE, 1 },
 	{ "_25._tcp.mx.plain.example", TLSA, 0, NOERROR, INSECURE, 1 },
@@ -690,6 +825,22 @@ static const struct row matrix[] = {
 	{ "nowhere.optout.example", A, 0, NXDOMAIN, INSECURE, 0 },
 	{ "_25._tcp.mx.island.flat", TLSA, 0, NOERROR, INSECURE, 1 },
 	{ "mx.algorithm.example", A, 0, NOERROR, INSECURE, 1 },
+	/* more iterations than validators take (RFC 9276 3.2), keys and
+	 * digests that nobody knows (RFC 4035 5.2) */
+	{ "host.out.good.example", A, 0, NOERROR, INSECURE, 1 },
+	{ "into.plain.example", A, 0, NOERROR, INSECURE, 1 },
+	{ "mx.riddle.example", A, 0, NOERROR, INSECURE, 1 },
+	{ "_25._tcp.mx.riddle.example", TLSA, 0, NOERROR, INSECURE, 1 },
+	{ "no.riddle.example", A, 0, NXDOMAIN, INSECURE, 0 },
+	{ "mx.riddle3.example", A, 0, NOERROR, INSECURE, 1 },
+	{ "_25._tcp.mx.digest.example", TLSA, 0, NOERROR, INSECURE, 1 },
+	{ "no.digest.example", A, 0, NXDOMAIN, INSECURE, 0 },
+	{ "no.toil.example", A, 0, NXDOMAIN, INSECURE, 0 },
+	{ "mx.toil.example", TLSA, 0, NOERROR, INSECURE, 0 },
+	{ "e.moreplain.example", A, 0, NOERROR, INSECURE, 0 },
+	{ "o.moreplain.example", A, 0, NOERROR, INSECURE, 0 },
+	{ "x.moreplain.example", TLSA, 0, NOERROR, INSECURE, 0 },
+	{ "s.moreplain.example", A, 0, NOERROR, INSECURE, 1 },
 	/* bogus */
 	{ "mx.expired.example", A, 0, NOERROR, BOGUS, 1 },
 	{ "_25._tcp.mx.expired.example", TLSA, 0, NOERROR, BOGUS, 1 },
@@ -702,7 +853,24 @@ static const struct row matrix[] = {
 	{ "m.sets.example", MX, 0, NOERROR, BOGUS, 1 },
 	{ "n.sets.example", A, 0, NOERROR, SECURE, 1 },
 	{ "n.sets.example", MX, 0, NOERROR, BOGUS, 0 },
-	/* no answer; stripped signatures look like that */
+	{ "mx.dsold.example", A, 0, NOERROR, BOGUS, 1 },
+	{ "mx.dschanged.example", A, 0, NOERROR, BOGUS, 1 },
+	{ "mx.dsbare.example", A, 0, NOERROR, BOGUS, 1 },
+	{ "mx.keyold.example", A, 0, NOERROR, BOGUS, 1 },
+	{ "mx.keybare.example", A, 0, NOERROR, BOGUS, 1 },
+	{ "a.proofless.example", MX, 0, NOERROR, BOGUS, 0 },
+	{ "b.proofless.example", MX, 0, NOERROR, BOGUS, 0 },
+	{ "a.proofless3.example", MX, 0, NOERROR, BOGUS, 0 },
+	{ "b.proofless3.example", MX, 0, NOERROR, BOGUS, 0 },
+	{ "_25._tcp.mx.keyless.example", TLSA, 0, NOERROR, BOGUS, 1 },
+	{ "no.keyless.example", A, 0, NXDOMAIN, BOGUS, 0 },
+	{ "mx.keyless3.example", A, 0, NOERROR, BOGUS, 1 },
+	{ "o.more.example", TLSA, 0, NOERROR, BOGUS, 0 },
+	{ "o.more.example", A, 0, NOERROR, BOGUS, 0 },
+	{ "none.more.example", A, 0, NOERROR, BOGUS, 0 },
+	{ "o.more3.example", TLSA, 0, NOERROR, BOGUS, 0 },
+	{ "none.more3.example", A, 0, NOERROR, BOGUS, 0 },
+	/* no answer; stripped signatures and empty answers look like that */
 	{ "mx.stripped.example", A, SERVFAIL, 0, 0, 0 },
 	{ "u.sets.example", A, SERVFAIL, 0, 0, 0 },
 	{ "_25._tcp.mx.lies.example", TLSA, SERVFAIL, 0, 0, 0 },
@@ -713,6 +881,20 @@ static const struct row matrix[] = {
 	{ "s.lies.example", A, SERVFAIL, 0, 0, 0 },
 	{ "mx.dead.example", A, SERVFAIL, 0, 0, 0 },
 	{ "x.lame.example", A, SERVFAIL, 0, 0, 0 },
+	{ "mx.late.example", A, SERVFAIL, 0, 0, 0 },
+	{ "e.more.example", A, SERVFAIL, 0, 0, 0 },
+	{ "e.more.example", TLSA, SERVFAIL, 0, 0, 0 },
+	{ "g.more.example", A, SERVFAIL, 0, 0, 0 },
+	{ "x.more.example", TLSA, SERVFAIL, 0, 0, 0 },
+	{ "e.pair.example", A, SERVFAIL, 0, 0, 0 },
+	{ "a.loops.example", A, SERVFAIL, 0, 0, 0 },
+	{ "self.loops.example", A, SERVFAIL, 0, 0, 0 },
+	{ "x.d.loops.example", A, SERVFAIL, 0, 0, 0 },
+	{ "over.loops.example", A, SERVFAIL, 0, 0, 0 },
+	{ "raw.loops.example", A, SERVFAIL, 0, 0, 0 },
+	{ "raw0.loops.example", A, SERVFAIL, 0, 0, 0 },
+	{ "x.ns.loops.example", A, SERVFAIL, 0, 0, 0 },
+	{ "x.dn.loops.example", A, SERVFAIL, 0, 0, 0 },
 };
 
 static pid_t start(void (*serve)(void))
@@ -869,13 +1051,13 @@ static struct result ask_library(const char *name, int type)
 	return result;
 }
 
-static int open_resolver(int kind)
+static int open_server(const char *text, int kind)
 {
 	const struct timeval patience = { 20, 0 };
 	struct endpoint address;
 	int fd = socket(AF_INET, kind, 0);
 
-	assert_int_equal(endpoint_parse(&address, "127.0.0.1", 53), 0);
+	assert_int_equal(endpoint_parse(&address, text, 53), 0);
 	assert_int_equal(connect(fd, &address.address.any, address.length), 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	return fd;
@@ -887,7 +1069,7 @@ static ldns_pkt *ask_resolver(const char *name, int type, int flags,
 {
 	uint8_t query[2 + LAB_QUERY_MAX], answer[65536];
 	size_t length = make_query(query + 2, name, type, flags);
-	int fd = open_resolver(by_tcp ? SOCK_STREAM : SOCK_DGRAM);
+	int fd = open_server("127.0.0.1", by_tcp ? SOCK_STREAM : SOCK_DGRAM);
 	ldns_pkt *packet;
 	ssize_t got;
 
@@ -945,7 +1127,8 @@ static void test_matrix_library(void **state)
 
 static void check_resolver(const struct row *row, int flags)
 {
-	bool is_error = row->rcode != 0 || row->security == BOGUS;
+	bool is_error = row->rcode != 0 || row->security == BOGUS ||
+	    row->header == -1;
 	bool wants_ad = !is_error && row->security == SECURE && flags != 0;
 	ldns_pkt *packet = ask_resolver(row->name, row->type, flags, false);
 	size_t records = count(ldns_pkt_answer(packet), row->type);
@@ -1001,6 +1184,39 @@ static void test_resolver_flags(void **state)
 	ldns_pkt_free(packet);
 }
 
+static int64_t milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The truth after two seconds; who asks for something else need not wait. */
+static void test_late(void **state)
+{
+	const char *address = lab_names_zone(lab.names,
+	    "late.example")->addresses[0];
+	uint8_t late[LAB_QUERY_MAX], other[LAB_QUERY_MAX], answer[1500];
+	int fd = open_server(address, SOCK_DGRAM);
+	size_t length = make_query(late, "mx.late.example", A, 0);
+	int64_t start = milliseconds();
+
+	(void)state;
+	need_namespace();
+	assert_int_equal(send(fd, late, length, 0), length);
+	length = make_query(other, "late.example", MX, 0);
+	assert_int_equal(send(fd, other, length, 0), length);
+	assert_true(recv(fd, answer, sizeof(answer), 0) > 0);
+	assert_true(milliseconds() - start < 1000);
+	assert_memory_equal(answer + 12, other + 12, length - 12);
+	assert_true(recv(fd, answer, sizeof(answer), 0) > 0);
+	assert_in_range(milliseconds() - start, 1900, 4000);
+	assert_memory_equal(answer + 12, late + 12, length - 12);
+	assert_int_equal(answer[7], 1);	/* a record */
+	close(fd);
+}
+
 /* The C library's resolver, which Postfix and posttls-finger ask through, with
  * the namespace's resolv.conf. */
 static void test_stub_resolver(void **state)
@@ -1010,7 +1226,7 @@ static void test_stub_resolver(void **state)
 	struct __res_state stub = { 0 };
 	struct addrinfo *found = NULL;
 	struct endpoint endpoint;
-	uint8_t answer[8192];
+	uint8_t answer[32768];
 	char text[ENDPOINT_TEXT_MAX];
 	int length;
 
@@ -1096,38 +1312,99 @@ static void test_events(void **state)
 	assert_true(found);
 }
 
-/* Lifted faults are seen within the second that records live. */
-static void test_healed(void **state)
+static struct lab_zone *zone_named(const char *name)
 {
-	char error[256] = "";
-	struct row row = { "_25._tcp.mx.lies.example", TLSA, SERVFAIL, 0, 0,
-	    0 };
-	struct lab_texts *answers = NULL;
 	size_t i;
 
-	(void)state;
-	need_namespace();
-	check_resolver(&row, WITH_DO);
+	for (i = 0; i < ZONES; i++)
+		if (strcmp(zones[i].name, name) == 0)
+			return &zones[i];
+	fail_msg("no zone %s", name);
+	return NULL;
+}
+
+/* The world anew, as the zones are now; records of before are too old. */
+static void rebuild(void)
+{
+	char error[256] = "";
+
 	stop(lab.servers);
 	lab_names_free(lab.names);
-	for (i = 0; i < ZONES; i++)
-		if (strcmp(zones[i].name, "lies.example") == 0)
-			answers = &zones[i].answers;
-	answers->count = 0;
 	lab.names = lab_names_new(&lab.world, lab.identities, lab.keys, error,
 	    sizeof(error));
-	assert_non_null(lab.names);
+	if (lab.names == NULL)
+		fail_msg("%s", error);
 	assert_int_equal(lab_names_listen(lab.names, error, sizeof(error)),
 	    0);
 	lab.servers = start(serve_names);
 	sleep(2);
-	row.rcode = 0;
-	row.security = SECURE;
+}
+
+/* What is not there is remembered as long as the zone says. */
+static void test_negative_ttl(void **state)
+{
+	static char *records[] = { TEXT("mx A 192.0.2.1"),
+	    TEXT("_25._tcp.mx TLSA 3 1 1 @leaf") };
+	struct row row = { "_25._tcp.mx.patient.example", TLSA, 0, NXDOMAIN,
+	    SECURE, 0 };
+
+	(void)state;
+	need_namespace();
+	/* After this failure the resolver begins anew, without a memory. */
+	check_resolver(&(struct row){ "e.pair.example", A, SERVFAIL, 0, 0, 0 },
+	    0);
+	check_resolver(&row, WITH_DO);
+	row.name = "_25._tcp.mx.brief.example";
+	check_resolver(&row, WITH_DO);
+	zone_named("patient.example")->records =
+	    (struct lab_texts){ records, 2 };
+	zone_named("brief.example")->records =
+	    (struct lab_texts){ records, 2 };
+	rebuild();
+	row.name = "_25._tcp.mx.patient.example";
+	check_resolver(&row, WITH_DO);
+	row.name = "_25._tcp.mx.brief.example";
+	row.header = NOERROR;
 	row.records = 1;
 	check_resolver(&row, WITH_DO);
-	row.name = "s.lies.example";
-	row.type = A;
-	check_resolver(&row, WITH_DO);
+}
+
+/* Lifted faults are seen within the second that records live. */
+static void test_healed(void **state)
+{
+	static const char *const names[] = { "lies.example", "more.example",
+	    "moreplain.example", "pair.example" };
+	static const struct row faulty[] = {
+		{ "_25._tcp.mx.lies.example", TLSA, SERVFAIL, 0, 0, 0 },
+		{ "e.more.example", A, SERVFAIL, 0, 0, 0 },
+		{ "g.more.example", A, SERVFAIL, 0, 0, 0 },
+		{ "o.more.example", A, SERVFAIL, 0, 0, 0 },
+		{ "e.moreplain.example", A, 0, NOERROR, INSECURE, 0 },
+		{ "o.moreplain.example", A, 0, NOERROR, INSECURE, 0 },
+	}, good[] = {
+		{ "_25._tcp.mx.lies.example", TLSA, 0, NOERROR, SECURE, 1 },
+		{ "s.lies.example", A, 0, NOERROR, SECURE, 1 },
+		{ "e.more.example", A, 0, NOERROR, SECURE, 1 },
+		{ "g.more.example", A, 0, NOERROR, SECURE, 1 },
+		{ "o.more.example", A, 0, NOERROR, SECURE, 1 },
+		{ "x.more.example", TLSA, 0, NOERROR, SECURE, 1 },
+		{ "e.moreplain.example", A, 0, NOERROR, INSECURE, 1 },
+		{ "o.moreplain.example", A, 0, NOERROR, INSECURE, 1 },
+		{ "e.pair.example", A, 0, NOERROR, SECURE, 1 },
+	};
+	size_t i;
+
+	(void)state;
+	need_namespace();
+	for (i = 0; i < sizeof(faulty) / sizeof(faulty[0]); i++)
+		check_resolver(&faulty[i], WITH_DO);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		zone_named(names[i])->answers.count = 0;
+		zone_named(names[i])->substitutes.count = 0;
+	}
+	rebuild();
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		check_resolver(&good[i], WITH_DO);
 }
 
 static int run(void *arg)
@@ -1145,6 +1422,8 @@ static int run(void *arg)
 		cmocka_unit_test(test_resolver_flags),
 		cmocka_unit_test(test_stub_resolver),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_negative_ttl),
 		cmocka_unit_test(test_healed),
 	};
 

@@ -20,6 +20,10 @@ struct lab_actors;
 struct lab_actors	*lab_actors_new(const struct lab_world *world,
 			    const struct lab_identities *identities,
 			    bool twin, char *error, size_t size);
+/* For who reads a scenario: is it a path of path.h, and can its visits be told
+ * apart? What is blocked or refused is not seen and so not counted: "block#N-"
+ * and "refuse#N-" have no end, and there is no "block#N". */
+bool			 lab_actors_path_fits(const char *path);
 /* Serves until the process is ended; forks one process a connection, at most
  * 64 at a time. */
 void			 lab_actors_serve(struct lab_actors *actors);

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/net.h"
-#include "tools/lab/certificate.h"
+#include "tools/lab/actors_link_private.h"
 
 /* How long a peer may go on sending after our FIN. */
 enum { DRAIN_MS = 3000 };
@@ -34,10 +33,20 @@ void lab_link_init(struct lab_link *link, int fd)
 	net_no_delay(fd);
 }
 
-static void end(struct lab_link *link)
+void lab_link_free_tls(struct lab_link *link)
 {
+	/* A session whose connection was freed before close_notify counts as
+	 * broken to OpenSSL, for who kept it, too. */
+	if (link->ssl != NULL)
+		SSL_set_shutdown(link->ssl, SSL_SENT_SHUTDOWN |
+		    SSL_RECEIVED_SHUTDOWN);
 	SSL_free(link->ssl);
 	link->ssl = NULL;
+}
+
+static void end(struct lab_link *link)
+{
+	lab_link_free_tls(link);
 	if (link->fd != -1)
 		close(link->fd);
 	link->fd = -1;
@@ -49,7 +58,7 @@ void lab_link_release(struct lab_link *link)
 	buf_release(&link->input);
 }
 
-static int fail(struct lab_link *link, const char *problem)
+int lab_link_fail(struct lab_link *link, const char *problem)
 {
 	/* The first is the cause. */
 	if (link->problem[0] == '\0')
@@ -57,7 +66,7 @@ static int fail(struct lab_link *link, const char *problem)
 	return -1;
 }
 
-static int64_t deadline_of(const struct lab_link *link, int64_t milliseconds)
+int64_t lab_link_deadline(const struct lab_link *link, int64_t milliseconds)
 {
 	int64_t deadline = clock_monotonic() + milliseconds;
 
@@ -75,25 +84,26 @@ static int wait_for(struct lab_link *link, short events, int64_t deadline)
 
 		ready = poll(&wait, 1, left > 0 ? (int)left : 0);
 	} while (ready == -1 && errno == EINTR);
-	return ready == 1 ? 0 : fail(link, "the time is over");
+	return ready == 1 ? 0 : lab_link_fail(link, "the time is over");
 }
 
-/* What OpenSSL says of the oldest error in its queue. */
+/* What OpenSSL says of the oldest error of TLS in its queue; failing that, of
+ * the oldest: those before it are the cipher's, and less to the point. */
 static int fail_tls(struct lab_link *link)
 {
-	unsigned long error = ERR_peek_error();
-	const char *reason = ERR_reason_error_string(error);
+	unsigned long error, chosen = 0;
+	const char *reason;
 
-	ERR_clear_error();
-	return fail(link, reason != NULL ? reason : error != 0 ?
+	while ((error = ERR_get_error()) != 0)
+		if (chosen == 0 || (ERR_GET_LIB(error) == ERR_LIB_SSL &&
+		    ERR_GET_LIB(chosen) != ERR_LIB_SSL))
+			chosen = error;
+	reason = ERR_reason_error_string(chosen);
+	return lab_link_fail(link, reason != NULL ? reason : chosen != 0 ?
 	    "unknown TLS error" : "closed in the middle");
 }
 
-/*
- * After an SSL_*() that did not do what was asked: 1 to try again, 0 at the
- * end of the peer's data, -1.
- */
-static int settle_tls(struct lab_link *link, int result, int64_t deadline)
+int lab_link_settle_tls(struct lab_link *link, int result, int64_t deadline)
 {
 	int reason = errno;
 
@@ -106,7 +116,7 @@ static int settle_tls(struct lab_link *link, int result, int64_t deadline)
 		return 0;
 	case SSL_ERROR_SYSCALL:
 		ERR_clear_error();
-		return fail(link, reason != 0 ? strerror(reason) :
+		return lab_link_fail(link, reason != 0 ? strerror(reason) :
 		    "closed in the middle");
 	default:
 		return fail_tls(link);
@@ -119,13 +129,43 @@ static int settle(struct lab_link *link, short events, int64_t deadline)
 	if (errno == EINTR)
 		return 1;
 	if (errno != EAGAIN)
-		return fail(link, strerror(errno));
+		return lab_link_fail(link, strerror(errno));
 	return wait_for(link, events, deadline) == 0 ? 1 : -1;
+}
+
+/* Takes records (types 20 to 23: RFC 8446 5.1) out of the front of what came
+ * in; how many bytes are left. */
+static size_t drop_records(struct lab_leftovers *left, char *data,
+    size_t length)
+{
+	size_t at = 0;
+
+	while (at < length && left->possible) {
+		unsigned char byte = (unsigned char)data[at];
+
+		if (left->body > 0) {
+			left->body--;
+		} else if (left->header_length == 0 &&
+		    (byte < 20 || byte > 23)) {
+			left->possible = false;
+			break;
+		} else {
+			left->header[left->header_length++] = byte;
+			if (left->header_length == sizeof(left->header)) {
+				left->body = (size_t)left->header[3] << 8 |
+				    left->header[4];
+				left->header_length = 0;
+			}
+		}
+		at++;
+	}
+	memmove(data, data + at, length - at);
+	return length - at;
 }
 
 ssize_t lab_link_read(struct lab_link *link, char *data, size_t size)
 {
-	int64_t deadline = deadline_of(link, LAB_WAIT_MS);
+	int64_t deadline = lab_link_deadline(link, LAB_WAIT_MS);
 	ssize_t got;
 	int next = 1;
 
@@ -133,9 +173,16 @@ ssize_t lab_link_read(struct lab_link *link, char *data, size_t size)
 		errno = 0;
 		got = link->ssl != NULL ? SSL_read(link->ssl, data,
 		    (int)size) : recv(link->fd, data, size, 0);
+		if (got > 0 && link->ssl == NULL &&
+		    link->leftovers.possible) {
+			got = (ssize_t)drop_records(&link->leftovers, data,
+			    (size_t)got);
+			if (got == 0)
+				continue;
+		}
 		if (got > 0 || (got == 0 && link->ssl == NULL))
 			return got;
-		next = link->ssl != NULL ? settle_tls(link, (int)got,
+		next = link->ssl != NULL ? lab_link_settle_tls(link, (int)got,
 		    deadline) : settle(link, POLLIN, deadline);
 	}
 	return link->fd == -1 ? -1 : next;
@@ -144,7 +191,7 @@ ssize_t lab_link_read(struct lab_link *link, char *data, size_t size)
 static int write_all(struct lab_link *link, SSL *ssl, const char *data,
     size_t length)
 {
-	int64_t deadline = deadline_of(link, LAB_WAIT_MS);
+	int64_t deadline = lab_link_deadline(link, LAB_WAIT_MS);
 	size_t sent = 0;
 	ssize_t result;
 	int next = 1;
@@ -157,8 +204,9 @@ static int write_all(struct lab_link *link, SSL *ssl, const char *data,
 		if (result > 0)
 			sent += (size_t)result;
 		else
-			next = ssl != NULL ? settle_tls(link, (int)result,
-			    deadline) : settle(link, POLLOUT, deadline);
+			next = ssl != NULL ? lab_link_settle_tls(link,
+			    (int)result, deadline) : settle(link, POLLOUT,
+			    deadline);
 	}
 	return sent == length ? 0 : -1;
 }
@@ -176,7 +224,7 @@ int lab_link_write_raw(struct lab_link *link, const void *data, size_t length)
 void lab_link_await(struct lab_link *link)
 {
 	if (link->fd != -1)
-		wait_for(link, POLLIN, deadline_of(link, LAB_WAIT_MS));
+		wait_for(link, POLLIN, lab_link_deadline(link, LAB_WAIT_MS));
 }
 
 void lab_link_discard(struct lab_link *link)
@@ -274,81 +322,11 @@ void lab_link_reset(struct lab_link *link)
 
 void lab_link_stall(struct lab_link *link)
 {
-	int64_t deadline = deadline_of(link, LAB_STALL_MS), left;
+	int64_t deadline = lab_link_deadline(link, LAB_STALL_MS), left;
 	struct pollfd gone = { .fd = link->fd, .events = POLLRDHUP };
 
 	while (link->fd != -1 && (left = deadline - clock_monotonic()) > 0 &&
 	    poll(&gone, 1, (int)left) <= 0)
 		continue;
 	end(link);
-}
-
-int lab_link_secure(struct lab_link *link, SSL_CTX *context,
-    bool demand_certificate)
-{
-	int64_t deadline = deadline_of(link, LAB_WAIT_MS);
-	int result, next = 1;
-
-	if (link->fd == -1)
-		return -1;
-	link->ssl = SSL_new(context);
-	if (link->ssl == NULL || SSL_set_fd(link->ssl, link->fd) != 1)
-		fatal("lab-tls", log_text("failed", "SSL_new"));
-	if (demand_certificate)
-		SSL_set_verify(link->ssl, SSL_VERIFY_PEER |
-		    SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	while (next == 1) {
-		errno = 0;
-		result = SSL_accept(link->ssl);
-		if (result == 1)
-			return 0;
-		next = settle_tls(link, result, deadline);
-	}
-	return next == 0 ? fail(link, "closed in the middle") : -1;
-}
-
-static void add_chain(SSL_CTX *context, const char *pem)
-{
-	BIO *bio = BIO_new_mem_buf(pem, -1);
-	X509 *leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL), *next;
-
-	if (leaf == NULL || SSL_CTX_use_certificate(context, leaf) != 1)
-		fatal("lab-tls", log_text("failed", "certificate"));
-	X509_free(leaf);
-	while ((next = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
-		if (SSL_CTX_add0_chain_cert(context, next) != 1)
-			fatal("lab-tls", log_text("failed", "chain"));
-	ERR_clear_error();	/* "no start line": the end of the text */
-	BIO_free(bio);
-}
-
-static void add_key(SSL_CTX *context, const char *pem)
-{
-	BIO *bio = BIO_new_mem_buf(pem, -1);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-
-	if (key == NULL || SSL_CTX_use_PrivateKey(context, key) != 1)
-		fatal("lab-tls", log_text("failed", "key"));
-	EVP_PKEY_free(key);
-	BIO_free(bio);
-}
-
-SSL_CTX *lab_link_context(const struct lab_identity *identity)
-{
-	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-
-	if (context == NULL)
-		fatal("lab-tls", log_text("failed", "SSL_CTX_new"));
-	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-	SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY);
-	/* Nothing but the chain as it was made: a server that completes it
-	 * from the machine's own store would hide that it is incomplete. */
-	SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
-	SSL_CTX_set_session_id_context(context,
-	    (const unsigned char *)"lab", 3);
-	if (identity != NULL) {
-		add_chain(context, identity->chain_pem);
-		add_key(context, identity->key_pem);
-	}
-	return context;
 }

@@ -14,11 +14,19 @@ struct served_zone;
 
 enum { LAB_QUERY_MAX = 1024, LAB_UDP_MAX = 1232, LAB_UDP_PLAIN = 512 };
 
+struct lab_query {
+	const uint8_t	*data;
+	size_t		 length;
+	bool		 is_tcp;
+	size_t		 server;	/* which of the zone's, from 0 */
+};
+
 struct lab_reply {
 	uint8_t		*packet;	/* owned; null: say nothing */
 	size_t		 length;
+	int		 delay;		/* milliseconds, before it is sent */
 	/* for the event: what was asked, and data, nodata, nxdomain, referral,
-	 * or the word of an enum lab_dns_answer */
+	 * substitute, or the word of an enum lab_dns_answer */
 	char		 name[1100];
 	char		 type[24];
 	const char	*word;		/* literal */
@@ -26,8 +34,8 @@ struct lab_reply {
 
 /* Always answers, with FORMERR what is not a query; longer queries than
  * LAB_QUERY_MAX get nothing. */
-void	 lab_answer(const struct served_zone *zone, const uint8_t *query,
-	    size_t length, bool is_tcp, struct lab_reply *reply);
+void	 lab_answer(const struct served_zone *zone,
+	    const struct lab_query *query, struct lab_reply *reply);
 void	 lab_reply_release(struct lab_reply *reply);
 
 #endif

@@ -2,171 +2,250 @@
 /*
  * Four authorities, new for each run: the one the sender trusts, the one
  * nobody trusts, the one whose root is shown, and the impostors'. Each
- * certificate is issued by one of the first three, where asked for through an
- * intermediate of its own; its impostor has the same names, dates and form of
- * chain, but is of the fourth, so that no record made for any certificate fits
- * any impostor. Making them cannot fail unless OpenSSL does, and that ends the
- * process.
+ * certificate is issued by one of the first three, where asked for through
+ * intermediates of its own; its impostor is of the same form in everything,
+ * but of the fourth (or of itself, where the true one is), with other keys, so
+ * that no record made for any certificate fits any impostor.
+ *
+ * All authorities have P-256 keys; MD5 goes with RSA only, so there each has a
+ * second face, made when it is asked for.
  */
 #include "tools/lab/certificate.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
-#include <openssl/x509v3.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "tools/lab/certificate_issue.h"
 
-/* A verifier may allow a day of wrong clock, so dates are two off at least. */
-enum { DAYS_OFF = 3, DAYS_LONG = 60 };
+enum { KEY_NAME_MAX = 1 << 20 };	/* a scenario file has no more */
 
-struct pair {
-	X509		*x509;		/* owned */
-	EVP_PKEY	*key;		/* owned */
+struct authority {
+	const char	*name;
+	struct lab_pair	 pair;		/* owned */
+	struct lab_pair	 old;		/* owned; RSA; null until wanted */
 };
 
 struct authorities {
-	struct pair	 trusted, other, private, impostors;
+	struct authority	 trusted, other, private, impostors;
 };
 
-/* What a certificate is to be. */
-struct order {
-	const char		*common_name;	/* "": no subject */
-	const struct lab_texts	*names;		/* SAN; null or empty: none */
-	const struct pair	*issuer;	/* null: itself */
-	bool			 authority;
-	enum lab_validity	 validity;
+/* A chain as it was made; all but the root are owned. */
+struct made {
+	struct lab_pair		 leaf;
+	struct lab_pair		*between;	/* the leaf's issuer first */
+	size_t			 count;
+	const struct lab_pair	*root;		/* null: the leaf itself */
 };
 
-static void need(bool worked, const char *what)
+/* --- authorities --- */
+
+static struct lab_pair make_authority(const char *name,
+    const struct lab_pair *issuer, enum lab_key key)
 {
-	if (!worked)
-		fatal("lab-certificate", log_text("failed", what));
+	const struct lab_order order = { .common_name = name,
+	    .organization = "", .issuer = issuer, .signs = true,
+	    .authority = true, .key = key };
+
+	return lab_pair_issue(&order);
 }
 
-static void release(struct pair *pair)
+static void authority_init(struct authority *authority, const char *name)
 {
-	X509_free(pair->x509);
-	EVP_PKEY_free(pair->key);
+	authority->name = name;
+	authority->pair = make_authority(name, NULL, LAB_KEY_P256);
+	authority->old = (struct lab_pair){ NULL, NULL };
 }
 
-static void add_extension(X509 *x509, X509 *issuer, int kind,
-    const char *value)
+static void authority_release(struct authority *authority)
 {
-	X509V3_CTX context;
-	X509_EXTENSION *extension;
-
-	X509V3_set_ctx(&context, issuer, x509, NULL, NULL, 0);
-	extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
-	need(extension != NULL, value);
-	need(X509_add_ext(x509, extension, -1) == 1, value);
-	X509_EXTENSION_free(extension);
+	lab_pair_release(&authority->pair);
+	lab_pair_release(&authority->old);
 }
 
-/* Put together by hand: in OpenSSL's text form a comma in a name would end
- * it. */
-static void add_names(X509 *x509, const struct lab_texts *names)
+/* RSA keys are slow to make, so the face for MD5 keeps its key. */
+static const struct lab_pair *old_face(struct authority *authority)
 {
-	GENERAL_NAMES *list = GENERAL_NAMES_new();
+	struct lab_order order = { .organization = "", .signs = true,
+	    .authority = true, .key = LAB_KEY_RSA2048 };
+	char *name;
+
+	if (authority->old.x509 == NULL) {
+		name = mem_print("%s of old", authority->name);
+		order.common_name = order.key_name = name;
+		authority->old = lab_pair_issue(&order);
+		mem_free(name);
+	}
+	return &authority->old;
+}
+
+/* Who is to sign with this digest in the authority's name. */
+static const struct lab_pair *face_of(struct authority *authority,
+    enum lab_digest digest)
+{
+	return digest == LAB_DIGEST_MD5 ? old_face(authority) :
+	    &authority->pair;
+}
+
+/* --- one chain --- */
+
+static const char *subject(const struct lab_certificate *certificate)
+{
+	if (*certificate->common_name != '\0')
+		return certificate->common_name;
+	return certificate->names.count > 0 ? certificate->names.items[0] :
+	    certificate->name;
+}
+
+/* All that a certificate says of itself: as long as it says the same, its key
+ * is the same in all worlds of a run. Owned by the caller. */
+static char *key_name(const struct lab_certificate *certificate,
+    const char *who)
+{
+	struct buf text;
 	size_t i;
 
-	need(list != NULL, "names");
-	for (i = 0; i < names->count; i++) {
-		GENERAL_NAME *name = GENERAL_NAME_new();
-		ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+	buf_init(&text, KEY_NAME_MAX);
+	buf_print(&text, "%s %s %d %d %d %d %d %d %d %d %d %s %s", who,
+	    certificate->name, (int)certificate->issuer,
+	    (int)certificate->validity, (int)certificate->key,
+	    (int)certificate->digest, (int)certificate->usage,
+	    (int)certificate->intermediates,
+	    (int)certificate->issuer_validity,
+	    (int)certificate->issuer_authority, (int)certificate->chain,
+	    certificate->common_name, certificate->organization);
+	for (i = 0; i < certificate->names.count; i++)
+		buf_print(&text, "\n%s", certificate->names.items[i]);
+	for (i = 0; i < certificate->addresses.count; i++)
+		buf_print(&text, "\n%s", certificate->addresses.items[i]);
+	return buf_take(&text);
+}
 
-		need(name != NULL && text != NULL &&
-		    ASN1_STRING_set(text, names->items[i], -1) == 1 &&
-		    sk_GENERAL_NAME_push(list, name) > 0, "name");
-		GENERAL_NAME_set0_value(name, GEN_DNS, text);
+/* From the root down; the last one made is the leaf's issuer and first. */
+static void make_between(struct made *made,
+    const struct lab_certificate *certificate)
+{
+	const struct lab_pair *issuer = made->root;
+	size_t i;
+
+	made->count = (size_t)certificate->intermediates;
+	made->between = mem_alloc_array(made->count + 1,
+	    sizeof(*made->between));
+	for (i = made->count; i-- > 0; issuer = &made->between[i]) {
+		char *name = i == 0 ? mem_print("Postern Lab Intermediate") :
+		    mem_print("Postern Lab Intermediate %zu", i + 1);
+		struct lab_order order = { .common_name = name,
+		    .organization = "", .issuer = issuer, .signs = true,
+		    .authority = true };
+
+		if (i == 0) {
+			order.validity = certificate->issuer_validity;
+			order.authority = certificate->issuer_authority;
+			/* It has to sign the leaf with this digest. */
+			if (certificate->digest == LAB_DIGEST_MD5)
+				order.key = LAB_KEY_RSA2048;
+		}
+		made->between[i] = lab_pair_issue(&order);
+		mem_free(name);
 	}
-	need(X509_add1_ext_i2d(x509, NID_subject_alt_name, list, 0, 0) == 1,
-	    "names");
-	GENERAL_NAMES_free(list);
 }
 
-static void add_extensions(X509 *x509, X509 *issuer,
-    const struct order *order)
+/* authority null: it signs itself. */
+static void make_chain(struct made *made,
+    const struct lab_certificate *certificate, struct authority *authority,
+    const char *who)
 {
-	add_extension(x509, issuer, NID_subject_key_identifier, "hash");
-	if (issuer != x509)
-		add_extension(x509, issuer, NID_authority_key_identifier,
-		    "keyid:always");
-	add_extension(x509, issuer, NID_basic_constraints,
-	    order->authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
-	add_extension(x509, issuer, NID_key_usage, order->authority ?
-	    "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
-	if (!order->authority)
-		add_extension(x509, issuer, NID_ext_key_usage, "serverAuth");
-	if (order->names != NULL && order->names->count > 0)
-		add_names(x509, order->names);
-}
+	bool direct = certificate->intermediates == 0;
+	char *key = key_name(certificate, who);
+	struct lab_order order = { .common_name = subject(certificate),
+	    .organization = certificate->organization,
+	    .names = &certificate->names,
+	    .addresses = &certificate->addresses,
+	    .validity = certificate->validity, .key = certificate->key,
+	    .digest = certificate->digest, .usage = certificate->usage,
+	    .key_name = key };
 
-static void set_dates(X509 *x509, enum lab_validity validity)
-{
-	const long day = 24 * 60 * 60;
-	long from = -DAYS_OFF, until = DAYS_LONG;
-
-	if (validity == LAB_EXPIRED) {
-		from = -DAYS_LONG;
-		until = -DAYS_OFF;
-	} else if (validity == LAB_FUTURE) {
-		from = DAYS_OFF;
+	*made = (struct made){ .root = NULL };
+	if (authority != NULL) {
+		made->root = direct ? face_of(authority, certificate->digest) :
+		    &authority->pair;
+		make_between(made, certificate);
+		order.issuer = direct ? made->root : &made->between[0];
 	}
-	X509_gmtime_adj(X509_getm_notBefore(x509), from * day);
-	X509_gmtime_adj(X509_getm_notAfter(x509), until * day);
+	made->leaf = lab_pair_issue(&order);
+	mem_free(key);
 }
 
-static void set_serial(X509 *x509)
+static void made_release(struct made *made)
 {
-	unsigned char bytes[8];
-	BIGNUM *number;
+	size_t i;
 
-	need(RAND_bytes(bytes, sizeof(bytes)) == 1, "serial");
-	bytes[0] = (bytes[0] & 0x7f) | 0x40;	/* positive, never short */
-	number = BN_bin2bn(bytes, sizeof(bytes), NULL);
-	need(number != NULL && BN_to_ASN1_INTEGER(number,
-	    X509_get_serialNumber(x509)) != NULL, "serial");
-	BN_free(number);
+	for (i = 0; i < made->count; i++)
+		lab_pair_release(&made->between[i]);
+	mem_free(made->between);
+	lab_pair_release(&made->leaf);
 }
 
-static struct pair make(const struct order *order)
-{
-	struct pair pair = { X509_new(), EVP_EC_gen("P-256") };
-	X509 *issuer;
+/* --- what is shown of it --- */
 
-	need(pair.x509 != NULL && pair.key != NULL, "key");
-	issuer = order->issuer != NULL ? order->issuer->x509 : pair.x509;
-	X509_set_version(pair.x509, X509_VERSION_3);
-	set_serial(pair.x509);
-	/* X.520 allows 64 characters: a longer name has its SAN only. */
-	if (*order->common_name != '\0' && strlen(order->common_name) <= 64)
-		need(X509_NAME_add_entry_by_txt(
-		    X509_get_subject_name(pair.x509), "CN", MBSTRING_UTF8,
-		    (const unsigned char *)order->common_name, -1, -1, 0) == 1,
-		    "common name");
-	X509_set_issuer_name(pair.x509, X509_get_subject_name(issuer));
-	need(X509_set_pubkey(pair.x509, pair.key) == 1, "public key");
-	set_dates(pair.x509, order->validity);
-	add_extensions(pair.x509, issuer, order);
-	need(X509_sign(pair.x509, order->issuer != NULL ? order->issuer->key :
-	    pair.key, EVP_sha256()) > 0, "signature");
-	return pair;
+static void add_pem(BIO *bio, const struct lab_pair *pair)
+{
+	lab_pair_need(PEM_write_bio_X509(bio, pair->x509) == 1, "PEM");
 }
 
-static struct pair make_authority(const char *name, const struct pair *issuer)
+/* An authority of nothing here. */
+static void add_stranger(BIO *bio, size_t number)
 {
-	const struct order order = { .common_name = name, .issuer = issuer,
-	    .authority = true };
+	char *name = mem_print("Stranger %zu", number + 1);
+	struct lab_pair stranger = make_authority(name, NULL, LAB_KEY_P256);
 
-	return make(&order);
+	add_pem(bio, &stranger);
+	lab_pair_release(&stranger);
+	mem_free(name);
 }
 
-static void add_pem(BIO *bio, const struct pair *pair)
+static void add_others(BIO *bio, const struct lab_pair *const *others,
+    size_t count, enum lab_chain chain)
 {
-	need(PEM_write_bio_X509(bio, pair->x509) == 1, "PEM");
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const struct lab_pair *next = others[chain ==
+		    LAB_CHAIN_REVERSED ? count - 1 - i : i];
+
+		if (chain == LAB_CHAIN_SURPLUS)
+			add_stranger(bio, i);
+		if (chain == LAB_CHAIN_GAP && i == 0)
+			continue;
+		add_pem(bio, next);
+		if (chain == LAB_CHAIN_DOUBLED)
+			add_pem(bio, next);
+	}
+	if (chain == LAB_CHAIN_SURPLUS)
+		add_stranger(bio, count);
+}
+
+/* The leaf comes first in every form: RFC 8446 4.4.2. */
+static void show(BIO *bio, const struct made *made,
+    const struct lab_certificate *certificate)
+{
+	const struct lab_pair **others = mem_alloc_array(made->count + 1,
+	    sizeof(*others));
+	size_t count;
+
+	for (count = 0; count < made->count; count++)
+		others[count] = &made->between[count];
+	if (made->root != NULL && certificate->issuer == LAB_ISSUER_PRIVATE &&
+	    certificate->chain != LAB_CHAIN_NO_ROOT)
+		others[count++] = made->root;
+	add_pem(bio, &made->leaf);
+	if (certificate->chain != LAB_CHAIN_LEAF)
+		add_others(bio, others, count, certificate->chain);
+	mem_free(others);
 }
 
 static char *take_text(BIO *bio, struct arena *arena)
@@ -179,74 +258,54 @@ static char *take_text(BIO *bio, struct arena *arena)
 	return text;
 }
 
-static uint8_t *take_der(const struct pair *pair, size_t *length,
+static uint8_t *take_der(const struct lab_pair *pair, size_t *length,
     struct arena *arena)
 {
 	unsigned char *der = NULL;
 	int size = i2d_X509(pair->x509, &der);
 	uint8_t *copy;
 
-	need(size > 0, "DER");
+	lab_pair_need(size > 0, "DER");
 	copy = arena_dup(arena, der, (size_t)size);
 	*length = (size_t)size;
 	OPENSSL_free(der);
 	return copy;
 }
 
-static char *key_text(const struct pair *pair, struct arena *arena)
+static char *key_text(const struct lab_pair *pair, struct arena *arena)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 
-	need(bio != NULL && PEM_write_bio_PrivateKey(bio, pair->key, NULL,
-	    NULL, 0, NULL, NULL) == 1, "key PEM");
+	lab_pair_need(bio != NULL && PEM_write_bio_PrivateKey(bio, pair->key,
+	    NULL, NULL, 0, NULL, NULL) == 1, "key PEM");
 	return take_text(bio, arena);
 }
 
-static const char *subject(const struct lab_certificate *certificate)
-{
-	if (*certificate->common_name != '\0')
-		return certificate->common_name;
-	return certificate->names.count > 0 ? certificate->names.items[0] :
-	    certificate->name;
-}
-
-/* root is null for a certificate that signs itself. */
 static struct lab_identity identify(const struct lab_certificate *certificate,
-    const struct pair *root, struct arena *arena)
+    struct authority *authority, const char *who, struct arena *arena)
 {
 	struct lab_identity identity = { .name = certificate->name };
-	struct order order = { .common_name = subject(certificate),
-	    .names = &certificate->names, .issuer = root,
-	    .validity = certificate->validity };
-	struct pair between = { NULL, NULL }, leaf;
 	BIO *chain = BIO_new(BIO_s_mem());
+	struct made made;
 
-	need(chain != NULL, "memory");
-	if (certificate->intermediate && root != NULL) {
-		between = make_authority("Postern Lab Intermediate", root);
-		identity.intermediate = take_der(&between,
-		    &identity.intermediate_length, arena);
-		order.issuer = &between;
-	}
-	leaf = make(&order);
-	add_pem(chain, &leaf);
-	if (certificate->send_chain && between.x509 != NULL)
-		add_pem(chain, &between);
-	if (certificate->send_chain && root != NULL &&
-	    certificate->issuer == LAB_ISSUER_PRIVATE)
-		add_pem(chain, root);
+	lab_pair_need(chain != NULL, "memory");
+	make_chain(&made, certificate, authority, who);
+	show(chain, &made, certificate);
 	identity.chain_pem = take_text(chain, arena);
-	identity.key_pem = key_text(&leaf, arena);
-	identity.leaf = take_der(&leaf, &identity.leaf_length, arena);
-	identity.root = take_der(root != NULL ? root : &leaf,
+	identity.key_pem = key_text(&made.leaf, arena);
+	identity.leaf = take_der(&made.leaf, &identity.leaf_length, arena);
+	identity.root = take_der(made.root != NULL ? made.root : &made.leaf,
 	    &identity.root_length, arena);
-	release(&leaf);
-	release(&between);
+	if (made.count > 0)
+		identity.intermediate = take_der(&made.between[0],
+		    &identity.intermediate_length, arena);
+	made_release(&made);
 	return identity;
 }
 
-static const struct pair *issuer_of(const struct lab_certificate *certificate,
-    const struct authorities *authorities)
+/* Null for what signs itself. */
+static struct authority *issuer_of(const struct lab_certificate *certificate,
+    struct authorities *authorities)
 {
 	switch (certificate->issuer) {
 	case LAB_ISSUER_CA:
@@ -262,41 +321,54 @@ static const struct pair *issuer_of(const struct lab_certificate *certificate,
 	}
 }
 
+static void identify_both(struct lab_identities *identities, size_t i,
+    const struct lab_certificate *certificate,
+    struct authorities *authorities, struct arena *arena)
+{
+	struct authority *issuer = issuer_of(certificate, authorities);
+
+	identities->items[i] = identify(certificate, issuer, "true", arena);
+	identities->impostors[i] = identify(certificate, issuer != NULL ?
+	    &authorities->impostors : NULL, "impostor", arena);
+}
+
+static char *trusted_text(const struct authorities *authorities,
+    struct arena *arena)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	lab_pair_need(bio != NULL, "memory");
+	add_pem(bio, &authorities->trusted.pair);
+	if (authorities->trusted.old.x509 != NULL)
+		add_pem(bio, &authorities->trusted.old);
+	return take_text(bio, arena);
+}
+
 struct lab_identities *lab_identities_new(const struct lab_world *world,
     struct arena *arena)
 {
 	struct lab_identities *identities = arena_alloc(arena,
 	    sizeof(*identities));
-	struct authorities authorities = {
-		.trusted = make_authority("Postern Lab Authority", NULL),
-		.other = make_authority("Authority of Nobody", NULL),
-		.private = make_authority("Private Root", NULL),
-		.impostors = make_authority("Authority of Impostors", NULL)
-	};
-	BIO *ca = BIO_new(BIO_s_mem());
+	struct authorities authorities;
 	size_t i;
 
-	need(ca != NULL, "memory");
-	add_pem(ca, &authorities.trusted);
-	identities->ca_pem = take_text(ca, arena);
+	authority_init(&authorities.trusted, "Postern Lab Authority");
+	authority_init(&authorities.other, "Authority of Nobody");
+	authority_init(&authorities.private, "Private Root");
+	authority_init(&authorities.impostors, "Authority of Impostors");
 	identities->count = world->certificate_count;
 	identities->items = arena_alloc_array(arena, identities->count + 1,
 	    sizeof(*identities->items));
 	identities->impostors = arena_alloc_array(arena,
 	    identities->count + 1, sizeof(*identities->impostors));
-	for (i = 0; i < identities->count; i++) {
-		const struct lab_certificate *certificate =
-		    &world->certificates[i];
-
-		identities->items[i] = identify(certificate,
-		    issuer_of(certificate, &authorities), arena);
-		identities->impostors[i] = identify(certificate,
-		    &authorities.impostors, arena);
-	}
-	release(&authorities.trusted);
-	release(&authorities.other);
-	release(&authorities.private);
-	release(&authorities.impostors);
+	for (i = 0; i < identities->count; i++)
+		identify_both(identities, i, &world->certificates[i],
+		    &authorities, arena);
+	identities->ca_pem = trusted_text(&authorities, arena);
+	authority_release(&authorities.trusted);
+	authority_release(&authorities.other);
+	authority_release(&authorities.private);
+	authority_release(&authorities.impostors);
 	return identities;
 }
 
@@ -320,9 +392,9 @@ static unsigned char *public_key(const uint8_t *der, size_t length,
 	unsigned char *key = NULL;
 	int size;
 
-	need(x509 != NULL, "certificate of our own");
+	lab_pair_need(x509 != NULL, "certificate of our own");
 	size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x509), &key);
-	need(size > 0, "public key");
+	lab_pair_need(size > 0, "public key");
 	X509_free(x509);
 	*key_length = (size_t)size;
 	return key;
@@ -342,27 +414,48 @@ static char *hexadecimal(const unsigned char *data, size_t length,
 	return text;
 }
 
-char *lab_tlsa_data(const struct lab_identity *identity, int usage,
-    int selector, int matching, struct arena *arena)
+/* Which of a chain's certificates; what signs itself is its own issuer. */
+static const uint8_t *part_of(const struct lab_identity *identity,
+    const struct lab_tlsa_form *form, size_t *length)
 {
-	bool of_issuer = usage == 0 || usage == 2;
-	const uint8_t *der = of_issuer ? identity->root : identity->leaf;
-	size_t length = of_issuer ? identity->root_length :
-	    identity->leaf_length;
+	bool by_root = form->of == LAB_TLSA_ROOT ||
+	    (form->of == LAB_TLSA_BY_USAGE && (form->usage == 0 ||
+	    form->usage == 2)) || (form->of == LAB_TLSA_ISSUER &&
+	    identity->intermediate == NULL);
+
+	if (by_root) {
+		*length = identity->root_length;
+		return identity->root;
+	}
+	if (form->of == LAB_TLSA_ISSUER) {
+		*length = identity->intermediate_length;
+		return identity->intermediate;
+	}
+	*length = identity->leaf_length;
+	return identity->leaf;
+}
+
+char *lab_tlsa_data(const struct lab_identity *identity,
+    const struct lab_tlsa_form *form, struct arena *arena)
+{
 	unsigned char digest[EVP_MAX_MD_SIZE], *key = NULL;
+	const uint8_t *der;
+	size_t length;
 	unsigned size;
 	char *text;
 
-	if (usage < 0 || usage > 3 || selector < 0 || selector > 1 ||
-	    matching < 0 || matching > 2)
+	if (form->usage < 0 || form->usage > 255 || form->selector < 0 ||
+	    form->selector > 1 || form->matching < 0 || form->matching > 2)
 		return NULL;
-	if (selector == 1)
+	der = part_of(identity, form, &length);
+	if (form->selector == 1)
 		der = key = public_key(der, length, &length);
-	if (matching == 0) {
+	if (form->matching == 0) {
 		text = hexadecimal(der, length, arena);
 	} else {
-		need(EVP_Digest(der, length, digest, &size, matching == 1 ?
-		    EVP_sha256() : EVP_sha512(), NULL) == 1, "digest");
+		lab_pair_need(EVP_Digest(der, length, digest, &size,
+		    form->matching == 1 ? EVP_sha256() : EVP_sha512(), NULL) ==
+		    1, "digest");
 		text = hexadecimal(digest, size, arena);
 	}
 	OPENSSL_free(key);

@@ -47,7 +47,8 @@ static ldns_rdf *chain_name(const struct served_zone *zone,
 
 	if (!zone->has_nsec3)
 		return ldns_rdf_clone(name);
-	key = ldns_nsec3_hash_name(name, 1, 0, 0, NULL);
+	key = ldns_nsec3_hash_name(name, NSEC3_SHA1, zone->iterations, 0,
+	    NULL);
 	ldns_dname_cat(key, zone->apex);
 	ldns_dname2canonical(key);
 	return key;
@@ -158,4 +159,23 @@ void denial_before_wildcard(const struct served_zone *zone,
 	}
 	if (of_data)
 		add(denial, match(zone, wildcard));
+}
+
+void denial_of_other(const struct served_zone *zone, const ldns_rdf *name,
+    struct denial *denial)
+{
+	ldns_rdf *key = chain_name(zone, name);
+	const ldns_dnssec_name *item;
+	ldns_rbnode_t *node;
+
+	LDNS_RBTREE_FOR(node, ldns_rbnode_t *, zone->records->names) {
+		item = node->data;
+		if (item->nsec == NULL || ldns_dname_compare(
+		    ldns_rr_owner(item->nsec), key) == 0 ||
+		    ldns_nsec_covers_name(item->nsec, key))
+			continue;
+		add(denial, item);
+		break;
+	}
+	ldns_rdf_deep_free(key);
 }

@@ -34,5 +34,8 @@ void	 denial_of_name(const struct served_zone *zone, const ldns_rdf *name,
 void	 denial_before_wildcard(const struct served_zone *zone,
 	    const ldns_rdf *name, const ldns_rdf *wildcard, bool of_data,
 	    struct denial *denial);
+/* One that is about another name: it neither matches nor covers this one. */
+void	 denial_of_other(const struct served_zone *zone, const ldns_rdf *name,
+	    struct denial *denial);
 
 #endif

@@ -5,14 +5,17 @@
  * made from these and from nothing the MTA under test says of itself.
  *
  * event		further members
- *	connect		client
+ *	connect		client; of a mail host impostor, visit (from 1)
  *	command		line (escaped by JSON), tls
  *	starttls	reply
+ *	reply		text (the first 500 bytes), tls; action (the words of
+ *			the scenario), unless it is a good server's
+ *	say, hear	text, tls: both sides of a dialogue, of actor "client"
  *	handshake	version, cipher, sni; or problem
  *	message		sender, recipients [], tls, marker (the value of the
  *			header X-Postern-Lab), dsn (null sender), impostor
  *	fetch		path, status
- *	dns		zone, name, type, answer
+ *	dns		zone, server (from 1), name, type, answer
  *	end		problem
  */
 #ifndef POSTERN_TOOLS_LAB_EVENT_H

@@ -13,18 +13,18 @@
 #include "tools/lab/names.h"
 
 enum { KEY_BITS = 256, KEY_FLAGS = 257 /* zone key, entry point */,
-    KEY_TTL = 1, SERVERS_MAX = 254 };
+    KEY_TTL = 1, ADDRESSES_MAX = 254 };
 
 struct zone_key {
 	char		*zone;		/* owned */
 	ldns_key	*key;		/* owned; null until asked for */
-	int		 server;
+	int		 servers[LAB_SERVERS_MAX];	/* 0 until asked for */
 	STAILQ_ENTRY(zone_key) entry;
 };
 
 struct lab_keys {
 	STAILQ_HEAD(, zone_key) list;
-	int		 count;
+	int		 address_count;
 	char		*anchor;	/* owned */
 };
 
@@ -37,7 +37,6 @@ static struct zone_key *get(struct lab_keys *keys, const char *zone)
 			return item;
 	item = mem_alloc(sizeof(*item));
 	item->zone = mem_dup_string(zone);
-	item->server = ++keys->count;
 	STAILQ_INSERT_TAIL(&keys->list, item, entry);
 	return item;
 }
@@ -77,36 +76,38 @@ ldns_rr *lab_keys_dnskey(struct lab_keys *keys, const char *zone)
 	return record;
 }
 
-ldns_rr *lab_keys_ds(struct lab_keys *keys, const char *zone)
+ldns_rr *lab_keys_ds(const ldns_rr *dnskey)
 {
-	ldns_rr *dnskey = lab_keys_dnskey(keys, zone);
 	ldns_rr *ds = ldns_key_rr2ds(dnskey, LDNS_SHA256);
 
-	ldns_rr_free(dnskey);
 	if (ds == NULL)
-		fatal("no DS for a zone", log_text("zone", zone));
+		fatal("no DS for a zone");
 	return ds;
 }
 
-int lab_keys_server(struct lab_keys *keys, const char *zone)
+int lab_keys_server(struct lab_keys *keys, const char *zone, size_t server)
 {
-	int server = get(keys, zone)->server;
+	int *number = &get(keys, zone)->servers[server];
 
-	return server <= SERVERS_MAX ? server : -1;
+	if (*number == 0 && keys->address_count < ADDRESSES_MAX)
+		*number = ++keys->address_count;
+	return *number > 0 ? *number : -1;
 }
 
 const char *lab_keys_anchor(struct lab_keys *keys)
 {
-	ldns_rr *ds;
+	ldns_rr *dnskey, *ds;
 	char *text;
 
 	if (keys->anchor == NULL) {
-		ds = lab_keys_ds(keys, ".");
+		dnskey = lab_keys_dnskey(keys, ".");
+		ds = lab_keys_ds(dnskey);
 		text = ldns_rr2str(ds);
 		text[strcspn(text, ";\n")] = '\0';
 		keys->anchor = mem_dup_string(text);
 		LDNS_FREE(text);
 		ldns_rr_free(ds);
+		ldns_rr_free(dnskey);
 	}
 	return keys->anchor;
 }
@@ -118,6 +119,7 @@ struct lab_keys *lab_keys_new(void)
 	STAILQ_INIT(&keys->list);
 	/* The root's key and address before any fork. */
 	lab_keys_anchor(keys);
+	lab_keys_server(keys, ".", 0);
 	return keys;
 }
 

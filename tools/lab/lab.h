@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The command line of postern-lab: list, run, shell.
+ * The command line of postern-lab; see postern-lab(7).
  */
 #ifndef POSTERN_TOOLS_LAB_LAB_H
 #define POSTERN_TOOLS_LAB_LAB_H

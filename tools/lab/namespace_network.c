@@ -79,8 +79,8 @@ static int add_network(int netlink, const char *text)
 	return ask(netlink, &request);
 }
 
-/* 2001:db8::/64 as a local route. */
-static int add_network6(int netlink)
+/* A /64 as a local route. */
+static int add_network6(int netlink, const char *text)
 {
 	struct request request = { .header = {
 	    .nlmsg_len = NLMSG_LENGTH(sizeof(struct rtmsg)),
@@ -92,7 +92,7 @@ static int add_network6(int netlink)
 	    .rtm_dst_len = 64, .rtm_table = RT_TABLE_LOCAL,
 	    .rtm_protocol = RTPROT_BOOT, .rtm_scope = RT_SCOPE_UNIVERSE,
 	    .rtm_type = RTN_LOCAL };
-	inet_pton(AF_INET6, "2001:db8::", &network);
+	inet_pton(AF_INET6, text, &network);
 	add_attribute(&request, RTA_DST, &network, sizeof(network));
 	add_attribute(&request, RTA_OIF, &interface, sizeof(interface));
 	return ask(netlink, &request);
@@ -139,9 +139,34 @@ int lab_network_up(char *error, size_t size)
 		/* What fails here is IPv6 missing: hosts that have only such
 		 * addresses will say so. */
 		write_number("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
-		add_network6(netlink);
+		add_network6(netlink, "2001:db8::");	/* mail hosts */
+		add_network6(netlink, "2001:db8:1::");	/* policy hosts */
 	}
 	if (netlink != -1)
 		close(netlink);
 	return up ? 0 : -1;
+}
+
+int lab_network_add(const char *address, char *error, size_t size)
+{
+	static const struct { const char *prefix, *first; } networks[] = {
+		{ "10.0.0.", "10.0.0.1" }, { "169.254.0.", "169.254.0.1" }
+	};
+	int netlink, result = 0;
+
+	for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++) {
+		if (strncmp(address, networks[i].prefix,
+		    strlen(networks[i].prefix)) != 0)
+			continue;
+		netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+		    NETLINK_ROUTE);
+		result = netlink == -1 ? -1 : add_network(netlink,
+		    networks[i].first);
+		if (result == -1)
+			snprintf(error, size, "%s cannot be an address of the "
+			    "lab's machine: %s", address, strerror(errno));
+		if (netlink != -1)
+			close(netlink);
+	}
+	return result;
 }

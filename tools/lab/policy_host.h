@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The HTTPS host of one MTA-STS policy. It serves the body at the well-known
- * path to whoever asks, under any name, and knows these faults:
+ * path to whoever asks, under any name unless needs_name, and knows these
+ * faults:
  *
  * reset	RST in place of the handshake
  * close	the request is read, then the connection ends without a word
@@ -9,6 +10,12 @@
  * drip		the answer comes a byte a second
  * short	Content-Length is more than the body; then close_notify and FIN
  * endless	a body in chunks that has no end
+ * cut		neither length nor chunks; the body ends in FIN without
+ *		close_notify, in the middle of a line
+ * cut-chunk	chunks, and FIN in the middle of one, after close_notify
+ * gzip		the body compressed, and said to be, though nobody asked
+ * headers	header lines without end
+ * informational	"103 Early Hints" again and again
  *
  * (block and refuse are the listener's business.)
  */

@@ -1,395 +1,264 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Printing. Texts of scenarios are the user's own; what an MTA said was made
- * safe by JSON or is cut to printable bytes here.
+ * What all forms have in common, and the order of things. A row is kept before
+ * it is shown, so that what the user reads of is already there.
  */
 #include "tools/lab/report.h"
 
-#include <errno.h>
-#include <jansson.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
+#include "base/mem.h"
 #include "tools/lab/namespace.h"
+#include "tools/lab/report_private.h"
+#include "tools/lab/text.h"
 
-/* Standard output as text that a terminal may see. */
-static void put_safe(const char *text)
+enum { RUN_LEAST = 3 };		/* of equal outcomes that are told as one */
+
+const char *lab_profile_name(enum lab_profile profile)
 {
-	for (; *text != '\0'; text++)
-		putchar((unsigned char)*text < ' ' || *text == 127 ? '?' :
-		    *text);
+	return profile == LAB_PROFILE_STRICT ? "strict" : "rfc";
 }
 
-/* "deferred, authenticated": what was expected, or what came of it. */
-static void join_outcomes(char *out, size_t size,
-    const struct lab_scenario *scenario, const struct lab_trial *trial)
+static enum lab_outcome outcome_of(const struct lab_scenario *scenario,
+    enum lab_profile profile, const struct lab_trial *trial, size_t i)
 {
-	size_t used = 0;
+	return trial != NULL ? trial->verdicts[i].outcome :
+	    lab_expected(&scenario->steps[i], profile);
+}
+
+/* How many steps from i on have the same. */
+static size_t run_length(const struct lab_scenario *scenario,
+    enum lab_profile profile, const struct lab_trial *trial, size_t i)
+{
+	size_t length = 1;
+
+	while (i + length < scenario->step_count && outcome_of(scenario,
+	    profile, trial, i + length) == outcome_of(scenario, profile,
+	    trial, i))
+		length++;
+	return length;
+}
+
+void lab_report_outcomes(char *out, size_t size,
+    const struct lab_scenario *scenario, enum lab_profile profile,
+    const struct lab_trial *trial)
+{
+	size_t used = 0, length;
 
 	out[0] = '\0';
-	for (size_t i = 0; i < scenario->step_count && used < size; i++)
-		used += (size_t)snprintf(out + used, size - used, "%s%s",
-		    i > 0 ? ", " : "", lab_outcome_name(trial != NULL ?
-		    trial->verdicts[i].outcome : scenario->steps[i].expect));
-}
+	for (size_t i = 0; i < scenario->step_count && used < size;
+	    i += length) {
+		char times[32] = "";
 
-static int widest(int width, size_t length)
-{
-	return (int)length > width ? (int)length : width;
-}
-
-void lab_report_begin(struct lab_report *report,
-    struct lab_scenario *const *scenarios, size_t count)
-{
-	char expected[300];
-
-	report->planned = count;
-	report->name_width = (int)strlen("SCENARIO");
-	report->expected_width = (int)strlen("EXPECTED");
-	for (size_t i = 0; i < count; i++) {
-		join_outcomes(expected, sizeof(expected), scenarios[i], NULL);
-		report->name_width = widest(report->name_width,
-		    strlen(scenarios[i]->name));
-		report->expected_width = widest(report->expected_width,
-		    strlen(expected));
-	}
-	report->cell_width = report->expected_width + (int)strlen("WRONG ");
-	if (report->format == LAB_TAP)
-		printf("TAP version 14\n1..%zu\n", count);
-	if (report->format != LAB_TABLE)
-		return;
-	printf("%-*s  %-*s", report->name_width, "SCENARIO",
-	    report->expected_width, "EXPECTED");
-	for (size_t i = 0; i < report->driver_count; i++)
-		printf("  %-*s", report->cell_width, report->drivers[i].name);
-	printf("  SECONDS\n");
-}
-
-static double seconds_of(const struct lab_report *report,
-    const struct lab_trial *trials)
-{
-	double seconds = 0;
-
-	for (size_t i = 0; i < report->driver_count; i++)
-		seconds += trials[i].seconds;
-	return seconds;
-}
-
-/* --- the table --- */
-
-static void print_reasons(const struct lab_trial *trial)
-{
-	const struct lab_scenario *scenario = trial->run.scenario;
-
-	if (trial->unavailable != NULL) {
-		printf("    %s cannot be judged here: ",
-		    trial->run.driver->name);
-		put_safe(trial->unavailable);
-		putchar('\n');
-		return;
-	}
-	if (trial->problem != NULL) {
-		printf("    %s: ", trial->run.driver->name);
-		put_safe(trial->problem);
-		putchar('\n');
-	}
-	for (size_t i = 0; i < scenario->step_count; i++) {
-		if (trial->verdicts[i].correct || trial->problem != NULL)
-			continue;
-		printf("    %s, step %s: expected %s; ",
-		    trial->run.driver->name, scenario->steps[i].name,
-		    lab_outcome_name(scenario->steps[i].expect));
-		put_safe(trial->verdicts[i].said);
-		putchar('\n');
-	}
-}
-
-static void print_row(struct lab_report *report,
-    const struct lab_trial *trials)
-{
-	char text[300], cell[320];
-
-	join_outcomes(text, sizeof(text), trials->run.scenario, NULL);
-	printf("%-*s  %-*s", report->name_width, trials->run.scenario->name,
-	    report->expected_width, text);
-	for (size_t i = 0; i < report->driver_count; i++) {
-		join_outcomes(text, sizeof(text), trials->run.scenario,
-		    &trials[i]);
-		/* The run itself failed: nothing is said about the MTA. */
-		if (trials[i].unavailable != NULL)
-			snprintf(cell, sizeof(cell), "skip");
-		else if (trials[i].problem != NULL)
-			snprintf(cell, sizeof(cell), "ERROR");
+		length = run_length(scenario, profile, trial, i);
+		if (length < RUN_LEAST)
+			length = 1;
 		else
-			snprintf(cell, sizeof(cell), "%s %s",
-			    trials[i].correct ? "ok   " : "WRONG", text);
-		printf("  %-*s", report->cell_width, cell);
+			snprintf(times, sizeof(times), " x %zu", length);
+		used += (size_t)snprintf(out + used, size - used, "%s%s%s",
+		    i > 0 ? ", " : "", lab_outcome_name(outcome_of(scenario,
+		    profile, trial, i)), times);
 	}
-	printf("  %7.1f\n", seconds_of(report, trials));
-	for (size_t i = 0; i < report->driver_count; i++)
-		print_reasons(&trials[i]);
 }
 
-/* --- JSON --- */
-
-static void set_array(json_t *object, const char *key, json_t *from,
-    const char *member)
+void lab_report_name(char *out, size_t size, const struct lab_report *report,
+    const struct lab_trial *trial)
 {
-	json_t *array = json_object_get(from, member);
+	const char *name = trial->run.scenario->name;
+	const char *profile = lab_profile_name(trial->run.profile);
+	bool round = report->rounds > 1;
 
-	if (array != NULL)
-		json_object_set(object, key, array);
+	if (report->profiles && round)
+		snprintf(out, size, "%s [%s, round %u]", name, profile,
+		    trial->round);
+	else if (report->profiles)
+		snprintf(out, size, "%s [%s]", name, profile);
+	else if (round)
+		snprintf(out, size, "%s [round %u]", name, trial->round);
+	else
+		snprintf(out, size, "%s", name);
 }
 
-static json_t *step_object(const struct lab_trial *trial, size_t i)
+bool lab_report_is_wrong(const struct lab_trial *trial, size_t step)
 {
-	const struct lab_step *step = &trial->run.scenario->steps[i];
-	const struct lab_verdict *verdict = &trial->verdicts[i];
-	json_t *seen = json_array_get(json_object_get(trial->seen, "steps"),
-	    i);
-	json_t *twin = json_array_get(json_object_get(trial->twin, "steps"),
-	    i);
-	json_t *object = json_pack("{s:s, s:s, s:s, s:b, s:s*}", "step",
-	    step->name, "expected", lab_outcome_name(step->expect), "outcome",
-	    lab_outcome_name(verdict->outcome), "correct", verdict->correct,
-	    "said", verdict->said);
+	enum lab_mark mark = trial->verdicts[step].mark;
 
-	set_array(object, "reply", seen, "reply");
-	set_array(object, "marker", seen, "marker");
-	set_array(object, "events", seen, "events");
-	set_array(object, "healed", seen, "healed");
-	set_array(object, "twin", twin, "events");
-	return object;
+	return mark != LAB_CORRECT && mark != LAB_NOT_APPLICABLE;
 }
 
-static json_t *trial_object(const struct lab_trial *trial)
+char *lab_report_reason(const struct lab_trial *trial, size_t step)
 {
-	json_t *steps = json_array();
+	const struct lab_step *about = &trial->run.scenario->steps[step];
+	const struct lab_verdict *verdict = &trial->verdicts[step];
 
-	for (size_t i = 0; trial->unavailable == NULL &&
-	    i < trial->run.scenario->step_count; i++)
-		json_array_append_new(steps, step_object(trial, i));
-	return json_pack("{s:s, s:b, s:s?, s:s?, s:f, s:o}", "mta",
-	    trial->run.driver->name, "correct", trial->correct &&
-	    trial->unavailable == NULL, "unavailable", trial->unavailable,
-	    "problem", trial->problem, "seconds", trial->seconds, "steps",
-	    steps);
+	if (!lab_report_is_wrong(trial, step))
+		return NULL;
+	/* What is said of a failed run says nothing about outcomes. */
+	if (verdict->mark == LAB_FAILED)
+		return mem_print("step %s: failed: %s", about->name,
+		    verdict->said);
+	return mem_print("step %s: %s: expected %s; %s", about->name,
+	    lab_mark_name(verdict->mark), lab_outcome_name(lab_expected(about,
+	    trial->run.profile)), verdict->said);
 }
 
-static json_t *text_array(const struct lab_texts *texts)
+/* A sentence that a step had is the trial's as well, and may be cut there. */
+const char *lab_report_problem(const struct lab_trial *trial)
 {
-	json_t *array = json_array();
+	for (size_t i = 0; trial->problem != NULL &&
+	    i < trial->run.scenario->step_count; i++) {
+		const char *said = trial->verdicts[i].said;
 
-	for (size_t i = 0; i < texts->count; i++)
-		json_array_append_new(array, json_string(texts->items[i]));
-	return array;
-}
-
-static json_t *step_array(const struct lab_scenario *scenario)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < scenario->step_count; i++) {
-		const struct lab_step *step = &scenario->steps[i];
-
-		json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:s}",
-		    "step", step->name, "to", step->to, "faults",
-		    text_array(&step->faults), "expect",
-		    lab_outcome_name(step->expect)));
+		if (*said != '\0' && strncmp(trial->problem, said,
+		    strlen(said)) == 0)
+			return NULL;
 	}
-	return array;
-}
-
-static void print_line(json_t *object)
-{
-	json_dumpf(object, stdout, JSON_COMPACT);
-	putchar('\n');
-	json_decref(object);
-}
-
-static void print_json(const struct lab_report *report,
-    const struct lab_trial *trials)
-{
-	json_t *mtas = json_array();
-
-	for (size_t i = 0; i < report->driver_count; i++)
-		json_array_append_new(mtas, trial_object(&trials[i]));
-	print_line(json_pack("{s:s, s:s, s:o, s:o}", "scenario",
-	    trials->run.scenario->name, "title", trials->run.scenario->title,
-	    "clauses", text_array(&trials->run.scenario->clauses), "mtas",
-	    mtas));
-}
-
-/* --- TAP 14 --- */
-
-static void print_tap(struct lab_report *report,
-    const struct lab_trial *trials)
-{
-	bool ok = trials->correct || trials->unavailable != NULL;
-	char text[300];
-
-	printf("%sok %zu - %s", ok ? "" : "not ", report->number,
-	    trials->run.scenario->name);
-	if (trials->unavailable != NULL) {
-		printf(" # SKIP ");
-		put_safe(trials->unavailable);
-	}
-	printf("\n  ---\n  duration_ms: %.0f\n",
-	    1000 * seconds_of(report, trials));
-	for (size_t i = 0; i < report->driver_count; i++) {
-		join_outcomes(text, sizeof(text), trials->run.scenario,
-		    &trials[i]);
-		printf("  %s: \"%s%s\"\n", trials[i].run.driver->name,
-		    trials[i].unavailable != NULL ? "skipped" :
-		    trials[i].problem != NULL ? "ERROR" :
-		    trials[i].correct ? "ok: " : "WRONG: ",
-		    trials[i].unavailable != NULL ||
-		    trials[i].problem != NULL ? "" : text);
-	}
-	printf("  ...\n");
-	for (size_t i = 0; i < trials->run.scenario->step_count &&
-	    trials->unavailable == NULL; i++)
-		if (!trials->verdicts[i].correct) {
-			printf("# step %s: expected %s; ",
-			    trials->run.scenario->steps[i].name,
-			    lab_outcome_name(
-			    trials->run.scenario->steps[i].expect));
-			put_safe(trials->verdicts[i].said);
-			putchar('\n');
-		}
+	return trial->problem;
 }
 
 /* --- what is kept --- */
 
-static void keep_text(struct lab_report *report,
-    const struct lab_trial *trial, const char *ending, const char *text)
+char *lab_report_stem(const struct lab_report *report,
+    const struct lab_trial *trial)
 {
-	char path[PATH_MAX];
-	FILE *file;
+	char round[16] = "";
 
-	if (text == NULL)
-		return;
-	snprintf(path, sizeof(path), "%s/%s.%s.%s", report->keep,
-	    trial->run.scenario->name, trial->run.driver->name, ending);
-	file = fopen(path, "we");
-	if (file == NULL || fputs(text, file) == EOF || fclose(file) != 0) {
-		if (!report->keep_failed)
-			fprintf(stderr, "postern-lab: %s: %s\n", path,
-			    strerror(errno));
-		report->keep_failed = true;
-	}
+	if (report->rounds > 1)
+		snprintf(round, sizeof(round), ".%u", trial->round);
+	return mem_print("%s.%s%s%s", trial->run.scenario->name,
+	    trial->run.driver->name,
+	    trial->run.profile == LAB_PROFILE_STRICT ? ".strict" : "", round);
+}
+
+static void keep_part(struct lab_report *report, const char *stem,
+    const char *ending, const char *text)
+{
+	char *name = mem_print("%s.%s", stem, ending);
+
+	lab_keep_text(report->keep, name, text);
+	mem_free(name);
+}
+
+static void keep_result(struct lab_report *report,
+    const struct lab_trial *trial, const char *stem)
+{
+	char *file = mem_print("%s.json", stem);
+
+	lab_keep_line(report->keep, json_pack(
+	    "{s:s, s:s, s:s, s:i, s:s, s:s}", "scenario",
+	    trial->run.scenario->name, "mta", trial->run.driver->name,
+	    "profile", lab_profile_name(trial->run.profile), "round",
+	    (int)trial->round, "mark", lab_mark_name(trial->mark), "file",
+	    file));
+	mem_free(file);
 }
 
 static void keep_trial(struct lab_report *report,
     const struct lab_trial *trial)
 {
-	json_t *object = trial_object(trial);
+	json_t *object = lab_report_trial_object(trial);
 	char *text = json_dumps(object, JSON_INDENT(1));
+	char *stem = lab_report_stem(report, trial);
 
-	keep_text(report, trial, "json", text);
-	keep_text(report, trial, "log", json_string_value(json_object_get(
+	keep_part(report, stem, "json", text);
+	keep_part(report, stem, "log", json_string_value(json_object_get(
 	    trial->seen, "log")));
-	keep_text(report, trial, "twin.log", json_string_value(
+	keep_part(report, stem, "twin.log", json_string_value(
 	    json_object_get(trial->twin, "log")));
+	keep_result(report, trial, stem);
+	mem_free(stem);
 	free(text);
 	json_decref(object);
 }
 
-void lab_report_scenario(struct lab_report *report,
-    const struct lab_trial *trials)
+/* --- in order --- */
+
+void lab_report_begin(struct lab_report *report,
+    const struct lab_trial *trials, size_t count)
+{
+	if (report->format == LAB_TABLE)
+		lab_table_begin(report, trials, count);
+	else if (report->format == LAB_TAP)
+		fprintf(report->out, "TAP version 14\n1..%zu\n",
+		    count / report->driver_count);
+	fflush(report->out);
+}
+
+void lab_report_row(struct lab_report *report, const struct lab_trial *trials)
 {
 	report->number++;
-	if (trials->unavailable != NULL)
-		report->skipped++;
-	else if (trials->correct)
-		report->correct++;
-	else
-		report->wrong++;
-	if (report->format == LAB_TABLE)
-		print_row(report, trials);
-	else if (report->format == LAB_JSON)
-		print_json(report, trials);
-	else
-		print_tap(report, trials);
 	for (size_t i = 0; report->keep != NULL && i < report->driver_count;
 	    i++)
 		keep_trial(report, &trials[i]);
-	fflush(stdout);
+	if (report->format == LAB_TABLE)
+		lab_table_row(report, trials);
+	else if (report->format == LAB_JSON)
+		lab_json_row(report, trials);
+	else if (report->format == LAB_TAP)
+		lab_tap_row(report, trials);
+	fflush(report->out);
 }
 
-int lab_report_end(struct lab_report *report)
+/* Of the first trial of a round on: the same one in the round after; null when
+ * this is the last. Rounds follow each other and are all of one length. */
+static const struct lab_trial *next_round(const struct lab_report *report,
+    const struct lab_trial *trials, size_t count, size_t i)
 {
-	if (report->format == LAB_TABLE) {
-		printf("%s: %zu correct, %zu wrong", report->drivers->name,
-		    report->correct, report->wrong);
-		if (report->skipped > 0)
-			printf(", %zu skipped", report->skipped);
-		putchar('\n');
+	size_t length = count / report->rounds;
+
+	return i + length < count ? &trials[i + length] : NULL;
+}
+
+/* Names what is not the same in all rounds. */
+static bool tell_differences(const struct lab_report *report,
+    const struct lab_trial *trials, size_t count)
+{
+	size_t length = count / report->rounds;
+	bool found = false;
+
+	for (size_t i = 0; i < length; i++) {
+		const struct lab_trial *next = &trials[i];
+		bool differs = false;
+
+		for (size_t k = i; (next = next_round(report, trials, count,
+		    k)) != NULL; k += length)
+			if (next->mark != trials[i].mark)
+				differs = true;
+		if (!differs)
+			continue;
+		found = true;
+		fprintf(stderr, "postern-lab: %s with %s (profile %s) differs "
+		    "between rounds:", trials[i].run.scenario->name,
+		    trials[i].run.driver->name,
+		    lab_profile_name(trials[i].run.profile));
+		for (size_t k = i; k < count; k += length)
+			fprintf(stderr, "%s %s", k == i ? "" : ",",
+			    lab_mark_name(trials[k].mark));
+		fputc('\n', stderr);
 	}
-	fflush(stdout);
-	if (report->wrong > 0 || report->keep_failed)
+	return found;
+}
+
+int lab_report_end(struct lab_report *report, const struct lab_trial *trials,
+    size_t count)
+{
+	bool wrong, skipped = false;
+
+	if (report->format == LAB_TABLE)
+		lab_table_end(report, trials, count);
+	else if (report->format == LAB_JUNIT)
+		lab_junit_end(report, trials, count);
+	fflush(report->out);
+	wrong = tell_differences(report, trials, count);
+	for (size_t i = 0; i < count; i += report->driver_count) {
+		if (trials[i].mark == LAB_NOT_APPLICABLE)
+			skipped = true;
+		else if (trials[i].mark != LAB_CORRECT)
+			wrong = true;
+	}
+	if (wrong || (report->keep != NULL && lab_keep_failed(report->keep)))
 		return 1;
-	return report->skipped > 0 ? LAB_UNAVAILABLE : 0;
-}
-
-/* --- list --- */
-
-/* Words in lines of 76 columns, indented. */
-static void print_folded(const char *text)
-{
-	int column = 0;
-
-	while (*(text += strspn(text, " ")) != '\0') {
-		int length = (int)strcspn(text, " ");
-
-		if (column > 0 && column + 1 + length > 72) {
-			putchar('\n');
-			column = 0;
-		}
-		column += printf("%s%.*s", column == 0 ? "    " : " ", length,
-		    text) - (column == 0 ? 4 : 0);
-		text += length;
-	}
-	if (column > 0)
-		putchar('\n');
-}
-
-static void print_details(const struct lab_scenario *scenario)
-{
-	print_folded(scenario->text);
-	if (scenario->clauses.count == 0)
-		return;
-	printf("    (");
-	for (size_t i = 0; i < scenario->clauses.count; i++)
-		printf("%s%s", i > 0 ? ", " : "",
-		    scenario->clauses.items[i]);
-	printf(")\n");
-}
-
-void lab_report_list(struct lab_scenario *const *scenarios, size_t count,
-    enum lab_format format, bool details)
-{
-	char expected[300];
-	int width = 0;
-
-	for (size_t i = 0; i < count; i++)
-		width = widest(width, strlen(scenarios[i]->name));
-	for (size_t i = 0; i < count; i++) {
-		join_outcomes(expected, sizeof(expected), scenarios[i], NULL);
-		if (format == LAB_JSON)
-			print_line(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}",
-			    "scenario", scenarios[i]->name, "title",
-			    scenarios[i]->title, "expected", expected, "text",
-			    scenarios[i]->text, "clauses",
-			    text_array(&scenarios[i]->clauses),
-			    "steps", step_array(scenarios[i])));
-		else
-			printf("%-*s  %s\n", width, scenarios[i]->name,
-			    scenarios[i]->title);
-		if (format != LAB_JSON && details)
-			print_details(scenarios[i]);
-	}
+	return skipped ? LAB_UNAVAILABLE : 0;
 }

@@ -4,8 +4,9 @@
  * libunbound gives a whole packet, a return code and a security status; the
  * code comes first, and unless it is 0 the packet is never looked at: it holds
  * bytes of some earlier answer. Time-outs are short. libunbound remembers a
- * failure for five seconds, and nobody can make it forget; so after one, new
- * lookups begin in a new context, and a mended world is seen at once.
+ * failure, or an answer with nothing in it, for five seconds, and nobody can
+ * make it forget; so after one, new lookups begin in a new context, and a
+ * mended world is seen at once.
  */
 #include "tools/lab/names.h"
 
@@ -27,7 +28,7 @@ enum { LOOKUPS_MAX = 256, DEADLINE_MILLISECONDS = 8000, SECURITY_BOGUS = 1,
 struct context {
 	struct ub_ctx		*library;	/* owned */
 	unsigned		 count;		/* lookups under way */
-	bool			 is_stale;	/* has seen a failure */
+	bool			 is_stale;	/* has to be forgotten */
 };
 
 struct lookup {
@@ -39,6 +40,7 @@ struct lookup {
 	int			 id;		/* libunbound's */
 	bool			 asking;	/* inside ub_resolve_event */
 	bool			 answered;
+	bool			 is_empty;	/* the answer says nothing */
 };
 
 static struct {
@@ -157,7 +159,7 @@ static void set_options(struct ub_ctx *library)
 		{ "infra-cache-min-rtt:", "50" },
 		/* Nothing old: records have a TTL of one second, too. */
 		{ "infra-host-ttl:", "1" }, { "infra-keep-probing:", "yes" },
-		{ "val-bogus-ttl:", "1" }, { "cache-max-negative-ttl:", "1" },
+		{ "val-bogus-ttl:", "1" },
 	};
 	size_t i;
 	int result;
@@ -205,10 +207,10 @@ static void context_free(void *arg)
 	mem_free(context);
 }
 
-static void leave(struct context *context, bool has_failed)
+static void leave(struct context *context, bool forget)
 {
 	context->count--;
-	if (has_failed && !context->is_stale) {
+	if (forget && !context->is_stale) {
 		context->is_stale = true;
 		resolver.context = NULL;
 	}
@@ -220,7 +222,7 @@ static void finish(struct lookup *lookup)
 {
 	ldns_pkt *answer = lookup->answer;
 
-	leave(lookup->context, answer == NULL);
+	leave(lookup->context, answer == NULL || lookup->is_empty);
 	if (answer == NULL)
 		answer = empty_answer(lookup->query, LDNS_RCODE_SERVFAIL);
 	send_answer(lookup->asker, lookup->query, answer);
@@ -257,6 +259,8 @@ static void read_answer(struct lookup *lookup, const void *packet,
 	/* RFC 6840 5.8: AD for who shows to understand it. */
 	ldns_pkt_set_ad(answer, security == SECURITY_SECURE &&
 	    (with_proofs || ldns_pkt_ad(query)));
+	lookup->is_empty = ldns_pkt_ancount(found) == 0 &&
+	    ldns_pkt_nscount(found) == 0;
 	ldns_pkt_free(found);
 	lookup->answer = answer;
 }

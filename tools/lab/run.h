@@ -7,7 +7,10 @@
  *	unavailable	why this MTA cannot be judged here; else null
  *	seconds		how long it took
  *	steps		an object each: name, marker, reply (to the message),
- *			events; healed (events after the faults were lifted)
+ *			events; settled (whether the driver said so); healed
+ *			(events after the faults were lifted); dialogue (what
+ *			dialogue.h says of it); crashed, hung (sentences; else
+ *			not there)
  *	log		what the MTA wrote, when that was asked for
  */
 #ifndef POSTERN_TOOLS_LAB_RUN_H
@@ -25,6 +28,10 @@ struct lab_run {
 							 * a shell only */
 	const struct lab_places		*places;
 	bool				 twin;
+	enum lab_profile		 profile;
+	/* a directory inside our own file system for a capture of packets
+	 * and the TLS keys; null none */
+	const char			*record;
 	bool				 want_log;
 	/* lab_run_shell(): the faults in force from the start, and what runs
 	 * in place of a shell (null: one on this terminal) */

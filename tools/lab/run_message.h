@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-enum { LAB_PORT = 2525 };
+enum { LAB_PORT = 2525, LAB_SUBMISSION_PORT = 2587,
+    LAB_SUBMISSIONS_PORT = 2465 };
 #define LAB_SENDER "alice@origin.example"
 
 /* Waits until the MTA greets on the port; -1 with a sentence. */

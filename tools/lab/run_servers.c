@@ -45,6 +45,7 @@ struct lab_servers {
 							 * one is the first */
 	size_t				 stage_count;
 	struct buf			 ca;
+	const struct lab_identity	*mta;
 	struct lab_child		 children[SERVERS];
 	bool				 twin;
 	struct lab_server_output	 output;
@@ -93,6 +94,27 @@ void lab_servers_add(struct lab_servers *servers,
 		bug("lab-ca");
 }
 
+static const struct lab_identity *find_mta(struct lab_servers *servers)
+{
+	static char name[] = LAB_MTA_NAME, nothing[] = "";
+	static char *names[] = { name };
+	static struct lab_certificate own = { .name = name,
+	    .names = { names, 1 }, .common_name = nothing,
+	    .organization = nothing, .issuer_authority = true };
+	static const struct lab_world world = { .certificates = &own,
+	    .certificate_count = 1 };
+	const char *named = servers->scenario->receiver.certificate;
+	const struct lab_identities *identities;
+
+	if (named[0] != '\0')
+		return lab_identity_find(servers->stages[0].identities,
+		    named);
+	identities = lab_identities_new(&world, servers->arena);
+	if (buf_add_string(&servers->ca, identities->ca_pem) == -1)
+		bug("lab-ca");
+	return identities->items;
+}
+
 struct lab_servers *lab_servers_new(const struct lab_scenario *scenario,
     const struct lab_texts *faults, bool twin,
     const struct lab_server_output *output)
@@ -110,6 +132,7 @@ struct lab_servers *lab_servers_new(const struct lab_scenario *scenario,
 	lab_servers_add(servers, faults);
 	for (size_t i = 0; i < scenario->step_count; i++)
 		lab_servers_add(servers, &scenario->steps[i].faults);
+	servers->mta = find_mta(servers);
 	return servers;
 }
 
@@ -240,6 +263,11 @@ int lab_servers_start(struct lab_servers *servers,
 		result = start_server(servers, i, &serving, error, size);
 	lab_names_free(serving.names);
 	return result;
+}
+
+const struct lab_identity *lab_servers_mta(const struct lab_servers *servers)
+{
+	return servers->mta;
 }
 
 void lab_servers_stop(struct lab_servers *servers)

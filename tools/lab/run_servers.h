@@ -12,7 +12,10 @@
 
 #include "tools/lab/scenario.h"
 
+#define LAB_MTA_NAME "mta.origin.example"
+
 struct lab_identities;
+struct lab_identity;
 struct lab_servers;
 
 struct lab_server_output {	/* descriptors, borrowed */
@@ -40,6 +43,10 @@ void			 lab_servers_add(struct lab_servers *servers,
 			    const struct lab_texts *faults);
 /* The certificates of the healed world. */
 const struct lab_identities	*lab_servers_identities(
+			    const struct lab_servers *servers);
+/* What the MTA shows as a server: the certificate of the section receiver, or
+ * one of the lab's own for its name. */
+const struct lab_identity	*lab_servers_mta(
 			    const struct lab_servers *servers);
 void			 lab_servers_stop(struct lab_servers *servers);
 /* Also buries everybody else who ended. -1 with a sentence when one of the

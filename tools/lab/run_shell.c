@@ -24,6 +24,7 @@
 #include "tools/lab/run_child.h"
 #include "tools/lab/run_message.h"
 #include "tools/lab/run_private.h"
+#include "tools/lab/run_shell_talk.h"
 
 #define CONTROL PLACE "/control"
 #define CERTIFICATES PLACE "/certificates"
@@ -31,37 +32,6 @@
 enum { LOOK_MS = 50, ORDER_MAX = 4096, ANSWER_SECONDS = 30 };
 
 /* --- what is inside --- */
-
-static void describe(const struct lab_state *state)
-{
-	const struct lab_world *world = &state->run->scenario->world;
-
-	printf("This is the world of %s: %s\n", state->run->scenario->name,
-	    state->run->scenario->title);
-	for (size_t i = 0; i < state->faults->count; i++)
-		printf("  fault in force  %s\n", state->faults->items[i]);
-	for (size_t i = 0; i < world->zone_count; i++)
-		printf("  zone            %s\n", world->zones[i].name);
-	for (size_t i = 0; i < world->host_count; i++)
-		printf("  mail host       %s, %s port %d\n",
-		    world->hosts[i].name, world->hosts[i].addresses.items[0],
-		    (int)world->hosts[i].port);
-	for (size_t i = 0; i < world->policy_count; i++)
-		printf("  policy host     %s, %s\n", world->policies[i].domain,
-		    world->policies[i].address);
-	if (state->run->driver != NULL)
-		printf("  MTA under test  %s, 127.0.0.1 port %d; its files are "
-		    "in $LAB_DIR\n"
-		    "  driver          $LAB_DRIVER start|stop|flush|refresh|"
-		    "log\n", state->run->driver->name, LAB_PORT);
-	printf("  resolver        127.0.0.1, validating: dig, delv, drill\n"
-	    "  events          $LAB_EVENTS, one JSON object a line\n"
-	    "  certificates    $LAB_CERTIFICATES/NAME.pem and NAME.key\n"
-	    "  authorities     $LAB_CA, trust anchor $LAB_ANCHOR\n"
-	    "  faults          postern lab faults [FAULT...]\n"
-	    "Files of the machine cannot be changed from here. When the shell "
-	    "ends, all of\nthis is gone.\n");
-}
 
 static int put_identity(const struct lab_identity *identity, char *error,
     size_t size)
@@ -79,14 +49,17 @@ static int put_identity(const struct lab_identity *identity, char *error,
 	return result;
 }
 
-/* `postern` is the one under test. */
-static void set_path(const char *postern)
+/* `postern` is the one under test; programs that were unpacked and not
+ * installed come last. */
+static void set_path(const struct lab_places *places)
 {
-	const char *old = getenv("PATH");
+	const char *old = getenv("PATH"), *postern = places->postern;
 	const char *end = strrchr(postern, '/');
-	char *path = mem_print("%.*s:%s",
+	char *path = mem_print("%.*s:%s%s%s%s",
 	    end == NULL ? 1 : (int)(end - postern), end == NULL ? "." : postern,
-	    old != NULL ? old : "/usr/sbin:/usr/bin:/sbin:/bin");
+	    old != NULL ? old : "/usr/sbin:/usr/bin:/sbin:/bin",
+	    places->peers[0] != '\0' ? ":" : "", places->peers,
+	    places->peers[0] != '\0' ? "/bin" : "");
 
 	setenv("PATH", path, 1);
 	mem_free(path);
@@ -108,7 +81,7 @@ static int put_certificates(struct lab_state *state)
 	setenv("LAB_CONTROL", CONTROL, 1);
 	if (state->run->driver != NULL)
 		setenv("LAB_DRIVER", state->run->driver->path, 1);
-	set_path(state->run->places->postern);
+	set_path(state->run->places);
 	return 0;
 }
 
@@ -287,6 +260,7 @@ static int attend_shell(struct lab_state *state, pid_t shell, int listener)
 {
 	FILE *file = fopen(PLACE "/events", "we");
 	struct lab_child child;
+	int status;
 
 	lab_child_adopt(&child, shell);
 	while (!child.ended && file != NULL) {
@@ -299,33 +273,64 @@ static int attend_shell(struct lab_state *state, pid_t shell, int listener)
 			serve_control(state, listener);
 		lab_children_reap();
 	}
-	return WIFEXITED(child.status) ? WEXITSTATUS(child.status) : 1;
+	status = child.status;
+	lab_child_forget(&child);
+	if (file != NULL)
+		fclose(file);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+struct order {
+	const struct lab_run	*run;
+	struct lab_record	*record;	/* owned; null none */
+};
+
+static int begin(struct lab_state *state, const struct order *order,
+    int *listener)
+{
+	if (lab_record_begin(order->record, state->error,
+	    sizeof(state->error)) == -1 ||
+	    lab_state_begin(state, order->run) == -1 ||
+	    put_certificates(state) == -1)
+		return -1;
+	*listener = listen_control(state);
+	if (*listener == -1)
+		return -1;
+	return lab_state_enter(state, &order->run->faults);
 }
 
 static int inside_shell(void *arg)
 {
-	const struct lab_run *run = arg;
+	const struct order *order = arg;
 	struct lab_state state = { .marker = 0 };
-	int listener;
+	int listener, status = 1;
 	pid_t shell;
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	state.seen = json_array();
-	if (lab_state_begin(&state, run) == -1 ||
-	    put_certificates(&state) == -1 ||
-	    (listener = listen_control(&state)) == -1 ||
-	    lab_state_enter(&state, &run->faults) == -1) {
+	if (begin(&state, order, &listener) == -1) {
 		fprintf(stderr, "postern-lab: %s\n", state.error);
-		return state.unavailable ? LAB_UNAVAILABLE : 1;
+		status = state.unavailable ? LAB_UNAVAILABLE : 1;
+	} else {
+		if (order->run->command == NULL)
+			lab_shell_describe(&state);
+		shell = start_shell(&state);
+		if (shell > 0)
+			status = attend_shell(&state, shell, listener);
 	}
-	if (run->command == NULL)
-		describe(&state);
-	shell = start_shell(&state);
-	return shell > 0 ? attend_shell(&state, shell, listener) : 1;
+	lab_record_end(order->record);
+	return status;
 }
 
 pid_t lab_run_shell(struct lab_run *run, char *error, size_t size)
 {
-	return lab_namespace_run(inside_shell, run, error, size);
+	struct order order = { .run = run };
+	pid_t pid;
+
+	if (lab_record_open(&order.record, run, error, size) == -1)
+		return -1;
+	pid = lab_namespace_run(inside_shell, &order, error, size);
+	lab_record_free(order.record);
+	return pid;
 }

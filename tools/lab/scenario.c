@@ -28,12 +28,14 @@ static size_t option_size(enum lab_option_type type)
 	}
 }
 
-/* The options that the fault's section gives replace those of the other. */
+/* The options that the fault's section gives replace those of the other. So
+ * does its title, which is the same word in another line of the file. */
 static void overlay(enum lab_section kind, char *section, const char *change,
     uint32_t given)
 {
 	unsigned bit = 0;
 
+	memcpy(section, change, sizeof(void *));
 	for (size_t i = 0; i < lab_option_count; i++) {
 		const struct lab_option *option = &lab_options[i];
 

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 enum lab_section { LAB_SECTION_ZONE, LAB_SECTION_CERTIFICATE, LAB_SECTION_HOST,
-    LAB_SECTION_POLICY, LAB_SECTION_TOP, LAB_SECTION_SENDER, LAB_SECTION_STEP,
-    LAB_SECTION_COUNT };
+    LAB_SECTION_POLICY, LAB_SECTION_TOP, LAB_SECTION_SENDER,
+    LAB_SECTION_RECEIVER, LAB_SECTION_STEP, LAB_SECTION_COUNT };
 
 enum { LAB_KINDS = LAB_SECTION_TOP };	/* those that a world is made of */
 
@@ -30,6 +30,7 @@ struct lab_option {
 	size_t			 offset;
 	const char		*fallback;	/* null: must be given */
 	const char *const	*choices;	/* in the order of the enum */
+	int64_t			 least, most;	/* of a number */
 };
 
 extern const struct lab_option	 lab_options[];
@@ -58,6 +59,10 @@ extern const char *const	 lab_stage_words[];
 extern const char *const	 lab_action_words[];
 extern const char *const	 lab_path_words[];
 extern const char *const	 lab_policy_fault_words[];
+extern const char *const	 lab_version_words[];	/* of TLS */
+extern const char *const	 lab_service_words[];
+extern const char *const	 lab_report_words[];	/* RFC 8460 4.3 */
+extern const char *const	 lab_report_policy_words[];
 
 /* The index of word in a list, or -1. */
 int	 lab_word_index(const char *const *words, const char *word,

@@ -23,7 +23,7 @@
 #include "tools/lab/scenario_check.h"
 #include "tools/lab/scenario_options.h"
 
-enum { FILE_MAX = 1 << 20, SCENARIO_ARENA_MAX = 16 << 20, TABLE_MAX = 24 };
+enum { FILE_MAX = 1 << 20, SCENARIO_ARENA_MAX = 16 << 20, TABLE_MAX = 32 };
 
 struct place {
 	const void	*what;		/* an option of the parser, or a text
@@ -162,6 +162,8 @@ static cfg_t *new_parser(void)
 	    CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 	*opt++ = (cfg_opt_t)CFG_SEC("sender",
 	    reader->tables[LAB_SECTION_SENDER], CFGF_NONE);
+	*opt++ = (cfg_opt_t)CFG_SEC("receiver",
+	    reader->tables[LAB_SECTION_RECEIVER], CFGF_NONE);
 	*opt++ = (cfg_opt_t)CFG_SEC("step", reader->tables[LAB_SECTION_STEP],
 	    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 	*opt = end;
@@ -200,15 +202,19 @@ static void set_texts(struct lab_texts *texts, cfg_opt_t *opt)
 		    find_line(opt, i));
 }
 
-static void set_number(int64_t *number, const char *word, int line)
+static void set_number(int64_t *number, const struct lab_option *option,
+    const char *word, int line)
 {
 	char *end;
 
 	errno = 0;
 	*number = strtoll(word, &end, 10);
-	if (errno != 0 || *end != '\0' || *word == '\0')
-		problems_add(&reader->problems, line,
-		    "'%s' is not a whole number", word);
+	if (errno != 0 || *end != '\0' || *word == '\0' ||
+	    *number < option->least || *number > option->most)
+		problems_add(&reader->problems, line, "%s cannot be '%s'; "
+		    "accepted: a whole number from %lld to %lld",
+		    option->name, word, (long long)option->least,
+		    (long long)option->most);
 }
 
 static void set_bool(bool *value, const char *word, int line)
@@ -241,7 +247,7 @@ static void set_single(void *member, const struct lab_option *option,
     const char *word, int line)
 {
 	switch (option->type) {
-	case LAB_OPTION_NUMBER: set_number(member, word, line); break;
+	case LAB_OPTION_NUMBER: set_number(member, option, word, line); break;
 	case LAB_OPTION_BOOL: set_bool(member, word, line); break;
 	case LAB_OPTION_CHOICE: set_choice(member, option, word, line); break;
 	default: *(char **)member = keep(word, line);
@@ -458,6 +464,8 @@ static void read_text(char *text)
 		fill(scenario, LAB_SECTION_TOP, cfg);
 		fill(&scenario->sender, LAB_SECTION_SENDER,
 		    cfg_getsec(cfg, "sender"));
+		fill(&scenario->receiver, LAB_SECTION_RECEIVER,
+		    cfg_getsec(cfg, "receiver"));
 		fill_world(&scenario->world, cfg, NULL);
 		fill_faults(scenario, cfg);
 		fill_steps(scenario, cfg);

@@ -77,28 +77,50 @@ static bool wants_twin(const struct lab_trial *trial)
 	return false;
 }
 
-static void judge(struct lab_trial *trial)
+static bool is_down(const struct lab_trial *trial, size_t steps)
+{
+	for (size_t i = 0; i < steps; i++)
+		if (trial->verdicts[i].mark == LAB_CRASHED ||
+		    trial->verdicts[i].mark == LAB_HUNG)
+			return true;
+	return false;
+}
+
+/* Why a step was not judged: the run failed; the MTA cannot be judged here; or
+ * it crashed or hung in a step before, where that is told. */
+static void judge_unreached(const struct lab_trial *trial, size_t i)
+{
+	struct lab_verdict *verdict = &trial->verdicts[i];
+
+	verdict->outcome = LAB_WAITING;
+	verdict->mark = trial->unavailable != NULL || is_down(trial, i) ?
+	    LAB_NOT_APPLICABLE : LAB_FAILED;
+	snprintf(verdict->said, sizeof(verdict->said),
+	    "the step was not reached");
+}
+
+/* One that says in the middle that it cannot go on is not judged by half. */
+void lab_trial_judge(struct lab_trial *trial)
 {
 	const struct lab_scenario *scenario = trial->run.scenario;
+	size_t count = scenario->step_count;
 
-	trial->verdicts = mem_alloc_array(scenario->step_count,
-	    sizeof(*trial->verdicts));
-	trial->correct = trial->problem == NULL;
-	for (size_t i = 0; i < scenario->step_count; i++) {
-		struct lab_verdict *verdict = &trial->verdicts[i];
+	trial->verdicts = mem_alloc_array(count, sizeof(*trial->verdicts));
+	trial->mark = LAB_CORRECT;
+	for (size_t i = 0; i < count; i++) {
 		const json_t *seen = step_of(trial->seen, i);
 
-		if (seen != NULL) {
-			lab_judge(&scenario->steps[i], seen,
-			    step_of(trial->twin, i), verdict);
-		} else {
-			verdict->outcome = LAB_WAITING;
-			snprintf(verdict->said, sizeof(verdict->said),
-			    "the step was not reached");
-		}
-		if (!verdict->correct)
-			trial->correct = false;
+		if (seen != NULL && trial->unavailable == NULL)
+			lab_judge(&scenario->steps[i], trial->run.profile,
+			    seen, step_of(trial->twin, i),
+			    &trial->verdicts[i]);
+		else
+			judge_unreached(trial, i);
+		trial->mark = lab_mark_worse(trial->mark,
+		    trial->verdicts[i].mark);
 	}
+	if (trial->problem != NULL && !is_down(trial, count))
+		trial->mark = LAB_FAILED;
 }
 
 static void note_problems(struct lab_trial *trial, const json_t *result)
@@ -119,10 +141,20 @@ static void note_problems(struct lab_trial *trial, const json_t *result)
 static void finish(struct lab_trial *trial)
 {
 	trial->state = LAB_TRIAL_DONE;
-	judge(trial);
+	lab_trial_judge(trial);
 }
 
 /* --- jobs --- */
+
+/* Seconds. */
+static int64_t patience_of(const struct lab_scenario *scenario)
+{
+	int64_t seconds = START_SECONDS;
+
+	for (size_t i = 0; i < scenario->step_count; i++)
+		seconds += STEP_SECONDS + scenario->steps[i].after;
+	return seconds;
+}
 
 static void start(struct job *job, struct lab_trial *trial)
 {
@@ -146,8 +178,8 @@ static void start(struct job *job, struct lab_trial *trial)
 	}
 	job->trial = trial;
 	job->fd = ends[0];
-	job->deadline = clock_monotonic() + 1000 * (START_SECONDS +
-	    (int64_t)trial->run.scenario->step_count * STEP_SECONDS);
+	job->deadline = clock_monotonic() + 1000 *
+	    patience_of(trial->run.scenario);
 	buf_init(&job->result, RESULT_MAX);
 }
 
@@ -304,11 +336,19 @@ int lab_trials_run(struct lab_trial *trials, size_t count, unsigned jobs,
 	return told_to_stop;
 }
 
-void lab_trial_release(struct lab_trial *trial)
+void lab_trial_forget(struct lab_trial *trial)
 {
 	json_decref(trial->seen);
 	json_decref(trial->twin);
+	trial->seen = NULL;
+	trial->twin = NULL;
+}
+
+void lab_trial_release(struct lab_trial *trial)
+{
+	lab_trial_forget(trial);
 	mem_free(trial->verdicts);
+	mem_free(trial->record);
 	mem_free(trial->unavailable);
 	mem_free(trial->problem);
 }
