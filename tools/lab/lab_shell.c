@@ -16,20 +16,12 @@
 #include "tools/lab/lab_private.h"
 #include "tools/lab/namespace.h"
 
-static bool has_fault(const struct lab_scenario *scenario, const char *name)
-{
-	for (size_t i = 0; i < scenario->fault_count; i++)
-		if (strcmp(scenario->faults[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 static int check_faults(const struct lab_request *request)
 {
 	const struct lab_scenario *scenario = request->scenarios[0];
 
 	for (size_t i = 0; i < request->faults.count; i++) {
-		if (has_fault(scenario, request->faults.items[i]))
+		if (lab_scenario_has_fault(scenario, request->faults.items[i]))
 			continue;
 		fprintf(stderr, "postern-lab: %s has no fault %s; it has:",
 		    scenario->name, request->faults.items[i]);

@@ -134,14 +134,6 @@ static int listen_control(struct lab_state *state)
 	return -1;
 }
 
-static bool has_fault(const struct lab_scenario *scenario, const char *name)
-{
-	for (size_t i = 0; i < scenario->fault_count; i++)
-		if (strcmp(scenario->faults[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 /* The words of an order as a set that lives as long as the scenario; null
  * with a sentence in state->error. */
 static struct lab_texts *read_order(struct lab_state *state, char *order)
@@ -157,7 +149,7 @@ static struct lab_texts *read_order(struct lab_state *state, char *order)
 	while ((word = strsep(&rest, " ")) != NULL) {
 		if (*word == '\0')
 			continue;
-		if (!has_fault(scenario, word)) {
+		if (!lab_scenario_has_fault(scenario, word)) {
 			snprintf(state->error, sizeof(state->error),
 			    "%s has no fault %.100s", scenario->name, word);
 			return NULL;

@@ -132,6 +132,15 @@ bool lab_texts_equal(const struct lab_texts *one,
 	return true;
 }
 
+bool lab_scenario_has_fault(const struct lab_scenario *scenario,
+    const char *name)
+{
+	for (size_t i = 0; i < scenario->fault_count; i++)
+		if (strcmp(scenario->faults[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 const char *lab_outcome_name(enum lab_outcome outcome)
 {
 	return outcome < LAB_OUTCOMES ? lab_outcome_words[outcome] :

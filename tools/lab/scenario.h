@@ -309,6 +309,9 @@ void			 lab_scenario_free(struct lab_scenario *scenario);
 struct lab_world	*lab_world_with(const struct lab_scenario *scenario,
 			    const struct lab_texts *faults,
 			    struct arena *arena);
+bool			 lab_scenario_has_fault(
+			    const struct lab_scenario *scenario,
+			    const char *name);
 const char		*lab_outcome_name(enum lab_outcome outcome);
 
 #endif

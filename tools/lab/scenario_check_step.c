@@ -24,14 +24,6 @@ static const char *const strict_words[] = { "authenticated", "encrypted",
 static const char *const dialogue_words[] = { "safe", "unserved", "unsafe",
     NULL };
 
-static bool has_fault(const struct lab_scenario *scenario, const char *name)
-{
-	for (size_t i = 0; i < scenario->fault_count; i++)
-		if (strcmp(scenario->faults[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 static bool world_has_host(const struct lab_world *world, const char *name)
 {
 	for (size_t i = 0; i < world->host_count; i++)
@@ -81,7 +73,7 @@ static void check_common(const struct lab_checker *checker,
 	const struct lab_scenario *scenario = checker->scenario;
 
 	for (size_t i = 0; i < step->faults.count; i++)
-		if (!has_fault(scenario, step->faults.items[i]))
+		if (!lab_scenario_has_fault(scenario, step->faults.items[i]))
 			lab_wrong(checker, step->faults.items[i], "there is "
 			    "no fault '%s'; add a section fault %s { ... }",
 			    step->faults.items[i], step->faults.items[i]);
