@@ -6,13 +6,12 @@ clause, is in DIFFERENCES. A difference that is gone is a failure, too."""
 import json
 import os
 import re
-import subprocess
 
 import pytest
 
-from postern import BINARY, PEERS, SRCDIR
+from lab_worlds import identifier, inside, worlds
+from postern import PEERS
 
-DATA = os.path.join(SRCDIR, "tools/lab")
 FINGER = os.path.abspath(os.path.join(PEERS, "bin/posttls-finger"))
 
 # (scenario, faults): (probe, what posttls-finger may say, why)
@@ -41,51 +40,14 @@ DIFFERENCES = {
 }
 
 SCRIPT = r"""
+configure dane
 conf=$LAB_DIR/probe.conf
-cat >$conf <<END
-hostname = mta.origin.example
-state-directory = "$LAB_DIR/state"
-drop-privileges = no
-root-hints-file = $LAB_HINTS
-trust-anchor-file = $LAB_ANCHOR
-trust-file = $LAB_CA
-resolver-timeout = 6s
-connect-timeout = 4s
-greeting-timeout = 4s
-reply-timeout = 4s
-handshake-timeout = 4s
-destination "*" { level = dane }
-END
 "$LAB_POSTERN" policy probe --standalone --json "$1" -c "$conf" 2>&1 |
     sed 's/^/probe /'
 timeout 60 "$2" -c -T 4 -l dane -L summary,verbose -o inet_protocols=all \
     "$1" 2>&1 |
     sed 's/^/finger /'
 """
-
-
-def worlds():
-    """(scenario, faults, domain) of each distinct world of the DANE scenarios,
-    those with routes of their own left out: posttls-finger has none. Those
-    for long runs only when POSTERN_LONG is set."""
-    found = []
-    lines = subprocess.run(
-        [BINARY, "lab", "list", "--data", DATA, "--json"],
-        capture_output=True, text=True, check=True).stdout.splitlines()
-    for scenario in map(json.loads, lines):
-        name = scenario["scenario"]
-        path = os.path.join(DATA, "scenarios", name + ".scenario")
-        with open(path) as text:
-            whole = text.read()
-        if not name.startswith("dane-") or "routes" in whole or (
-                "in-depth = yes" in whole and "POSTERN_LONG" not in os.environ):
-            continue
-        for step in scenario["steps"]:
-            domain = step["to"].partition("@")[2]
-            world = (name, tuple(step["faults"]), domain)
-            if domain and world not in found:
-                found.append(world)
-    return found
 
 
 def of_finger(text):
@@ -127,19 +89,9 @@ def of_probe(text, place):
     return "nothing"
 
 
-@pytest.mark.parametrize("name,faults,domain", worlds(), ids=lambda value:
-                         value if isinstance(value, str) else
-                         "+".join(value) or "healed")
+@pytest.mark.parametrize("name,faults,domain", worlds("dane-"), ids=identifier)
 def test_same_verdict(name, faults, domain):
-    words = [BINARY, "lab", "shell", "--data", DATA, "--mta", "none"]
-    for fault in faults:
-        words += ["--fault", fault]
-    done = subprocess.run(
-        words + [name, "--", "sh", "-c", SCRIPT, "sh", domain, FINGER],
-        capture_output=True, text=True, timeout=180,
-        stdin=subprocess.DEVNULL)
-    if done.returncode == 77:
-        pytest.skip("no lab here: " + done.stderr.strip())
+    done = inside(name, faults, SCRIPT, domain, FINGER)
     said = {"probe": [], "finger": []}
     for line in done.stdout.splitlines():
         who, _, rest = line.partition(" ")
