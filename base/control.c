@@ -181,18 +181,21 @@ void control_wait(struct control *control, int milliseconds)
 		stream_deadline(control->stream, milliseconds);
 }
 
-void control_send(struct control *control, json_t *object)
+size_t control_send(struct control *control, json_t *object)
 {
 	char *text = json_dumps(object, JSON_COMPACT);
+	size_t length;
 
 	json_decref(object);
 	if (text == NULL)	/* not UTF-8: our own mistake, kept harmless */
 		text = mem_dup_string("{}");
+	length = strlen(text);
 	if (control->failed ||
-	    stream_write(control->stream, text, strlen(text)) == -1 ||
+	    stream_write(control->stream, text, length) == -1 ||
 	    stream_write(control->stream, "\n", 1) == -1)
 		control->failed = true;
 	mem_free(text);
+	return length + 1;
 }
 
 void control_end(struct control *control, enum control_code code,

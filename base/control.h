@@ -61,8 +61,8 @@ struct control	*control_open(int fd, const struct process_caller *caller);
 /* From now on a line of the answer may be so long in coming; a minute is
  * allowed where this is not said. */
 void	 control_wait(struct control *control, int milliseconds);
-/* One line of the answer; takes the reference. */
-void	 control_send(struct control *control, json_t *object);
+/* One line of the answer; takes the reference. Its length. */
+size_t	 control_send(struct control *control, json_t *object);
 /* Ends the answer and the connection; the pointer is void afterwards. */
 void	 control_end(struct control *control, enum control_code code,
 	    const char *message);

@@ -248,6 +248,33 @@ void hash_each(struct hash *hash, void (*visit)(void *arg, const void *key,
 	fit(hash);
 }
 
+static uint64_t reverse_bits(uint64_t word)
+{
+	uint64_t result = 0;
+	unsigned i;
+
+	for (i = 0; i < 64; i++, word >>= 1)
+		result = result << 1 | (word & 1);
+	return result;
+}
+
+/* A bucket is divided by its highest bit when the table grows, and joined so
+ * when it shrinks: counting from that bit downwards, what has been visited
+ * stays behind the cursor whatever the size is. */
+uint64_t hash_scan(struct hash *hash, uint64_t cursor,
+    void (*visit)(void *arg, const void *key, size_t length, void *value),
+    void *arg)
+{
+	uint64_t mask = hash->size - 1;
+	const struct entry *entry = hash->buckets[cursor & mask];
+
+	hash->visiting++;
+	for (; entry != NULL; entry = entry->next)
+		visit(arg, entry->key, entry->length, entry->value);
+	hash->visiting--;
+	return reverse_bits(reverse_bits(cursor | ~mask) + 1);
+}
+
 /* --- keys of the two common kinds --- */
 
 void *hash_find_text(const struct hash *hash, const char *key)

@@ -27,6 +27,16 @@ void		*hash_remove(struct hash *hash, const void *key, size_t length);
 void		 hash_each(struct hash *hash, void (*visit)(void *arg,
 		    const void *key, size_t length, void *value), void *arg);
 
+/*
+ * The same over several calls, with changes in between: visits some entries,
+ * few, which visit must not change; begins with cursor 0, answers with the next
+ * one, and 0 at the end. What is in the table all the time is visited, perhaps
+ * twice.
+ */
+uint64_t	 hash_scan(struct hash *hash, uint64_t cursor,
+		    void (*visit)(void *arg, const void *key, size_t length,
+		    void *value), void *arg);
+
 void		*hash_find_text(const struct hash *hash, const char *key);
 void		*hash_put_text(struct hash *hash, const char *key, void *value);
 void		*hash_remove_text(struct hash *hash, const char *key);

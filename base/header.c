@@ -4,6 +4,9 @@
  * stands before it; the section ends with the first empty line or with the
  * bytes there are. Field names compare by ASCII case, and blanks between name
  * and colon (obsolete syntax, RFC 5322 4.5) are read as if they were not there.
+ *
+ * RFC 8689 3 has no comments in the value of TLS-Required: "No (really)" is
+ * another value and no tag. Folding white space may stand on both sides.
  */
 #include "base/header.h"
 
@@ -45,6 +48,12 @@ static bool has_8bit(const char *data, size_t length)
 	return false;
 }
 
+static bool is_named(const struct header_scan *scan, const char *name)
+{
+	return scan->name_length == strlen(name) &&
+	    strncasecmp(scan->name, name, scan->name_length) == 0;
+}
+
 /* The name is complete: is it one that we count? */
 static void end_name(struct header_scan *scan)
 {
@@ -52,9 +61,44 @@ static void end_name(struct header_scan *scan)
 	while (scan->name_length > 0 &&
 	    is_blank(scan->name[scan->name_length - 1]))
 		scan->name_length--;
-	if (scan->name_length == 8 &&
-	    strncasecmp(scan->name, "Received", 8) == 0)
+	if (is_named(scan, "Received")) {
 		scan->received_count++;
+	} else if (is_named(scan, "TLS-Required")) {
+		scan->tls_required_count++;
+		scan->tls_required = HEADER_TLS_START;
+	}
+}
+
+/* A byte of the value of a TLS-Required field, line ends and folding blanks
+ * among them. */
+static void scan_tls_required(struct header_scan *scan, char byte)
+{
+	bool space = is_blank(byte) || byte == '\r' || byte == '\n';
+
+	switch (scan->tls_required) {
+	case HEADER_TLS_START:
+		if (byte == 'N' || byte == 'n')
+			scan->tls_required = HEADER_TLS_N;
+		else if (!space)
+			scan->tls_required = HEADER_TLS_OTHER;
+		break;
+	case HEADER_TLS_N:
+		scan->tls_required = HEADER_TLS_OTHER;
+		if (byte == 'O' || byte == 'o') {
+			scan->tls_required = HEADER_TLS_NO;
+			scan->tls_required_no++;
+		}
+		break;
+	case HEADER_TLS_NO:
+		if (!space) {
+			scan->tls_required = HEADER_TLS_OTHER;
+			scan->tls_required_no--;
+		}
+		break;
+	case HEADER_TLS_NONE:
+	case HEADER_TLS_OTHER:
+		break;
+	}
 }
 
 static void scan_byte(struct header_scan *scan, char byte)
@@ -62,6 +106,10 @@ static void scan_byte(struct header_scan *scan, char byte)
 	scan->header_bytes++;
 	if ((unsigned char)byte >= 0x80)
 		scan->has_8bit = scan->has_utf8_header = true;
+	/* What does not begin with a blank does not go on with the field. */
+	if (scan->column == 0 && !is_blank(byte))
+		scan->tls_required = HEADER_TLS_NONE;
+	scan_tls_required(scan, byte);
 	if (byte == '\n') {
 		scan->ended = scan->column == 0 ||
 		    (scan->column == 1 && scan->name[0] == '\r');
@@ -81,7 +129,7 @@ static void scan_byte(struct header_scan *scan, char byte)
 		end_name(scan);
 	else if (scan->name_length < sizeof scan->name)
 		scan->name[scan->name_length++] = byte;
-	else
+	else if (!is_blank(byte))
 		scan->in_name = false;
 }
 

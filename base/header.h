@@ -19,11 +19,27 @@ struct header_scan {
 	bool		 ended;			/* the empty line was seen */
 	bool		 has_8bit;		/* in header or body so far */
 	bool		 has_utf8_header;	/* bytes above 127 in the header */
+	/* TLS-Required fields of the outer header (RFC 8689 3): how many, and
+	 * how many of them say No. One that says No, and no other, is a tag. */
+	unsigned	 tls_required_count;
+	unsigned	 tls_required_no;
 	/* private: name of the field now being read */
 	char		 name[32];
 	unsigned	 name_length;
 	unsigned	 column;
 	bool		 in_name;
+	/*
+	 * private: the value of the TLS-Required field now being read. The
+	 * counts are right after every byte, as if the message ended there:
+	 * a header without an empty line is whole, too.
+	 *
+	 *	         blank      "n"        "o"       blank
+	 *	NONE --> START --+--> N --+--> NO --+--> NO
+	 *	  ^              '--------'---------'--> OTHER
+	 *	  '-- the next field, from anywhere
+	 */
+	enum { HEADER_TLS_NONE, HEADER_TLS_START, HEADER_TLS_N, HEADER_TLS_NO,
+	    HEADER_TLS_OTHER } tls_required;
 };
 void	 header_scan_init(struct header_scan *scan);
 void	 header_scan_feed(struct header_scan *scan, const char *data,

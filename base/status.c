@@ -50,15 +50,39 @@ static const char *const reason_names[STATUS_REASONS] = {
 	[REASON_LOCAL] = "local",
 	[REASON_EXPIRED] = "expired",
 	[REASON_OPERATOR] = "operator",
-	[REASON_MEDIA] = "media"
+	[REASON_MEDIA] = "media",
+	[REASON_DANE_MISMATCH] = "dane-mismatch",
+	[REASON_STS_MX] = "sts-mx",
+	[REASON_STS_CERTIFICATE] = "sts-cert",
+	[REASON_REQUIRETLS] = "requiretls"
+};
+
+/* A set of reasons is a number with a bit for each. Rows and messages hold the
+ * reasons by their own numbers: a new one goes to the end. */
+_Static_assert(STATUS_REASONS <= 64, "reasons fit into a set");
+_Static_assert(REASON_MEDIA == 20 && REASON_REQUIRETLS == 24,
+    "numbers of stored reasons stay");
+
+#define BIT(reason) ((uint64_t)1 << (reason))
+#define BROKEN_TLS (BIT(REASON_STARTTLS_REFUSED) | BIT(REASON_TLS_HANDSHAKE))
+/* What a host did not show. */
+#define ABOUT_TLS (BROKEN_TLS | BIT(REASON_NO_STARTTLS) | \
+    BIT(REASON_CERTIFICATE) | BIT(REASON_DANE_MISMATCH) | \
+    BIT(REASON_STS_MX) | BIT(REASON_STS_CERTIFICATE) | BIT(REASON_REQUIRETLS))
+
+static const struct reason_class {
+	const char	*name;
+	uint64_t	 reasons;
+} reason_classes[] = {
+	{ "broken-tls", BROKEN_TLS },
+	/* and what was published or configured about it */
+	{ "tls", ABOUT_TLS | BIT(REASON_POLICY) | BIT(REASON_DNS_BOGUS) },
+	{ "temporary-dns", BIT(REASON_DNS) | BIT(REASON_DNS_BOGUS) }
 };
 
 bool status_is_about_tls(const struct status *status)
 {
-	return status->reason == REASON_NO_STARTTLS ||
-	    status->reason == REASON_STARTTLS_REFUSED ||
-	    status->reason == REASON_TLS_HANDSHAKE ||
-	    status->reason == REASON_CERTIFICATE;
+	return (ABOUT_TLS & BIT(status->reason)) != 0;
 }
 
 const char *status_outcome_name(enum status_outcome outcome)
@@ -83,6 +107,19 @@ int status_reason_find(const char *name)
 		if (strcmp(reason_names[reason], name) == 0)
 			return reason;
 	return -1;
+}
+
+uint64_t status_reason_set(const char *word)
+{
+	int reason = status_reason_find(word);
+
+	if (reason >= 0)
+		return BIT(reason);
+	for (size_t i = 0; i < sizeof reason_classes /
+	    sizeof reason_classes[0]; i++)
+		if (strcmp(word, reason_classes[i].name) == 0)
+			return reason_classes[i].reasons;
+	return 0;
 }
 
 /* --- text --- */

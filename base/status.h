@@ -18,7 +18,8 @@ struct wire_writer;
 enum status_outcome { STATUS_DELIVERED, STATUS_RELAYED, STATUS_DEFERRED,
     STATUS_FAILED, STATUS_OUTCOMES };
 
-/* Why, for selection at the command line (queue list --reason). */
+/* Why, for selection at the command line (queue list --reason). The numbers are
+ * stored: new ones go to the end. */
 enum status_reason {
 	REASON_NONE, REASON_REPLY,	/* the remote said so */
 	REASON_CONNECT, REASON_LOST, REASON_TIMEOUT, REASON_PROTOCOL,
@@ -26,7 +27,12 @@ enum status_reason {
 	REASON_LOOP, REASON_NO_STARTTLS, REASON_STARTTLS_REFUSED,
 	REASON_TLS_HANDSHAKE, REASON_CERTIFICATE, REASON_POLICY,
 	REASON_MAILBOX, REASON_LOCAL, REASON_EXPIRED, REASON_OPERATOR,
-	REASON_MEDIA, STATUS_REASONS
+	REASON_MEDIA,
+	REASON_DANE_MISMATCH,	/* no TLSA record matches what was shown */
+	REASON_STS_MX,		/* a host the MTA-STS policy leaves out */
+	REASON_STS_CERTIFICATE,	/* WebPKI, because of an MTA-STS policy */
+	REASON_REQUIRETLS,	/* RFC 8689: what the sender demands */
+	STATUS_REASONS
 };
 
 enum { STATUS_TEXT_MAX = 512, STATUS_HOST_MAX = 320, STATUS_TLS_MAX = 96 };
@@ -71,13 +77,20 @@ void	 status_format_host(const char *name, const char *address, char *out,
 /* "5.1.1" */
 void	 status_format_enhanced(const struct status *status, char *out,
 	    size_t size);
-/* A host did not show TLS as it should: missing, refused, broken, or with
- * another certificate. */
+/* A host did not show TLS as it should: missing, refused, broken, with another
+ * certificate, left out by a policy, or not as REQUIRETLS demands. */
 bool	 status_is_about_tls(const struct status *status);
 const char	*status_outcome_name(enum status_outcome outcome);
 const char	*status_reason_name(enum status_reason reason);
 /* -1 if there is no such reason. */
 int	 status_reason_find(const char *name);
+/*
+ * The reasons that a word at the command line means, as bits: a reason's own
+ * name, or a class: "broken-tls" (refused STARTTLS, broken handshake),
+ * "tls" (whatever is about TLS or its policy), "temporary-dns" (dns,
+ * dns-bogus). 0 if there is no such word.
+ */
+uint64_t status_reason_set(const char *word);
 
 void	 status_put(struct wire_writer *writer, const struct status *status);
 /* A status that makes no sense marks the reader bad and reads as deferred. */

@@ -383,6 +383,7 @@ static void push_upgrade(struct stream *stream)
 		return;
 	}
 	if (early == MOVED_END) {
+		stream->transport.lost = true;
 		fail(stream, STREAM_FAILURE_HANDSHAKE,
 		    "the peer closed the connection");
 		return;
@@ -736,6 +737,11 @@ const char *stream_sni(const struct stream *stream)
 enum stream_failure stream_failure(const struct stream *stream)
 {
 	return stream->failure;
+}
+
+bool stream_was_lost(const struct stream *stream)
+{
+	return stream->transport.lost;
 }
 
 const char *stream_problem(const struct stream *stream)

@@ -102,6 +102,9 @@ const struct tls_facts	*stream_facts(const struct stream *stream);
 /* The server name the client asked for; empty if none. */
 const char	*stream_sni(const struct stream *stream);
 enum stream_failure	 stream_failure(const struct stream *stream);
+/* After STREAM_FAILED: the connection ended under us. Otherwise the peer's TLS
+ * said what it does not like, or ours did. */
+bool		 stream_was_lost(const struct stream *stream);
 /* One line about the last failure: "Connection refused", "handshake:
  * tlsv1 alert protocol version"; borrowed. */
 const char	*stream_problem(const struct stream *stream);

@@ -78,6 +78,9 @@ struct tls_expect {
 	/* TLS_CHECK_DANE: whether it would meet TLS_CHECK_NAME for this name
 	 * is only told. Not together with also_name. */
 	const char		*note_name;
+	/* TLS_CHECK_DANE: a record of usage 3 must meet a name, too (REQ-36a,
+	 * requiretls-dane-ee = name-too). */
+	bool			 ee_names;
 };
 
 struct tls_client;
@@ -86,6 +89,8 @@ struct tls_client;
 struct tls_client	*tls_client_new(enum tls_check check,
 			    const char *trust_pem, char *error, size_t size);
 void			 tls_client_free(struct tls_client *client);
+/* Are there authorities that it trusts? */
+bool			 tls_client_has_trust(const struct tls_client *client);
 
 /* --- what was seen --- */
 
@@ -122,6 +127,16 @@ struct tls_facts {
 	size_t			 chain_count;	/* may be more than fit */
 	char	 problem[256];		/* why not verified; a sentence part */
 	char	 noted[256];		/* verified, but note_name was not met */
+	bool	 note_met;		/* verified, and note_name was met */
+	/* Why not verified, as reports put it (RFC 8460 4.3). */
+	enum tls_verdict {
+		TLS_VERDICT_NONE,	/* verified, or nothing was asked */
+		TLS_VERDICT_NAME,	/* another name */
+		TLS_VERDICT_EXPIRED,	/* or not yet valid */
+		TLS_VERDICT_UNTRUSTED,	/* the path does not hold */
+		TLS_VERDICT_NO_MATCH,	/* no TLSA record, no fingerprint */
+		TLS_VERDICT_OTHER
+	}	 verdict;
 };
 
 #endif

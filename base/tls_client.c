@@ -26,6 +26,7 @@ enum { LEVEL_ENCRYPT = 1 };
 struct tls_client {
 	SSL_CTX		*context;	/* owned */
 	enum tls_check	 check;
+	bool		 has_trust;
 	/* TLS_CHECK_DANE: for also_name. The context trusts nobody, so that
 	 * no authority can stand in for a TLSA record (DANE-95). */
 	X509_STORE	*store;		/* owned; null without trust */
@@ -82,6 +83,7 @@ struct tls_client *tls_client_new(enum tls_check check, const char *trust_pem,
 		tls_dane_enable(client->context);
 	if (trust_pem != NULL)
 		count = add_trust(store_of(client), trust_pem);
+	client->has_trust = trust_pem != NULL;
 	if (count > 0)
 		return client;
 	snprintf(error, size, count == 0 ?
@@ -98,6 +100,11 @@ void tls_client_free(struct tls_client *client)
 	X509_STORE_free(client->store);
 	SSL_CTX_free(client->context);
 	mem_free(client);
+}
+
+bool tls_client_has_trust(const struct tls_client *client)
+{
+	return client->has_trust;
 }
 
 /* --- what was wanted --- */

@@ -5,7 +5,8 @@
  * it found is judged and put into words afterwards.
  *
  * What is decided here, where OpenSSL leaves a choice:
- *  - usage 3: no names, no dates (DANE-86, DANE-87);
+ *  - usage 3: no names, no dates (DANE-86, DANE-87); but a name where the
+ *    owner asks for one (ee_names, REQ-36a);
  *  - usage 2: DNS names only if there is one; a common name otherwise, but no
  *    wildcard in it (DANE-110, DANE-111, T-11); a star is a whole label;
  *  - keys and signatures below 112 bits are refused, whoever vouches for them:
@@ -90,6 +91,8 @@ void tls_dane_begin(struct ssl_st *ssl, const struct tls_expect *expect,
 		return;
 	}
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (expect->ee_names)
+		SSL_dane_clear_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
 	for (i = 1; i < expect->name_count; i++)
 		if (SSL_add1_host(ssl, expect->names[i]) != 1)
 			ERR_clear_error();
@@ -143,6 +146,7 @@ static bool is_pattern_without_dns_name(X509 *leaf, const char *name)
 static void explain_names(struct tls_facts *facts,
     const struct tls_wanted *wanted)
 {
+	facts->verdict = TLS_VERDICT_NAME;
 	snprintf(facts->problem, sizeof facts->problem,
 	    "the chain matches a TLSA record, but the certificate is not for "
 	    "%s%s", wanted->names[0],
@@ -154,6 +158,7 @@ static void explain(struct tls_facts *facts, SSL *ssl,
 {
 	long result = SSL_get_verify_result(ssl);
 
+	facts->verdict = TLS_VERDICT_NO_MATCH;
 	if (wanted->accepted == 0) {
 		snprintf(facts->problem, sizeof facts->problem,
 		    "no TLSA record is of any use");
@@ -207,6 +212,7 @@ static bool holds_for_webpki(struct tls_facts *facts, SSL *ssl,
 	long result;
 
 	if (wanted->store == NULL) {
+		facts->verdict = TLS_VERDICT_OTHER;
 		snprintf(facts->problem, sizeof facts->problem,
 		    "a TLSA record matches, but there is no list of trusted "
 		    "authorities to check the certificate with");
@@ -216,6 +222,7 @@ static bool holds_for_webpki(struct tls_facts *facts, SSL *ssl,
 	if (result == X509_V_OK) {
 		if (tls_shows_name(facts, leaf, name))
 			return true;
+		facts->verdict = TLS_VERDICT_NAME;
 		snprintf(facts->problem, sizeof facts->problem,
 		    "a TLSA record matches, but the certificate is not for %s",
 		    name);
@@ -233,7 +240,9 @@ static void note_webpki(struct tls_facts *facts, SSL *ssl,
 {
 	struct tls_facts copy = *facts;
 
-	if (!holds_for_webpki(&copy, ssl, wanted, wanted->note_name))
+	facts->note_met = holds_for_webpki(&copy, ssl, wanted,
+	    wanted->note_name);
+	if (!facts->note_met)
 		memcpy(facts->noted, copy.problem, sizeof facts->noted);
 }
 

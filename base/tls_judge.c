@@ -141,10 +141,13 @@ void tls_explain_path(struct tls_facts *facts, struct x509_st *leaf,
     long result)
 {
 	if (result == X509_V_ERR_CERT_HAS_EXPIRED ||
-	    result == X509_V_ERR_CERT_NOT_YET_VALID)
+	    result == X509_V_ERR_CERT_NOT_YET_VALID) {
+		facts->verdict = TLS_VERDICT_EXPIRED;
 		explain_dates(facts, leaf);
-	else
+	} else {
+		facts->verdict = TLS_VERDICT_UNTRUSTED;
 		add_problem(facts, path_words(result), "");
+	}
 }
 
 /* Only ever in a build with deliberate defects. */
@@ -171,12 +174,13 @@ static void judge_name(struct tls_facts *facts, SSL *ssl,
 	for (i = 0; i < wanted->name_count && !facts->verified; i++)
 		facts->verified = tls_shows_name(facts, leaf,
 		    wanted->names[i]);
-	if (!facts->verified)
-		snprintf(facts->problem, sizeof facts->problem,
-		    "the certificate is not for %s%s",
-		    wanted->name_count > 0 ? wanted->names[0] : "any name",
-		    wanted->name_count > 1 ? " or the other names asked for" :
-		    "");
+	if (facts->verified)
+		return;
+	facts->verdict = TLS_VERDICT_NAME;
+	snprintf(facts->problem, sizeof facts->problem,
+	    "the certificate is not for %s%s",
+	    wanted->name_count > 0 ? wanted->names[0] : "any name",
+	    wanted->name_count > 1 ? " or the other names asked for" : "");
 }
 
 static void judge_fingerprint(struct tls_facts *facts,
@@ -191,10 +195,12 @@ static void judge_fingerprint(struct tls_facts *facts,
 		    memcmp(pin, facts->key_digest, DIGEST_BYTES) == 0)
 			facts->verified = true;
 	}
-	if (!facts->verified)
-		snprintf(facts->problem, sizeof facts->problem,
-		    "neither certificate nor key has a fingerprint that was "
-		    "asked for");
+	if (facts->verified)
+		return;
+	facts->verdict = TLS_VERDICT_NO_MATCH;
+	snprintf(facts->problem, sizeof facts->problem,
+	    "neither certificate nor key has a fingerprint that was asked "
+	    "for");
 }
 
 void tls_facts_judge(struct tls_facts *facts, struct ssl_st *ssl,
@@ -202,6 +208,8 @@ void tls_facts_judge(struct tls_facts *facts, struct ssl_st *ssl,
 {
 	facts->verified = false;
 	if (!facts->has_peer) {
+		if (wanted->check != TLS_CHECK_NONE)
+			facts->verdict = TLS_VERDICT_OTHER;
 		snprintf(facts->problem, sizeof facts->problem,
 		    "the peer showed no certificate");
 		return;

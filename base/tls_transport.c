@@ -39,6 +39,7 @@ static void begin(void)
 static enum moved fail_errno(struct transport *transport, int error)
 {
 	transport->broken = true;
+	transport->lost = true;
 	snprintf(transport->problem, sizeof transport->problem, "%s",
 	    strerror(error));
 	return MOVED_FAILED;
@@ -68,7 +69,8 @@ static enum moved sort_out(struct transport *transport, int result, int *wants)
 		break;
 	}
 	transport->broken = true;
-	if (transport->secure && tls_error_is_end()) {
+	transport->lost = tls_error_is_end();
+	if (transport->secure && transport->lost) {
 		ERR_clear_error();
 		return MOVED_CUT;
 	}
@@ -152,6 +154,7 @@ enum moved transport_shake(struct transport *transport)
 		moved = sort_out(transport, result, &transport->read_wants);
 		if (moved != MOVED_END)
 			return moved;
+		transport->lost = true;
 		snprintf(transport->problem, sizeof transport->problem,
 		    "the peer closed the connection");
 	} else if (!tls_is_acceptable(transport->ssl)) {

@@ -18,6 +18,7 @@ struct transport {
 	struct ssl_st	*ssl;		/* owned; null before TLS */
 	bool		 secure;	/* the handshake is done */
 	bool		 broken;	/* no close_notify can follow */
+	bool		 lost;		/* ended, and TLS did not say why */
 	/* WATCH_*: what the next attempt has to wait for. */
 	int		 read_wants;
 	int		 write_wants;

@@ -42,8 +42,8 @@ struct tls_wanted {
  * matched_name. An address is compared with addresses only (TLS-100). */
 bool	 tls_shows_name(struct tls_facts *facts, struct x509_st *certificate,
 	    const char *name);
-/* Puts into problem, behind what is there, why no path was found: result is
- * one of OpenSSL's X509_V_ERR_*. */
+/* Puts into problem, behind what is there, and into verdict why no path was
+ * found: result is one of OpenSSL's X509_V_ERR_*. */
 void	 tls_explain_path(struct tls_facts *facts, struct x509_st *leaf,
 	    long result);
 

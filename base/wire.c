@@ -176,6 +176,19 @@ char *wire_get_text(struct wire_reader *reader, struct arena *arena,
 	return arena_dup_text(arena, field, length);
 }
 
+void wire_copy_text(struct wire_reader *reader, char *out, size_t size)
+{
+	size_t length;
+	const void *field = wire_get_bytes(reader, size - 1, &length);
+
+	if (memchr(field, '\0', length) != NULL) {
+		spoil(reader);
+		length = 0;
+	}
+	memcpy(out, field, length);
+	out[length] = '\0';
+}
+
 unsigned wire_get_enum(struct wire_reader *reader, unsigned limit)
 {
 	unsigned value = wire_get_u8(reader);

@@ -50,6 +50,9 @@ const void	*wire_get_bytes(struct wire_reader *reader, size_t max,
 /* Copied into the arena; never null (empty when bad). */
 char	*wire_get_text(struct wire_reader *reader, struct arena *arena,
 	    size_t max);
+/* Into an array of size bytes, or bad: longer, or a NUL in it. Always
+ * terminated; empty when bad. */
+void	 wire_copy_text(struct wire_reader *reader, char *out, size_t size);
 /* A wire_put_u8 that must be below limit (enums); 0 and bad otherwise. */
 unsigned wire_get_enum(struct wire_reader *reader, unsigned limit);
 /* 0 if nothing went wrong and nothing is left over; -1 otherwise. */

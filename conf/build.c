@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "conf/check.h"
+#include "conf/names.h"
 #include "conf/problem.h"
 #include "conf/settings.h"
 #include "conf/value.h"
@@ -225,6 +226,7 @@ static struct conf *build(const struct settings *settings,
 
 	for (size_t i = 0; i < settings->count; i++)
 		apply(conf, settings, &settings->items[i], problems);
+	names_convert(conf, settings, problems);
 	if (problems->count > 0)
 		return conf;
 	check_required(conf, settings, problems);

@@ -388,6 +388,16 @@ static void check_tls_required(const struct check *check)
 		    "section certificate NAME { chain = ... key = ... }");
 }
 
+static void check_requiretls(const struct check *check)
+{
+	if (check->conf->requiretls && check->conf->certificate_count == 0 &&
+	    given(check, SECTION_TOP, 0, "requiretls"))
+		problems_add(check->advice, top_line(check, "requiretls"),
+		    "requiretls = yes, but REQUIRETLS is offered under TLS "
+		    "only and there is no certificate; add a section "
+		    "certificate NAME { chain = ... key = ... }");
+}
+
 static void check_listener(const struct check *check, size_t i)
 {
 	const struct conf_listener *listener = &check->conf->listeners[i];
@@ -424,6 +434,7 @@ static void check_listeners(const struct check *check)
 	bool offered = false;
 
 	check_tls_required(check);
+	check_requiretls(check);
 	for (size_t i = 0; i < check->conf->listener_count; i++) {
 		check_listener(check, i);
 		if (check->conf->listeners[i].tls != LISTENER_TLS_NONE)
@@ -526,7 +537,7 @@ static void check_domains(const struct check *check)
 			problems_add(check->problems, line,
 			    "domain '%.80s' is not a domain name; accepted: "
 			    "letters, digits and hyphens between dots, such "
-			    "as example.org; xn-- form for others", name);
+			    "as example.org; other scripts, too", name);
 		check_domain_once(check, seen, i);
 		check_domain_users(check, i);
 		check_maildir(check, i);
@@ -688,6 +699,23 @@ static void check_heeded(const struct check *check, size_t i,
 		    conf_level_name(to->level));
 }
 
+/* It is asked where what is published decides, and can make mail wait where
+ * that leaves TLS to chance. */
+static void check_memory(const struct check *check, size_t i)
+{
+	const struct conf_destination *to = &check->conf->destinations[i];
+
+	check_heeded(check, i, "memory", conf_level_heeds_dane(to->level));
+	if (conf_level_heeds_dane(to->level) && to->memory == MEMORY_DEFER &&
+	    !conf_level_may_fall_back(to->level))
+		problems_add(check->advice,
+		    line_of(check, SECTION_DESTINATION, i, "memory"),
+		    "destination %.80s: memory = defer adds nothing at level "
+		    "%s, which never sends in clear; it still tells of "
+		    "records and policies that vanish, as warn does",
+		    to->pattern, conf_level_name(to->level));
+}
+
 static void check_destination(const struct check *check, size_t i)
 {
 	const struct conf_destination *to = &check->conf->destinations[i];
@@ -715,6 +743,7 @@ static void check_destination(const struct check *check, size_t i)
 	    conf_level_heeds_dane(to->level));
 	check_heeded(check, i, "sts-with-dane",
 	    conf_level_heeds_sts(to->level));
+	check_memory(check, i);
 	check_fallback(check, i, "no-starttls", to->no_starttls ==
 	    FALLBACK_CLEAR_AFTER ? to->no_starttls_after : 0);
 	check_fallback(check, i, "broken-tls", to->broken_tls ==

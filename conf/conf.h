@@ -30,6 +30,21 @@ enum conf_insecure_mx { INSECURE_MX_MAY, INSECURE_MX_ENCRYPT,
 /* Usable TLSA records and an MTA-STS policy for one host (DANE-139). */
 enum conf_sts_with_dane { STS_WITH_DANE_DANE, STS_WITH_DANE_BOTH };
 
+/* What TLS memory does when TLS is gone from where it was. */
+enum conf_memory { MEMORY_OBSERVE, MEMORY_WARN, MEMORY_DEFER };
+
+/* Whose TLS-Required: No is heeded (REQ-23). */
+enum conf_tls_optional { TLS_OPTIONAL_EVERYBODY, TLS_OPTIONAL_RELAY,
+    TLS_OPTIONAL_NOBODY };
+
+/* Under REQUIRETLS, a DANE-EE match alone, or the host's name in the
+ * certificate, too (REQ-36a). */
+enum conf_requiretls_dane { REQUIRETLS_DANE_MATCH, REQUIRETLS_DANE_NAME_TOO };
+
+/* A notification about a REQUIRETLS message that no host can take so
+ * (REQ-73). */
+enum conf_requiretls_bounce { REQUIRETLS_BOUNCE_SEND, REQUIRETLS_BOUNCE_DROP };
+
 enum conf_route_tls { ROUTE_TLS_STARTTLS, ROUTE_TLS_IMPLICIT };
 
 enum conf_listener_tls { LISTENER_TLS_OFFER, LISTENER_TLS_REQUIRE,
@@ -93,6 +108,7 @@ struct conf_destination {	/* destination PATTERN { ... } */
 	int64_t			 broken_tls_after;
 	enum conf_insecure_mx	 insecure_mx;
 	enum conf_sts_with_dane	 sts_with_dane;
+	enum conf_memory	 memory;
 };
 
 struct conf {
@@ -178,6 +194,16 @@ struct conf {
 	int64_t			 sts_discovery_wait;	/* STS-17 */
 	int64_t			 sts_fetch_timeout;	/* STS-29 */
 	int64_t			 sts_refresh;		/* STS-89 */
+
+	/* REQUIRETLS (RFC 8689) */
+	bool			 requiretls;	/* offered under TLS */
+	enum conf_tls_optional	 tls_required_no;
+	enum conf_requiretls_dane requiretls_dane_ee;
+	enum conf_requiretls_bounce requiretls_bounce;
+
+	/* TLS memory */
+	int64_t			 memory_observations;
+	int64_t			 memory_age;
 
 	int64_t			 stop_seconds;
 	char			*log_level;	/* debug, info, warn, error */

@@ -36,6 +36,14 @@ static const char *const level_choices[] = { "auto", "none", "may", "encrypt",
 static const char *const insecure_mx_choices[] = { "may", "encrypt", "dane",
     NULL };
 static const char *const sts_with_dane_choices[] = { "dane", "both", NULL };
+static const char *const memory_choices[] = { "observe", "warn", "defer",
+    NULL };
+static const char *const tls_optional_choices[] = { "everybody", "relay",
+    "nobody", NULL };
+static const char *const requiretls_dane_choices[] = { "match", "name-too",
+    NULL };
+static const char *const requiretls_bounce_choices[] = { "send", "drop",
+    NULL };
 static const char *const route_tls_choices[] = { "starttls", "implicit",
     NULL };
 static const char *const listener_tls_choices[] = { "offer", "require", "none",
@@ -329,6 +337,40 @@ const struct option options[] = {
 	    "long, whether or not there is mail, so that they do not run out "
 	    "unnoticed." },
 
+	/* REQUIRETLS */
+	{ TOP(requiretls), .name = "requiretls", .type = OPTION_BOOL,
+	    .fallback = "yes",
+	    .text = "Offer REQUIRETLS (RFC 8689) under TLS: whoever asks for it "
+	    "has the message sent only where TLS with an authenticated host "
+	    "leads on, and returned otherwise." },
+	{ TOP(tls_required_no), .name = "tls-required-no",
+	    .type = OPTION_ENUM, .fallback = "everybody",
+	    .choices = tls_optional_choices,
+	    .text = "Whose header TLS-Required: No is heeded, so that what the "
+	    "recipient's domain publishes does not hold that message up: "
+	    "everybody's, only that of clients in relay-from, or nobody's." },
+	{ TOP(requiretls_dane_ee), .name = "requiretls-dane-ee",
+	    .type = OPTION_ENUM, .fallback = "match",
+	    .choices = requiretls_dane_choices,
+	    .text = "With REQUIRETLS, a certificate that matches a TLSA record "
+	    "of usage 3 is enough (RFC 7672 3.1.1); or must show the host's "
+	    "name, too (RFC 8689 4.2.1 to the letter)." },
+	{ TOP(requiretls_bounce), .name = "requiretls-bounce",
+	    .type = OPTION_ENUM, .fallback = "send",
+	    .choices = requiretls_bounce_choices,
+	    .text = "A notification about a message with REQUIRETLS, headers "
+	    "only, to a domain that cannot take it so: send uses the best TLS "
+	    "there is; drop gives it up." },
+
+	/* TLS memory */
+	{ TOP(memory_observations), .name = "memory-observations",
+	    .type = OPTION_INTEGER, .fallback = "5", .min = 1, .max = 10000,
+	    .text = "Connections under TLS to a destination or host, until TLS "
+	    "is expected of it (destination option memory)." },
+	{ TOP(memory_age), .name = "memory-age", .type = OPTION_DURATION,
+	    .fallback = "60d", .min = HOUR, .max = 3650 * DAY,
+	    .text = "What was not seen for so long is not expected any more." },
+
 	{ CERTIFICATE(chain), .name = "chain", .type = OPTION_PATH,
 	    .fallback = "", .required = true,
 	    .example = "/etc/postern/fullchain.pem",
@@ -434,6 +476,11 @@ const struct option options[] = {
 	    .text = "Where a host has usable TLSA records and the domain an "
 	    "MTA-STS policy to enforce: dane is enough; or both must be "
 	    "fulfilled." },
+	{ DESTINATION(memory), .name = "memory", .type = OPTION_ENUM,
+	    .fallback = "warn", .choices = memory_choices,
+	    .text = "Where nothing published asks for TLS but the destination "
+	    "or the host has always shown it, and now does not: observe only "
+	    "remembers; warn sends, and tells; defer waits." },
 };
 
 const size_t option_count = COUNT(options);

@@ -254,6 +254,8 @@ static bool is_moot(const struct option *option, const void *element)
 	case OPTION_ENUM:
 		if (strcmp(option->name, "sts-with-dane") == 0)
 			return !conf_level_heeds_sts(to->level);
+		if (strcmp(option->name, "memory") == 0)
+			return !conf_level_heeds_dane(to->level);
 		return strcmp(option->name, "insecure-mx") == 0 &&
 		    (to->level == LEVEL_DANE_ONLY ||
 		    !conf_level_heeds_dane(to->level));

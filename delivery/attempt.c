@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/broken.h"
 #include "base/clock.h"
@@ -17,21 +18,24 @@
 #include "delivery/client.h"
 #include "delivery/delivery_log.h"
 #include "delivery/mail.h"
+#include "delivery/observe.h"
 #include "delivery/plan_copy.h"
 #include "delivery/pool.h"
 #include "delivery/profile.h"
 #include "policy/client.h"
 #include "policy/plan.h"
 #include "queue/client.h"
-#include "queue/envelope.h"
 
 /*
+ *	   +-------------------+----------+
+ *	   v                   |          |
  *	ASKING -> TRYING -> OPENING -> SENDING -> OVER
  *	   |       |  ^        |          |         ^
  *	   |       |  +--------+----------+         |
  *	   +-------+--------------------------------+
  *
- * TRYING looks for the next address; it ends in the same call.
+ * TRYING looks for the next address; it ends in the same call. Back to ASKING
+ * when the policy changed: before MAIL at once, else behind the transaction.
  */
 enum attempt_state { ATTEMPT_ASKING, ATTEMPT_TRYING, ATTEMPT_OPENING,
     ATTEMPT_SENDING, ATTEMPT_OVER, ATTEMPT_STATES };
@@ -43,12 +47,27 @@ enum { CONNECTS_MAX = 20, SESSIONS_MAX = 6 };
 /* And sessions in clear behind those. */
 enum { CLEAR_MAX = 3 };
 
-/* Where TLS broke and this message may go in clear, but not before every other
- * place has been asked for TLS. */
-struct clear_place {
+/* How often the plan may change on the way. */
+enum { REPLANS_MAX = 5 };
+
+/* Hosts are gone through in this order, each phase only if those before did
+ * not find one that takes the mail. */
+enum phase {
+	PHASE_PLAN,		/* the hosts of the plan */
+	PHASE_LESSER,		/* a notification about a REQUIRETLS message:
+				 * those that are up, but not to that */
+	PHASE_CLEAR		/* places where TLS broke and this message may
+				 * go in clear */
+};
+
+/* A place to come back to in a later phase. */
+struct place {
 	size_t		 host;
 	size_t		 address;
-	enum symptom	 symptom;
+	bool		 secure;	/* LESSER: there was TLS */
+	enum symptom	 symptom;	/* CLEAR: what broke */
+	bool		 lasting;	/* CLEAR: and will break again */
+	bool		 used;
 };
 
 struct attempt {
@@ -60,12 +79,19 @@ struct attempt {
 	struct arena		*arena;		/* owned; holds the plan */
 	const struct plan	*plan;
 
-	/* the place in the plan */
+	enum plan_wish		 wish;
+	unsigned		 replans;
+	bool			 outdated;	/* the plan is, in SENDING */
+
+	/* the place in the plan; void with it */
+	enum phase		 phase;
 	size_t			 host;
 	size_t			 address;
-	struct clear_place	 clear[CLEAR_MAX];
-	size_t			 clear_count, clear_next;
-	bool			 clear_only;	/* the last places: clear[] */
+	struct place		 lesser[PLAN_HOSTS_MAX];
+	size_t			 lesser_count;
+	struct place		 clear[CLEAR_MAX];
+	size_t			 clear_count;
+	struct place		*place;		/* in a later phase */
 	struct client_need	 need;
 	struct client		*client;	/* owned; null when TRYING */
 
@@ -73,6 +99,7 @@ struct attempt {
 	unsigned		 connects;
 	unsigned		 sessions;
 	bool			 tls_trouble;
+	bool			 has_passing;	/* a failure that may pass */
 	bool			 has_failure;
 	struct status		 failure;	/* the most telling one */
 	bool			 has_misfit;
@@ -87,9 +114,11 @@ static void enter(struct attempt *attempt, enum attempt_state state)
 		[ATTEMPT_ASKING] = 1 << ATTEMPT_TRYING | 1 << ATTEMPT_OVER,
 		[ATTEMPT_TRYING] = 1 << ATTEMPT_OPENING |
 		    1 << ATTEMPT_SENDING | 1 << ATTEMPT_OVER,
-		[ATTEMPT_OPENING] = 1 << ATTEMPT_TRYING | 1 << ATTEMPT_SENDING,
+		[ATTEMPT_OPENING] = 1 << ATTEMPT_TRYING |
+		    1 << ATTEMPT_SENDING | 1 << ATTEMPT_ASKING,
 		[ATTEMPT_SENDING] = 1 << ATTEMPT_TRYING |
-		    1 << ATTEMPT_SENDING | 1 << ATTEMPT_OVER,
+		    1 << ATTEMPT_SENDING | 1 << ATTEMPT_OVER |
+		    1 << ATTEMPT_ASKING,
 	};
 
 	if ((next[attempt->state] & (1u << state)) == 0)
@@ -151,6 +180,16 @@ static void finish_open(struct attempt *attempt, const struct status *status)
 	finish(attempt);
 }
 
+/* REQ-45: only when no host's failure may pass, and all were asked. */
+static void soften(const struct attempt *attempt, struct status *status)
+{
+	if (status->outcome != STATUS_FAILED ||
+	    (!attempt->has_passing && !attempt->stopping))
+		return;
+	status->outcome = STATUS_DEFERRED;
+	status->enhanced_class = 4;
+}
+
 /* No further host. Those still open wait, unless all hosts that could be
  * asked cannot take the message. */
 static void give_up(struct attempt *attempt)
@@ -158,8 +197,10 @@ static void give_up(struct attempt *attempt)
 	struct status status;
 
 	/* Stopped: there may be hosts that were not asked. */
-	if (attempt->has_failure)
+	if (attempt->has_failure) {
 		status = attempt->failure;
+		soften(attempt, &status);
+	}
 	else if (attempt->stopping)
 		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.2",
 		    "the delivery role was told to stop");
@@ -168,6 +209,10 @@ static void give_up(struct attempt *attempt)
 	else
 		status_set(&status, STATUS_DEFERRED, REASON_NO_HOST, "4.4.4",
 		    "no host has an address that may be used");
+	if (attempt->wish == WISH_REQUIRETLS_BOUNCE &&
+	    status.outcome == STATUS_FAILED &&
+	    status.reason == REASON_REQUIRETLS)
+		delivery_log_dropped(attempt->mail.job, &status);
 	finish_open(attempt, &status);
 }
 
@@ -185,6 +230,7 @@ static bool is_telling(const struct status *status)
  * the operator must know. */
 static void remember(struct attempt *attempt, const struct status *status)
 {
+	attempt->has_passing |= status->outcome != STATUS_FAILED;
 	if (attempt->has_failure && is_telling(&attempt->failure) &&
 	    !is_telling(status))
 		return;
@@ -219,6 +265,14 @@ static bool is_opportunistic(const struct attempt *attempt)
 	return host_of(attempt)->requirement == REQUIRE_OPPORTUNISTIC;
 }
 
+static bool demands_requiretls(const struct attempt *attempt)
+{
+	return attempt->wish == WISH_REQUIRETLS ||
+	    (attempt->wish == WISH_REQUIRETLS_BOUNCE &&
+	    attempt->profile->conf->requiretls_bounce ==
+	    REQUIRETLS_BOUNCE_DROP);
+}
+
 /* No TLS, or broken TLS, at the host at hand: may this message go in clear
  * there? This is the one place that says so. Never where TLS is required, and
  * never at a port that is for TLS alone (N-25). */
@@ -233,15 +287,18 @@ static bool may_go_clear(const struct attempt *attempt,
 
 /* TLS broke: may this message go in clear on another connection? Then that is
  * a place to come back to when nobody else takes it under TLS (N-22). */
-static bool note_clear(struct attempt *attempt, enum symptom symptom)
+static bool note_clear(struct attempt *attempt,
+    const struct client_failure *failure)
 {
-	if (attempt->clear_only || !symptom_is_broken(symptom) ||
+	if (attempt->phase == PHASE_CLEAR || demands_requiretls(attempt) ||
+	    !symptom_is_broken(failure->symptom) ||
 	    attempt->clear_count == CLEAR_MAX ||
 	    !may_go_clear(attempt, attempt->plan->broken_tls,
 	    attempt->plan->broken_tls_after))
 		return false;
-	attempt->clear[attempt->clear_count++] = (struct clear_place){
-	    attempt->host, attempt->address, symptom };
+	attempt->clear[attempt->clear_count++] = (struct place){
+	    .host = attempt->host, .address = attempt->address,
+	    .symptom = failure->symptom, .lasting = failure->lasting };
 	return true;
 }
 
@@ -261,59 +318,37 @@ static size_t least(size_t one, size_t other)
 	return one < other ? one : other;
 }
 
+/* REQ-40: every host is to be asked, before the message may be returned. */
+static bool asks_every_host(const struct attempt *attempt)
+{
+	return attempt->wish == WISH_REQUIRETLS ||
+	    attempt->wish == WISH_REQUIRETLS_BOUNCE;
+}
+
+static size_t sessions_max(const struct attempt *attempt)
+{
+	return asks_every_host(attempt) ? CONNECTS_MAX : SESSIONS_MAX;
+}
+
 /* What is left of the attempt is for the hosts behind: each is to have its
  * turn, however many addresses this one has (RFC 5321 5.1, DANE-81). Half of
- * it is this host's in any case. */
+ * it is this host's in any case, unless all of them must be asked. */
 static bool is_used_up(const struct attempt *attempt)
 {
-	size_t i, others = 0;
+	size_t i, others = 0, half = asks_every_host(attempt) ? 1 : 2;
 
 	for (i = attempt->host + 1; i < attempt->plan->host_count; i++)
 		others += !attempt->plan->hosts[i].skip;
-	return attempt->connects + least(others, CONNECTS_MAX / 2) >=
+	return attempt->connects + least(others, CONNECTS_MAX / half) >=
 	    CONNECTS_MAX ||
-	    attempt->sessions + least(others, SESSIONS_MAX / 2) >=
-	    SESSIONS_MAX;
-}
-
-/* --- can this host take this message? --- */
-
-static bool has_8bit(const struct job *job)
-{
-	return (job->flags & ENVELOPE_HAS_8BIT) != 0;
-}
-
-/* False with a status when the server cannot take the message as it is. No
- * message is changed for it: a signature would break. */
-static bool server_takes(const struct mail *mail,
-    const struct capability *capability, struct status *status)
-{
-	const struct job *job = mail->job;
-
-	if (capability->size && capability->size_limit > 0 &&
-	    mail_size(mail) > capability->size_limit) {
-		status_print(status, STATUS_FAILED, REASON_MEDIA, "5.3.4",
-		    "the message has %llu bytes, the server takes %llu",
-		    (unsigned long long)mail_size(mail),
-		    (unsigned long long)capability->size_limit);
-		return false;
-	}
-	if ((job->flags & ENVELOPE_UTF8) != 0 && !capability->utf8) {
-		status_set(status, STATUS_FAILED, REASON_MEDIA, "5.6.7",
-		    "the message needs SMTPUTF8, which the server has not");
-		return false;
-	}
-	if (has_8bit(job) && !capability->eight_bit) {
-		status_set(status, STATUS_FAILED, REASON_MEDIA, "5.6.3",
-		    "the message has 8-bit text and the server no 8BITMIME");
-		return false;
-	}
-	return true;
+	    attempt->sessions + least(others, sessions_max(attempt) / half) >=
+	    sessions_max(attempt);
 }
 
 /* --- trying --- */
 
 static void try_hosts(struct attempt *attempt);
+static void ask_again(struct attempt *attempt);
 static void on_client(void *arg, struct client *client,
     enum client_event event);
 
@@ -324,11 +359,22 @@ static void drop_client(struct attempt *attempt)
 
 	attempt->client = NULL;
 	/* After a reload the old connections are not for new messages. */
-	if (attempt->stopping || attempt->profile != attempt->scene->profile)
+	if (attempt->stopping || attempt->outdated ||
+	    attempt->profile != attempt->scene->profile)
 		client_close(client);
 	else
 		pool_put(attempt->scene->pool, client,
 		    (unsigned)conf->reuse_limit, (unsigned)conf->reuse_idle);
+}
+
+/* REQ-73: a host that takes the notification as the message was to be taken
+ * may be behind this one. */
+static bool is_lesser(const struct attempt *attempt)
+{
+	return attempt->wish == WISH_REQUIRETLS_BOUNCE &&
+	    attempt->phase == PHASE_PLAN && host_of(attempt)->requiretls &&
+	    attempt->lesser_count < PLAN_HOSTS_MAX &&
+	    !client_takes_requiretls(attempt->client);
 }
 
 /* The client is at READY: say the mail, or leave it for the next host. */
@@ -338,15 +384,19 @@ static void use_client(struct attempt *attempt)
 	struct status status;
 
 	delivery_log_relay(&attempt->relay, client, host_of(attempt)->reason);
-	if (server_takes(&attempt->mail, client_capability(client),
-	    &status)) {
+	if (!mail_fits(&attempt->mail, client_capability(client), &status)) {
+		client_stamp(client, &status);
+		attempt->misfit = status;
+		attempt->has_misfit = true;
+	} else if (is_lesser(attempt)) {
+		attempt->lesser[attempt->lesser_count++] = (struct place){
+		    .host = attempt->host, .address = attempt->address,
+		    .secure = client_is_secure(client) };
+	} else {
 		enter(attempt, ATTEMPT_SENDING);
 		client_send(client, &attempt->mail);
 		return;
 	}
-	client_stamp(client, &status);
-	attempt->misfit = status;
-	attempt->has_misfit = true;
 	drop_client(attempt);
 	if (attempt->state != ATTEMPT_TRYING)
 		enter(attempt, ATTEMPT_TRYING);
@@ -366,7 +416,7 @@ static void on_failed(struct attempt *attempt, struct client *client)
 	    failure->symptom != SYMPTOM_CLOSING)
 		attempt->tls_trouble = true;
 	/* What is said in clear there will be more telling. */
-	if (!note_clear(attempt, failure->symptom))
+	if (!note_clear(attempt, failure))
 		remember(attempt, &failure->status);
 	attempt->sessions += failure->connected;
 	if (is_used_up(attempt))
@@ -383,7 +433,8 @@ static void go_on(struct attempt *attempt, struct client *client)
 
 	if (client_was_stale(client)) {
 		/* Nothing was said to the host yet; the same place again. */
-		attempt->clear_next -= attempt->clear_only;
+		if (attempt->place != NULL)
+			attempt->place->used = false;
 		drop_client(attempt);
 		enter(attempt, ATTEMPT_TRYING);
 		try_hosts(attempt);
@@ -416,12 +467,15 @@ static void on_sent(struct attempt *attempt, struct client *client)
 	mail_move(mail, RECIPIENT_LATER, progress && !attempt->stopping &&
 	    client_is_usable(client) ? RECIPIENT_OPEN : RECIPIENT_DONE);
 	log_settled(attempt);
-	if (mail_count(mail, RECIPIENT_OPEN) > 0) {
+	if (mail_count(mail, RECIPIENT_OPEN) == 0) {
+		drop_client(attempt);
+		finish(attempt);
+	} else if (attempt->outdated && !attempt->stopping) {
+		drop_client(attempt);
+		ask_again(attempt);
+	} else {
 		go_on(attempt, client);
-		return;
 	}
-	drop_client(attempt);
-	finish(attempt);
 }
 
 static void on_client(void *arg, struct client *client,
@@ -430,8 +484,14 @@ static void on_client(void *arg, struct client *client,
 	struct attempt *attempt = arg;
 
 	switch (event) {
-	case CLIENT_READY: use_client(attempt); break;
-	case CLIENT_FAILED: on_failed(attempt, client); break;
+	case CLIENT_READY:
+		observe_ready(attempt->scene->policy, &attempt->need, client);
+		use_client(attempt);
+		break;
+	case CLIENT_FAILED:
+		observe_failed(attempt->scene->policy, &attempt->need, client);
+		on_failed(attempt, client);
+		break;
 	case CLIENT_SENT: on_sent(attempt, client); break;
 	default: bug("attempt-event");
 	}
@@ -441,13 +501,16 @@ static void make_need(struct attempt *attempt)
 {
 	const struct plan *plan = attempt->plan;
 	const struct plan_host *host = host_of(attempt);
+	bool is_clear = attempt->phase == PHASE_CLEAR;
 
 	attempt->need = (struct client_need){
 		.plan = plan,
 		.host = host,
 		.address = &host->addresses[attempt->address],
 		.host_from_dns = attempt->mail.job->next.mx,
-		.clear_only = attempt->clear_only,
+		.clear_only = is_clear,
+		.broken = is_clear ? attempt->place->symptom : SYMPTOM_NONE,
+		.is_hopeless = is_clear && attempt->place->lasting,
 		.clear_if_missing = may_go_clear(attempt, plan->no_starttls,
 		    plan->no_starttls_after),
 	};
@@ -470,8 +533,9 @@ static bool try_address(struct attempt *attempt)
 		use_client(attempt);
 		return true;
 	}
-	if (!attempt->clear_only && (attempt->connects == CONNECTS_MAX ||
-	    attempt->sessions == SESSIONS_MAX))
+	if (attempt->phase == PHASE_PLAN &&
+	    (attempt->connects == CONNECTS_MAX ||
+	    attempt->sessions >= sessions_max(attempt)))
 		return false;
 	attempt->connects++;
 	enter(attempt, ATTEMPT_OPENING);
@@ -486,33 +550,70 @@ static void skip_host(struct attempt *attempt)
 	const struct plan_host *host = host_of(attempt);
 
 	delivery_log_skipped(attempt->mail.job, host, &attempt->relay);
+	observe_skipped(attempt->scene->policy, attempt->plan, host);
 	remember(attempt, &host->skipped);
 	next_host(attempt);
+}
+
+static bool try_place(struct attempt *attempt, enum phase phase,
+    struct place *place)
+{
+	place->used = true;
+	attempt->phase = phase;
+	attempt->place = place;
+	attempt->host = place->host;
+	attempt->address = place->address;
+	return try_address(attempt);
+}
+
+/* No host takes the notification as the message was to be taken: the best TLS
+ * there is, then (REQ-73). */
+static bool try_lesser(struct attempt *attempt)
+{
+	size_t i, round;
+
+	for (round = 0; round < 2; round++)
+		for (i = 0; i < attempt->lesser_count; i++) {
+			struct place *place = &attempt->lesser[i];
+
+			if (!place->used && place->secure == (round == 0) &&
+			    try_place(attempt, PHASE_LESSER, place))
+				return true;
+		}
+	return false;
 }
 
 /* Every place has been asked for TLS; those where it broke are asked once more,
  * without. */
 static bool try_clear(struct attempt *attempt)
 {
-	const struct clear_place *place;
+	size_t i;
 
-	while (attempt->clear_next < attempt->clear_count) {
-		place = &attempt->clear[attempt->clear_next++];
-		attempt->clear_only = true;
-		attempt->host = place->host;
-		attempt->address = place->address;
-		delivery_log_clear(attempt->mail.job, host_of(attempt),
-		    &host_of(attempt)->addresses[place->address],
-		    place->symptom);
-		if (try_address(attempt))
+	for (i = 0; i < attempt->clear_count; i++) {
+		struct place *place = &attempt->clear[i];
+		const struct plan_host *host =
+		    &attempt->plan->hosts[place->host];
+
+		if (place->used)
+			continue;
+		delivery_log_clear(attempt->mail.job, host,
+		    &host->addresses[place->address], place->symptom);
+		if (try_place(attempt, PHASE_CLEAR, place))
 			return true;
 	}
 	return false;
 }
 
+/* An address that was not asked may be the one (REQ-45). */
+static void leave_out(struct attempt *attempt)
+{
+	attempt->has_passing = true;
+	next_address(attempt);
+}
+
 static void try_hosts(struct attempt *attempt)
 {
-	while (!attempt->stopping && !attempt->clear_only &&
+	while (!attempt->stopping && attempt->phase == PHASE_PLAN &&
 	    attempt->host < attempt->plan->host_count) {
 		if (host_of(attempt)->skip)
 			skip_host(attempt);
@@ -521,9 +622,10 @@ static void try_hosts(struct attempt *attempt)
 		else if (try_address(attempt))
 			return;
 		else
-			next_address(attempt);
+			leave_out(attempt);
 	}
-	if (attempt->stopping || !try_clear(attempt))
+	if (attempt->stopping ||
+	    (!try_lesser(attempt) && !try_clear(attempt)))
 		give_up(attempt);
 }
 
@@ -537,22 +639,112 @@ static void on_plan(void *arg, const struct plan *plan)
 
 	attempt->request = NULL;
 	if (!plan_can_try(plan)) {
-		for (i = 0; i < plan->host_count; i++)
+		for (i = 0; i < plan->host_count; i++) {
 			delivery_log_skipped(attempt->mail.job,
 			    &plan->hosts[i], &attempt->relay);
+			observe_skipped(attempt->scene->policy, plan,
+			    &plan->hosts[i]);
+		}
 		status = plan->status;
+		finish_open(attempt, &status);
+		return;
+	}
+	if (plan->wish != attempt->wish) {
+		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
+		    "the plan is for mail of another kind");
 		finish_open(attempt, &status);
 		return;
 	}
 	attempt->plan = plan_copy(plan, attempt->arena);
 	if (attempt->plan == NULL) {
 		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
-		    "the plan is too large");
+		    "the plan is too large, or makes no sense");
 		finish_open(attempt, &status);
 		return;
 	}
 	enter(attempt, ATTEMPT_TRYING);
 	try_hosts(attempt);
+}
+
+static void ask_plan(struct attempt *attempt)
+{
+	const struct job *job = attempt->mail.job;
+	int64_t waited = (clock_wall() - job->arrival) / 1000;
+	struct policy_question question = { .domain = job->domain,
+	    .next = &job->next, .waited = waited < 0 ? 0 : waited,
+	    .wish = attempt->wish, .message_level = job->tls_level };
+
+	attempt->request = policy_plan(attempt->scene->policy, &question,
+	    on_plan, attempt);
+}
+
+/* What was met on the way was met under another plan. */
+static void forget_plan(struct attempt *attempt)
+{
+	arena_free(attempt->arena);
+	attempt->arena = arena_new(PLAN_COPY_ARENA_MAX);
+	attempt->plan = NULL;
+	attempt->outdated = false;
+	attempt->phase = PHASE_PLAN;
+	attempt->host = attempt->address = 0;
+	attempt->lesser_count = attempt->clear_count = 0;
+	attempt->place = NULL;
+	attempt->connects = attempt->sessions = 0;
+	attempt->has_passing = attempt->has_failure = false;
+	attempt->has_misfit = false;
+	profile_release(attempt->profile);
+	attempt->profile = profile_share(attempt->scene->profile);
+}
+
+/* The plan at hand does not hold any more. Nobody goes by such a one: when it
+ * changes again and again, the mail waits. */
+static void ask_again(struct attempt *attempt)
+{
+	struct status status;
+
+	if (attempt->replans == REPLANS_MAX) {
+		enter(attempt, ATTEMPT_TRYING);
+		status_print(&status, STATUS_DEFERRED, REASON_POLICY, "4.7.0",
+		    "the policy for %.253s changed %d times on the way",
+		    attempt->mail.job->domain, REPLANS_MAX + 1);
+		finish_open(attempt, &status);
+		return;
+	}
+	attempt->replans++;
+	log_debug("plan-asked-again", log_message(attempt->mail.job->message),
+	    log_text("domain", attempt->mail.job->domain));
+	forget_plan(attempt);
+	enter(attempt, ATTEMPT_ASKING);
+	ask_plan(attempt);
+}
+
+static bool is_meant(const struct attempt *attempt, const char *pattern)
+{
+	const struct job *job = attempt->mail.job;
+
+	return pattern[0] == '\0' || domain_match(job->domain, pattern) ||
+	    domain_match(job->next.host, pattern);
+}
+
+void attempt_replan(struct attempt *attempt, const char *pattern)
+{
+	if (attempt->state == ATTEMPT_OVER || attempt->stopping ||
+	    !is_meant(attempt, pattern))
+		return;
+	switch (attempt->state) {
+	case ATTEMPT_ASKING:	/* policy answers by what holds then */
+		break;
+	case ATTEMPT_OPENING:
+		client_close(attempt->client);
+		attempt->client = NULL;
+		ask_again(attempt);
+		break;
+	case ATTEMPT_SENDING:
+		attempt->outdated = true;
+		break;
+	default:
+		bug("attempt-replan");
+	}
 }
 
 /* --- beginning --- */
@@ -572,47 +764,6 @@ static void finish_at_once(struct job *job, const struct status *status)
 	}
 	worker_finish(job, statuses, false);
 	mem_free(statuses);
-}
-
-/* An address that would not stay inside its command. The length is a bound
- * of ours; servers have smaller ones. */
-static bool is_unsafe(const char *address)
-{
-	if (strlen(address) > ENVELOPE_TEXT_MAX)
-		return true;
-	for (; *address != '\0'; address++)
-		if ((unsigned char)*address < ' ' || *address == 0x7f)
-			return true;
-	return false;
-}
-
-/* Settles recipients that can be said to nobody. */
-static void refuse_unsafe(struct mail *mail)
-{
-	const struct job *job = mail->job;
-	struct status status;
-	size_t i;
-
-	status_set(&status, STATUS_FAILED, REASON_LOCAL, "5.1.3",
-	    "the address cannot stand in a command");
-	for (i = 0; i < job->recipient_count; i++) {
-		if (!is_unsafe(job->sender) &&
-		    !is_unsafe(job->recipients[i].address))
-			continue;
-		mail->states[i] = RECIPIENT_DONE;
-		mail->statuses[i] = status;
-	}
-}
-
-static void ask_plan(struct attempt *attempt)
-{
-	const struct job *job = attempt->mail.job;
-	int64_t waited = (clock_wall() - job->arrival) / 1000;
-	struct policy_question question = { .domain = job->domain,
-	    .next = &job->next, .waited = waited < 0 ? 0 : waited };
-
-	attempt->request = policy_plan(attempt->scene->policy, &question,
-	    on_plan, attempt);
 }
 
 static void finish_later(void *arg)
@@ -642,7 +793,8 @@ struct attempt *attempt_start(struct attempt_scene *scene, struct job *job)
 	attempt->profile = profile_share(scene->profile);
 	attempt->arena = arena_new(PLAN_COPY_ARENA_MAX);
 	mail_init(&attempt->mail, job);
-	refuse_unsafe(&attempt->mail);
+	attempt->wish = mail_wish(&attempt->mail);
+	mail_refuse_unsafe(&attempt->mail);
 	if (mail_count(&attempt->mail, RECIPIENT_OPEN) == 0)
 		loop_defer(finish_later, attempt);
 	else
@@ -656,15 +808,21 @@ bool attempt_stop(struct attempt *attempt)
 	    mail_count(&attempt->mail, RECIPIENT_DONE) > 0;
 
 	attempt->stopping = true;
-	if (begun && attempt->state != ATTEMPT_OPENING)
+	if (begun && attempt->state != ATTEMPT_OPENING &&
+	    attempt->request == NULL)
 		return true;
 	if (!begun) {
 		loop_undefer(attempt);
 		attempt_free(attempt);
 		return false;
 	}
-	/* Some are settled; the host being opened is not for the others. */
-	client_close(attempt->client);
+	/* Some are settled; the host being opened is not for the others, and
+	 * policy may be gone before it answers. */
+	if (attempt->request != NULL)
+		policy_cancel(attempt->request);
+	else
+		client_close(attempt->client);
+	attempt->request = NULL;
 	attempt->client = NULL;
 	enter(attempt, ATTEMPT_TRYING);
 	try_hosts(attempt);

@@ -21,6 +21,7 @@ static const struct keyword {
 	{ "8BITMIME", offsetof(struct capability, eight_bit) },
 	{ "SMTPUTF8", offsetof(struct capability, utf8) },
 	{ "DSN", offsetof(struct capability, dsn) },
+	{ "REQUIRETLS", offsetof(struct capability, requiretls) },
 	{ "SIZE", offsetof(struct capability, size) },
 };
 
@@ -98,6 +99,26 @@ void capability_read(struct capability *capability, struct answer *reply)
 	}
 	if (capability->starttls)
 		capability->starttls_mangled = false;
+}
+
+void capability_words(struct answer *reply, char *out, size_t size)
+{
+	const char *line = strchr(answer_text(reply), '\n');
+	size_t used = 0, word;
+
+	out[0] = '\0';
+	for (; line != NULL; line = strchr(line, '\n')) {
+		word = strcspn(++line, " \n");
+		if (word == 0)
+			continue;
+		if (used + word + 2 > size)
+			return;
+		if (used > 0)
+			out[used++] = ' ';
+		memcpy(out + used, line, word);
+		used += word;
+		out[used] = '\0';
+	}
 }
 
 void capability_reset(struct capability *capability)

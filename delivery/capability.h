@@ -7,6 +7,7 @@
 #define POSTERN_DELIVERY_CAPABILITY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct answer;
@@ -20,12 +21,16 @@ struct capability {
 	bool		 eight_bit;	/* 8BITMIME */
 	bool		 utf8;		/* SMTPUTF8 */
 	bool		 dsn;
+	bool		 requiretls;	/* RFC 8689 2; worth nothing in clear */
 	bool		 size;		/* MAIL may carry SIZE= */
 	uint64_t	 size_limit;	/* 0: none said */
 };
 
 /* From a 2xx reply to EHLO. */
 void	 capability_read(struct capability *capability, struct answer *reply);
+/* The keywords of such a reply, in order, with blanks between; whole words, as
+ * many as there is room for. */
+void	 capability_words(struct answer *reply, char *out, size_t size);
 /* After HELO, and at STARTTLS: nothing is offered. */
 void	 capability_reset(struct capability *capability);
 

@@ -205,11 +205,33 @@ void client_status(struct client *client, struct status *status)
 	client_stamp(client, status);
 }
 
+bool client_is_told_to_secure(struct client *client)
+{
+	struct status status;
+
+	if (client->was_secure || answer_class(&client->reply) != 5)
+		return false;
+	/* RFC 3207 4; RFC 5248: 523 and X.7.10, encryption needed */
+	status_from_reply(&status, client->reply.code,
+	    answer_text(&client->reply));
+	return client->reply.code == 530 || client->reply.code == 523 ||
+	    (status.enhanced_subject == 7 && status.enhanced_detail == 10);
+}
+
+/* REQ-59: TLS-Required: No, at a server that takes nothing in clear, and TLS is
+ * not to be had there: not because of us, and not just for now. */
+static bool insists_in_vain(struct client *client)
+{
+	return client->wish == WISH_OPTIONAL &&
+	    client->seen.symptom != SYMPTOM_NONE && client->tls_is_hopeless &&
+	    client_is_told_to_secure(client);
+}
+
 void client_status_host(struct client *client, struct status *status)
 {
 	status_from_reply(status, client->reply.code,
 	    answer_text(&client->reply));
-	if (status->outcome != STATUS_DEFERRED) {
+	if (status->outcome != STATUS_DEFERRED && !insists_in_vain(client)) {
 		/* What a host says about itself is not about the message. */
 		status->outcome = STATUS_DEFERRED;
 		status->enhanced_class = 4;
@@ -249,6 +271,7 @@ static void fail(struct client *client, const struct status *status)
 	client->failure.status = *status;
 	client_stamp(client, &client->failure.status);
 	client->failure.connected = client->state != CLIENT_STATE_CONNECTING;
+	client->failure.answered = client->was_answered;
 	client->need = NULL;
 	client_report(client, CLIENT_FAILED);
 }
@@ -259,57 +282,18 @@ void client_fail(struct client *client, const struct status *status)
 	leave(client);
 }
 
-/* What the plan asks of this host, as part of a sentence. */
-static void describe_need(const struct client *client, char *out, size_t size)
-{
-	const struct plan_host *host = client->need->host;
-
-	if (client->implicit_tls &&
-	    client->requirement == REQUIRE_OPPORTUNISTIC) {
-		snprintf(out, size, "TLS from the first byte");
-		return;
-	}
-	switch (client->requirement) {
-	case REQUIRE_OPPORTUNISTIC:
-		snprintf(out, size, "TLS (clear is not allowed now)");
-		break;
-	case REQUIRE_CLEAR:	/* implicit TLS: the port wants it */
-	case REQUIRE_ENCRYPTED:
-		snprintf(out, size, "TLS");
-		break;
-	case REQUIRE_NAME:
-		snprintf(out, size, "TLS with a certificate for %s%s",
-		    host->name_count > 0 ? host->names[0] : "nobody",
-		    host->name_count > 1 ? " or another accepted name" : "");
-		break;
-	case REQUIRE_DANE:
-		snprintf(out, size, "TLS with a certificate that a TLSA record "
-		    "of %.250s confirms%s", host->names[0], host->also_name ?
-		    ", valid for the host's own name, too" : "");
-		break;
-	case REQUIRE_FINGERPRINT:
-		snprintf(out, size, "TLS with a pinned certificate or key");
-		break;
-	default:
-		bug("client-need");
-	}
-}
-
 void client_fail_tls(struct client *client, enum symptom symptom,
     const char *seen)
 {
 	struct status status;
-	char needed[440], address[ENDPOINT_TEXT_MAX];
 
-	describe_need(client, needed, sizeof(needed));
-	endpoint_format(&client->address, address, sizeof(address));
 	if (seen == NULL)
 		seen = "";
-	status_print(&status, STATUS_DEFERRED, symptom_reason(symptom),
-	    symptom_enhanced(symptom), "%s[%s]: expected %s; seen: %s%s%s",
-	    client_host(client), address, needed, symptom_text(symptom),
-	    *seen == '\0' ? "" : ": ", seen);
-	client->failure.symptom = symptom;
+	client->seen.symptom = client->failure.symptom = symptom;
+	client->failure.lasting = symptom_is_lasting(symptom) &&
+	    !client->was_lost;
+	snprintf(client->seen.detail, sizeof(client->seen.detail), "%s", seen);
+	client_status_tls(client, &status);
 	delivery_log_symptom(client, symptom, seen);
 	if (client->state == CLIENT_STATE_SECURING && !is_secure(client)) {
 		fail(client, &status);
@@ -428,6 +412,7 @@ static void on_failed(struct client *client)
 {
 	const char *problem = stream_problem(client->stream);
 
+	client->was_lost = stream_was_lost(client->stream);
 	switch (stream_failure(client->stream)) {
 	case STREAM_FAILURE_INJECTION:
 		/* N-26: nothing was asked for in clear here */
@@ -458,8 +443,10 @@ static void on_drained(struct client *client)
 static void on_end(struct client *client, const char *problem)
 {
 	client_receive(client);
-	if (client->state != CLIENT_STATE_GONE)
-		on_lost(client, problem);
+	if (client->state == CLIENT_STATE_GONE)
+		return;
+	client->was_lost = true;
+	on_lost(client, problem);
 }
 
 static void on_stream(void *arg, struct stream *stream,
@@ -544,8 +531,16 @@ struct client *client_new(struct profile *profile,
 	memcpy(client->key, need->plan->key, sizeof(client->key));
 	client->requirement = need->host->requirement;
 	client->source = need->host->source;
+	client->wish = need->plan->wish;
+	client->requiretls = need->host->requiretls;
+	client->expects_tls = need->host->expects_tls;
+	client->seen.ideal = client_tells_ideal(need->host);
+	client->check = client_check_of(client->seen.ideal ?
+	    need->host->ideal : need->host->requirement);
 	client->implicit_tls = need->plan->implicit_tls;
 	client->clear_only = need->clear_only;
+	client->seen.symptom = need->broken;
+	client->tls_is_hopeless = need->is_hopeless;
 	client->name_from_dns = need->host_from_dns && has_name(need->host);
 	client->sending.step = client->receiving.step = STEP_NONE;
 	answer_init(&client->reply);
@@ -645,6 +640,7 @@ static bool is_same_demand(const struct client *client,
 	    sizeof(client->key)) == 0 &&
 	    client->requirement == need->host->requirement &&
 	    client->source == need->host->source &&
+	    client->wish == need->plan->wish &&
 	    client->implicit_tls == need->plan->implicit_tls &&
 	    client->clear_only == need->clear_only &&
 	    strcmp(client->host, need->host->name) == 0;
@@ -662,6 +658,30 @@ bool client_fits(const struct client *client, const struct client_need *need)
 		return true;
 	/* In clear: only where this message may be said in clear, too. */
 	return client->clear_only || need->clear_if_missing;
+}
+
+bool client_is_secure(const struct client *client)
+{
+	return client->was_secure;
+}
+
+bool client_demands_requiretls(const struct client *client)
+{
+	return client->requiretls && (client->wish == WISH_REQUIRETLS ||
+	    (client->wish == WISH_REQUIRETLS_BOUNCE &&
+	    client->profile->conf->requiretls_bounce ==
+	    REQUIRETLS_BOUNCE_DROP));
+}
+
+bool client_takes_requiretls(const struct client *client)
+{
+	return is_secure(client) && client->seen.verified &&
+	    client->capability.requiretls;
+}
+
+const struct client_seen *client_seen(const struct client *client)
+{
+	return &client->seen;
 }
 
 const struct tls_facts *client_facts(const struct client *client)

@@ -22,15 +22,15 @@
 
 #include "base/net.h"
 #include "base/status.h"
+#include "base/tls.h"
 #include "delivery/capability.h"
 #include "delivery/symptom.h"
+#include "policy/observation.h"
 #include "policy/plan.h"
 
 struct client;
 struct mail;
 struct profile;
-struct tls_facts;
-
 /* What is wanted, made by the attempt; borrowed until READY or FAILED. */
 struct client_need {
 	const struct plan	*plan;
@@ -40,6 +40,8 @@ struct client_need {
 	/* Opportunistic: TLS broke at this address and the plan allows clear
 	 * after that, on a connection of its own (TLS-65). */
 	bool			 clear_only;
+	enum symptom		 broken;	/* how, then */
+	bool			 is_hopeless;	/* and it will stay so */
 	/* Opportunistic: the plan allows clear when no TLS is offered. False
 	 * for every other requirement. */
 	bool			 clear_if_missing;
@@ -47,9 +49,36 @@ struct client_need {
 
 /* Why CLIENT_FAILED; borrowed until its callback returns. */
 struct client_failure {
-	struct status	 status;	/* always STATUS_DEFERRED */
+	/* DEFERRED; FAILED only where RFC 8689 says so, and the reason will
+	 * not pass by itself: REQUIRETLS cannot be fulfilled there (REQ-45),
+	 * or TLS-Required: No met a server that insists on TLS (REQ-59). */
+	struct status	 status;
 	enum symptom	 symptom;	/* NONE: not about TLS */
+	bool		 lasting;	/* and likely to be there again */
 	bool		 connected;	/* TCP was up: the host was reached */
+	bool		 answered;	/* and said something, in clear or not */
+};
+
+/* What a connection has shown so far; of what was learned in clear only that
+ * it was said: nothing here decides anything. */
+struct client_seen {
+	/* The last trouble with TLS, also where clear is allowed; what the
+	 * library or the server said about it. */
+	enum symptom		 symptom;
+	char			 detail[160];
+	char			 keywords[400];	/* EHLO in clear */
+	char			 reply[200];	/* to STARTTLS, if not 220 */
+	char			 version[16];
+	char			 cipher[64];
+	uint8_t			 chain[OBSERVATION_CHAIN_MAX][DIGEST_BYTES];
+	size_t			 chain_count;
+	/* What the handshake was to show: the requirement or the ideal. */
+	bool			 ideal;		/* the latter */
+	bool			 verified;
+	enum tls_verdict	 verdict;
+	char			 problem[160];
+	bool			 tlsa_matched;	/* whatever came of it */
+	enum observed_web	 web;
 };
 
 enum client_event { CLIENT_READY, CLIENT_FAILED, CLIENT_SENT };
@@ -100,6 +129,11 @@ void	 client_stamp(const struct client *client, struct status *status);
 /* What the connection is worth: "dane", "half-dane", "sts", "secure",
  * "verified", "encrypted", "opportunistic", "none". */
 const char	*client_tls_name(const struct client *client);
+/* It offers REQUIRETLS, under TLS, and proved who it is. */
+bool	 client_takes_requiretls(const struct client *client);
+/* Mail is said under TLS. */
+bool	 client_is_secure(const struct client *client);
+const struct client_seen	*client_seen(const struct client *client);
 /* What the handshake showed; null before it and after the end. */
 const struct tls_facts	*client_facts(const struct client *client);
 /* Empty when the host is only an address. */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/stream.h"
 #include "conf/conf.h"
+#include "delivery/delivery_log.h"
 #include "delivery/mail.h"
 #include "delivery/profile.h"
 #include "queue/envelope.h"
@@ -57,6 +58,10 @@ void step_send_mail(struct client *client)
 		buf_add_string(&client->command, " BODY=8BITMIME");
 	if (capability->utf8 && (job->flags & ENVELOPE_UTF8) != 0)
 		buf_add_string(&client->command, " SMTPUTF8");
+	/* REQ-46; REQ-4: what was offered in clear is void */
+	if (client->requiretls && (job->flags & ENVELOPE_REQUIRETLS) != 0 &&
+	    client_takes_requiretls(client))
+		buf_add_string(&client->command, " REQUIRETLS");
 	if (capability->dsn) {
 		if ((job->flags & ENVELOPE_RET_FULL) != 0)
 			add_option(client, "RET", "FULL");
@@ -149,16 +154,11 @@ static void stop_sending(struct client *client)
 		client->sending.step = STEP_NONE;
 }
 
-/* The server wants TLS or a password first. Neither is the message's fault
- * while we speak in clear (TLS-58). */
-static bool is_about_the_host(const struct client *client, int code)
-{
-	return code == 530 && !client->was_secure;
-}
-
 static void status_of_reply(struct client *client, struct status *status)
 {
-	if (is_about_the_host(client, client->reply.code))
+	/* TLS or a password first: neither is the message's fault while we
+	 * speak in clear (TLS-58). */
+	if (client_is_told_to_secure(client))
 		client_status_host(client, status);
 	else
 		client_status(client, status);
@@ -192,9 +192,11 @@ void step_on_mail(struct client *client)
 	if (answer_class(&client->reply) == 2)
 		return;
 	status_of_reply(client, &status);
-	/* 5xx is for good (RFC 5321 4.2.1); else another host may take it. */
-	settle_chosen(client, status.outcome == STATUS_FAILED ?
-	    RECIPIENT_DONE : RECIPIENT_OPEN, &status);
+	/* 5xx is for good (RFC 5321 4.2.1); else another host may take it, and
+	 * so may one that has the TLS that this one asks for. */
+	settle_chosen(client, status.outcome == STATUS_FAILED &&
+	    !client_is_told_to_secure(client) ? RECIPIENT_DONE :
+	    RECIPIENT_OPEN, &status);
 	client->refused = true;
 	stop_sending(client);
 }
@@ -330,6 +332,11 @@ void client_send(struct client *client, struct mail *mail)
 {
 	struct cursor first = { client->dirty ? STEP_RSET : STEP_MAIL, 0 };
 
+	if (client->expects_tls && !client->was_secure &&
+	    !client->was_downgraded) {
+		client->was_downgraded = true;
+		delivery_log_downgrade(client);
+	}
 	client_enter(client, CLIENT_STATE_SENDING);
 	client->mail = mail;
 	choose(client, mail);

@@ -36,6 +36,13 @@ static bool allows_missing(const struct client *client)
 
 static void become_ready(struct client *client)
 {
+	/* REQ-37; and a plan that asks for it without asking who is there is
+	 * no plan. */
+	if (client_demands_requiretls(client) &&
+	    !client_takes_requiretls(client)) {
+		client_fail_tls(client, SYMPTOM_NO_REQUIRETLS, NULL);
+		return;
+	}
 	client->need = NULL;
 	client->usable = true;
 	client_enter(client, CLIENT_STATE_READY);
@@ -87,6 +94,13 @@ void step_on_greeting(struct client *client)
 		fail_host(client);
 }
 
+/* Clear is allowed where there is no TLS, and there is none. */
+static void note_missing(struct client *client, enum symptom symptom)
+{
+	client->seen.symptom = symptom;
+	client->tls_is_hopeless = symptom_is_lasting(symptom);
+}
+
 /* EHLO was answered in clear, and TLS is wanted. */
 static void try_tls(struct client *client)
 {
@@ -102,9 +116,20 @@ static void try_tls(struct client *client)
 		client_fail_tls(client, symptom, NULL);
 		return;
 	}
+	note_missing(client, symptom);
 	if (symptom == SYMPTOM_MANGLED)
 		delivery_log_symptom(client, symptom, NULL);
 	become_ready(client);
+}
+
+/* On one line. */
+static void describe_reply(struct client *client, char *out, size_t size)
+{
+	snprintf(out, size, "%d %.380s", client->reply.code,
+	    answer_text(&client->reply));
+	for (; *out != '\0'; out++)
+		if (*out == '\n')
+			*out = out[1] == '\0' ? '\0' : ' ';
 }
 
 /* EHLO was refused. HELO leads to clear, so it is for those who may (TLS-48);
@@ -112,21 +137,25 @@ static void try_tls(struct client *client)
 static void without_ehlo(struct client *client)
 {
 	char seen[400];
+	bool secure = stream_is_secure(client->stream);
 
-	if (stream_is_secure(client->stream) ||
-	    answer_class(&client->reply) != 5) {
+	/* A server without EHLO has no REQUIRETLS: REQ-34. */
+	if (answer_class(&client->reply) != 5 ||
+	    (secure && !client_demands_requiretls(client))) {
 		fail_host(client);
 		return;
 	}
-	if (allows_missing(client)) {
-		if (wants_tls(client))
+	if (!secure && allows_missing(client)) {
+		if (wants_tls(client)) {
+			note_missing(client, SYMPTOM_NO_EHLO);
 			delivery_log_symptom(client, SYMPTOM_NO_EHLO, NULL);
+		}
 		client_say(client, STEP_HELO);
 		return;
 	}
-	snprintf(seen, sizeof(seen), "%d %.380s", client->reply.code,
-	    answer_text(&client->reply));
-	client_fail_tls(client, SYMPTOM_NO_EHLO, seen);
+	describe_reply(client, seen, sizeof(seen));
+	client_fail_tls(client, secure ? SYMPTOM_NO_REQUIRETLS :
+	    SYMPTOM_NO_EHLO, seen);
 }
 
 void step_on_ehlo(struct client *client)
@@ -142,6 +171,9 @@ void step_on_ehlo(struct client *client)
 		return;
 	}
 	capability_read(&client->capability, &client->reply);
+	if (!stream_is_secure(client->stream))
+		capability_words(&client->reply, client->seen.keywords,
+		    sizeof(client->seen.keywords));
 	if (wants_tls(client) && !stream_is_secure(client->stream))
 		try_tls(client);
 	else
@@ -155,19 +187,6 @@ void step_on_helo(struct client *client)
 		become_ready(client);
 	else
 		fail_host(client);
-}
-
-static enum tls_check check_of(enum requirement requirement)
-{
-	switch (requirement) {
-	case REQUIRE_NAME: return TLS_CHECK_NAME;
-	case REQUIRE_FINGERPRINT: return TLS_CHECK_FINGERPRINT;
-	case REQUIRE_DANE: return TLS_CHECK_DANE;
-	case REQUIRE_CLEAR:	/* implicit TLS: the least it can be */
-	case REQUIRE_OPPORTUNISTIC:
-	case REQUIRE_ENCRYPTED: return TLS_CHECK_NONE;
-	default: bug("client-check");
-	}
 }
 
 /* The usable TLSA records in the form of base/tls.h; owned by the caller, but
@@ -188,11 +207,13 @@ static struct tls_tlsa *make_records(const struct plan_host *host)
 	return records;
 }
 
+/* The check is the requirement's, or the ideal's: sni, names and records are
+ * for the stronger of the two. */
 static void start_handshake(struct client *client)
 {
 	const struct plan *plan = client->need->plan;
 	const struct plan_host *host = client->need->host;
-	enum tls_check check = check_of(client->requirement);
+	enum tls_check check = client->check;
 	struct tls_tlsa *records = NULL;
 	struct tls_expect expect = { .check = check,
 	    .sni = host->sni[0] == '\0' ? NULL : host->sni };
@@ -212,6 +233,9 @@ static void start_handshake(struct client *client)
 		expect.tlsa_count = host->tlsa_count;
 		expect.also_name = host->also_name ? host->name : NULL;
 		expect.note_name = host->note_name ? host->name : NULL;
+		expect.ee_names = client_demands_requiretls(client) &&
+		    client->profile->conf->requiretls_dane_ee ==
+		    REQUIRETLS_DANE_NAME_TOO;
 	}
 	client_enter(client, CLIENT_STATE_SECURING);
 	client->answered = false;
@@ -251,8 +275,9 @@ void step_on_starttls(struct client *client)
 	char seen[400];
 
 	if (client->reply.code != 220) {
-		snprintf(seen, sizeof(seen), "%d %.380s", client->reply.code,
-		    answer_text(&client->reply));
+		describe_reply(client, seen, sizeof(seen));
+		snprintf(client->seen.reply, sizeof(client->seen.reply),
+		    "%.199s", seen);
 		client_fail_tls(client, refusal_of(client), seen);
 		return;
 	}
@@ -274,6 +299,7 @@ void client_on_secured(struct client *client)
 	const struct tls_facts *facts = stream_facts(client->stream);
 
 	client->was_secure = true;
+	client_keep_facts(client, facts);
 	snprintf(client->tls_text, sizeof(client->tls_text), "%.15s %.50s",
 	    facts->version, facts->cipher);
 	if (strcmp(facts->version, "TLSv1.2") != 0 &&
@@ -281,13 +307,15 @@ void client_on_secured(struct client *client)
 		client_fail_tls(client, SYMPTOM_OLD_TLS, facts->version);
 		return;
 	}
-	if (check_of(client->requirement) != TLS_CHECK_NONE &&
+	if (client->check != TLS_CHECK_NONE && !client->seen.ideal &&
 	    !facts->verified) {
 		client_fail_tls(client, SYMPTOM_CERTIFICATE, facts->problem);
 		return;
 	}
 	client->was_accepted = true;
-	if (facts->noted[0] != '\0')
+	if (client->seen.ideal)
+		delivery_log_ideal(client);
+	else if (facts->noted[0] != '\0')
 		delivery_log_noted(client, facts->noted);
 	log_debug("tls-accepted", log_session(client->id),
 	    log_text("tls", client_tls_name(client)),

@@ -6,6 +6,8 @@
  *	client_step.c	the table of steps and the two cursors over it
  *	client_open.c	steps up to the first mail: greeting to second EHLO
  *	client_mail.c	steps of a transaction
+ *	client_seen.c	what was shown, against what was asked: in words, for
+ *			statuses, and as figures, for observations
  */
 #ifndef POSTERN_DELIVERY_CLIENT_PRIVATE_H
 #define POSTERN_DELIVERY_CLIENT_PRIVATE_H
@@ -62,8 +64,13 @@ struct client {
 	uint8_t			 key[DIGEST_BYTES];
 	enum requirement	 requirement;
 	enum plan_source	 source;
+	enum tls_check		 check;		/* of the handshake */
+	enum plan_wish		 wish;
+	bool			 requiretls;	/* the plan's word */
+	bool			 expects_tls;	/* the plan's word */
 	bool			 implicit_tls;	/* from the first byte */
 	bool			 clear_only;
+	bool			 tls_is_hopeless;	/* not for now only */
 	bool			 name_from_dns;	/* the host's own name is one
 						 * of those accepted */
 
@@ -74,9 +81,13 @@ struct client {
 	/* until READY or FAILED; null afterwards */
 	const struct client_need *need;		/* borrowed */
 	struct client_failure	 failure;
+	struct client_seen	 seen;
 	/* what the handshake showed; kept for statuses made after the end */
 	bool			 was_secure;
 	bool			 was_accepted;	/* it is what the plan asks */
+	bool			 was_downgraded;	/* in clear, and that was told */
+	bool			 was_answered;	/* the server said something */
+	bool			 was_lost;	/* the network did it, perhaps */
 	char			 tls_text[72];	/* version and cipher */
 
 	/* said by the server in clear or under TLS; forgotten at STARTTLS */
@@ -113,8 +124,9 @@ void	 client_enter(struct client *client, enum client_state state);
 /* The session is over: lost, timed out, broken, or told so. Everything that
  * waits for it gets this status. */
 void	 client_break(struct client *client, const struct status *status);
-/* The host does not show TLS as needed: never the fault of the message. seen
- * may add details; null or empty if there are none. */
+/* The host does not show TLS as needed: never the fault of the message, unless
+ * that demands REQUIRETLS. seen may add details; null or empty if there are
+ * none. */
 void	 client_fail_tls(struct client *client, enum symptom symptom,
 	    const char *seen);
 /* Not opened, for another reason than TLS. */
@@ -125,6 +137,10 @@ void	 client_report(struct client *client, enum client_event event);
 void	 client_status(struct client *client, struct status *status);
 /* The same, but never permanent: a host's failure. */
 void	 client_status_host(struct client *client, struct status *status);
+/* No host has to have REQUIRETLS but for mail that demands it. */
+bool	 client_demands_requiretls(const struct client *client);
+/* The reply at hand wants TLS first, and we speak in clear (TLS-58). */
+bool	 client_is_told_to_secure(struct client *client);
 
 /* --- client_step.c --- */
 
@@ -154,6 +170,19 @@ void	 step_on_helo(struct client *client);
 void	 step_on_starttls(struct client *client);
 /* The handshake is done. */
 void	 client_on_secured(struct client *client);
+
+/* --- client_seen.c --- */
+
+/* What the handshake has to check for a requirement. */
+enum tls_check	 client_check_of(enum requirement requirement);
+/* The handshake checks the ideal: the requirement itself is anybody's TLS. A
+ * check replaces another, so an ideal is not tried beside a real one. */
+bool	 client_tells_ideal(const struct plan_host *host);
+/* The last symptom as a status: who, what was expected, by whom, what was
+ * seen. While there is a need. */
+void	 client_status_tls(const struct client *client, struct status *status);
+void	 client_keep_facts(struct client *client,
+	    const struct tls_facts *facts);
 
 /* --- client_mail.c --- */
 

@@ -235,7 +235,7 @@ static void on_reply(struct client *client)
 		on_closing(client);
 		return;
 	}
-	client->answered = true;
+	client->answered = client->was_answered = true;
 	steps[step].on_reply(client);
 	if (client->state != CLIENT_STATE_SENDING)
 		return;

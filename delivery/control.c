@@ -152,6 +152,7 @@ static void do_probe(struct control *control, const json_t *arguments)
 	struct conf_next_hop next;
 	char domain[256];
 	struct policy_question question = { .domain = domain, .next = &next,
+	    .message_level = -1,
 	    .waited = json_integer_value(json_object_get(arguments,
 	    "waited")) };
 

@@ -102,6 +102,23 @@ static void on_job(void *arg, struct job *job)
 	LIST_INSERT_HEAD(&flights, flight, link);
 }
 
+/* --- the policy changed --- */
+
+static void on_change(void *arg, const char *pattern)
+{
+	struct flight *flight, *next;
+
+	(void)arg;
+	/* Otherwise an idle connection serves who gets a plan with its key. */
+	if (pattern[0] == '\0')
+		pool_flush(scene.pool);
+	/* An attempt may end in it. */
+	for (flight = LIST_FIRST(&flights); flight != NULL; flight = next) {
+		next = LIST_NEXT(flight, link);
+		attempt_replan(flight->attempt, pattern);
+	}
+}
+
 /* --- the entry --- */
 
 static int on_configure(const void *bundle, size_t length, char *error,
@@ -127,6 +144,7 @@ static int on_configure(const void *bundle, size_t length, char *error,
 static void on_start(void)
 {
 	scene.policy = policy_client_new();
+	policy_client_on_change(scene.policy, on_change, NULL);
 	scene.pool = pool_new();
 	scene.over = on_over;
 	worker = worker_new(on_job, NULL);

@@ -13,6 +13,7 @@
 #include "delivery/client.h"
 #include "policy/plan.h"
 #include "queue/client.h"
+#include "queue/envelope.h"
 
 static void set_place(struct delivery_log_relay *relay, const char *name,
     const struct endpoint *endpoint)
@@ -31,12 +32,16 @@ void delivery_log_relay(struct delivery_log_relay *relay,
 	set_place(relay, client_host(client), client_address(client));
 	relay->tls = client_tls_name(client);
 	snprintf(relay->why, sizeof(relay->why), "%s", why);
+	relay->keyword = client_is_secure(client) &&
+	    client_capability(client)->requiretls;
 }
 
 void delivery_log_verdict(const struct job *job,
     const struct job_recipient *recipient, const struct status *status,
     const struct delivery_log_relay *relay)
 {
+	static const struct log_field end = { .kind = LOG_KIND_END };
+	bool demanded = (job->flags & ENVELOPE_REQUIRETLS) != 0;
 	char enhanced[16], reply[STATUS_TEXT_MAX + 8];
 
 	status_format_enhanced(status, enhanced, sizeof(enhanced));
@@ -45,15 +50,19 @@ void delivery_log_verdict(const struct job *job,
 		    (unsigned)status->code, status->text);
 	else
 		snprintf(reply, sizeof(reply), "%s", status->text);
-	log_info(status_outcome_name(status->outcome),
+	log_write(LOG_LEVEL_INFO, status_outcome_name(status->outcome),
+	    (const struct log_field[]){
 	    log_message(job->message),
 	    log_text("r", recipient->address),
 	    log_text("relay", relay->place),
 	    log_text("tls", relay->tls == NULL ? "none" : relay->tls),
 	    log_text("why", relay->why),
+	    log_text("requiretls", demanded ? "yes" : "no"),
 	    log_text("status", enhanced),
 	    log_text("reason", status_reason_name(status->reason)),
-	    log_text("reply", reply));
+	    log_text("reply", reply),
+	    demanded ? log_text("keyword", relay->keyword ? "yes" : "no") :
+	    end, end });
 }
 
 void delivery_log_skipped(const struct job *job, const struct plan_host *host,
@@ -62,6 +71,7 @@ void delivery_log_skipped(const struct job *job, const struct plan_host *host,
 	snprintf(relay->place, sizeof(relay->place), "%s", host->name);
 	snprintf(relay->why, sizeof(relay->why), "%s", host->reason);
 	relay->tls = "none";
+	relay->keyword = false;
 	log_warn("host-skipped", log_message(job->message),
 	    log_text("host", host->name),
 	    log_text("why", host->skipped.text));
@@ -85,6 +95,34 @@ void delivery_log_noted(const struct client *client, const char *seen)
 	delivery_log_relay(&relay, client, "");
 	log_info("dane-over-sts", log_text("relay", relay.place),
 	    log_text("seen", seen));
+}
+
+void delivery_log_ideal(const struct client *client)
+{
+	const struct client_seen *seen = client_seen(client);
+	struct delivery_log_relay relay;
+
+	delivery_log_relay(&relay, client, "");
+	log_debug("ideal", log_text("relay", relay.place),
+	    log_text("met", seen->verified ? "yes" : "no"),
+	    log_text("seen", seen->problem));
+}
+
+void delivery_log_downgrade(const struct client *client)
+{
+	struct delivery_log_relay relay;
+
+	delivery_log_relay(&relay, client, "");
+	log_warn("downgrade", log_text("relay", relay.place),
+	    log_text("expected", "TLS, as always before"),
+	    log_text("seen", symptom_text(client_seen(client)->symptom)),
+	    log_text("mail", "clear"));
+}
+
+void delivery_log_dropped(const struct job *job, const struct status *status)
+{
+	log_warn("requiretls-notification-dropped", log_message(job->message),
+	    log_text("why", status->text));
 }
 
 void delivery_log_clear(const struct job *job, const struct plan_host *host,

@@ -9,10 +9,15 @@
  *
  * tls= is what the connection was worth: dane, half-dane, sts, verified,
  * secure, encrypted, opportunistic or none (client_tls_name()); why= is the
- * plan's reason for what it asked of the host.
+ * plan's reason for what it asked of the host. requiretls= is what the sender
+ * demands (no, yes; REQ-95); keyword=, where it is yes, whether the server
+ * offered the extension. By which way the host is known (DNSSEC, MTA-STS) is in
+ * why=, and what the certificate was checked with is tls= itself.
  */
 #ifndef POSTERN_DELIVERY_DELIVERY_LOG_H
 #define POSTERN_DELIVERY_DELIVERY_LOG_H
+
+#include <stdbool.h>
 
 #include "delivery/symptom.h"
 
@@ -28,6 +33,7 @@ struct delivery_log_relay {
 	char		 place[400];	/* "host[addr]:port"; may be empty */
 	const char	*tls;		/* client_tls_name(), or "none" */
 	char		 why[160];	/* of the plan; may be empty */
+	bool		 keyword;	/* REQUIRETLS was offered, under TLS */
 };
 void	 delivery_log_relay(struct delivery_log_relay *relay,
 	    const struct client *client, const char *why);
@@ -44,6 +50,15 @@ void	 delivery_log_symptom(const struct client *client,
 	    enum symptom symptom, const char *seen);
 /* DANE was enough, and the MTA-STS policy would not have been met (DANE-139). */
 void	 delivery_log_noted(const struct client *client, const char *seen);
+/* What would be better than what is required, and was tried (mode testing,
+ * TLS-Required: No, an override): whether it was met. At debug. */
+void	 delivery_log_ideal(const struct client *client);
+/* Memory knows TLS of this host, and mail goes in clear (memory = warn). */
+void	 delivery_log_downgrade(const struct client *client);
+/* A notification about a REQUIRETLS message that no host takes so is given up
+ * (requiretls-bounce = drop). */
+void	 delivery_log_dropped(const struct job *job,
+	    const struct status *status);
 /* Mail goes in clear on a new connection because TLS broke (TLS-65). */
 void	 delivery_log_clear(const struct job *job,
 	    const struct plan_host *host, const struct endpoint *address,

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "delivery/capability.h"
+#include "queue/envelope.h"
 
 void mail_init(struct mail *mail, struct job *job)
 {
@@ -62,4 +64,75 @@ void mail_settle(struct mail *mail, enum recipient_state from,
 uint64_t mail_size(const struct mail *mail)
 {
 	return mail->job->prefix_length + mail->job->body_length;
+}
+
+static bool has_8bit(const struct job *job)
+{
+	return (job->flags & ENVELOPE_HAS_8BIT) != 0;
+}
+
+bool mail_fits(const struct mail *mail, const struct capability *capability,
+    struct status *status)
+{
+	const struct job *job = mail->job;
+
+	if (capability->size && capability->size_limit > 0 &&
+	    mail_size(mail) > capability->size_limit) {
+		status_print(status, STATUS_FAILED, REASON_MEDIA, "5.3.4",
+		    "the message has %llu bytes, the server takes %llu",
+		    (unsigned long long)mail_size(mail),
+		    (unsigned long long)capability->size_limit);
+		return false;
+	}
+	if ((job->flags & ENVELOPE_UTF8) != 0 && !capability->utf8) {
+		status_set(status, STATUS_FAILED, REASON_MEDIA, "5.6.7",
+		    "the message needs SMTPUTF8, which the server has not");
+		return false;
+	}
+	if (has_8bit(job) && !capability->eight_bit) {
+		status_set(status, STATUS_FAILED, REASON_MEDIA, "5.6.3",
+		    "the message has 8-bit text and the server no 8BITMIME");
+		return false;
+	}
+	return true;
+}
+
+enum plan_wish mail_wish(const struct mail *mail)
+{
+	const struct job *job = mail->job;
+
+	if ((job->flags & ENVELOPE_REQUIRETLS) != 0)
+		return job->sender[0] == '\0' ? WISH_REQUIRETLS_BOUNCE :
+		    WISH_REQUIRETLS;
+	return (job->flags & ENVELOPE_TLS_OPTIONAL) != 0 ? WISH_OPTIONAL :
+	    WISH_NONE;
+}
+
+/* An address that would not stay inside its command. The length is a bound
+ * of ours; servers have smaller ones. */
+static bool is_unsafe(const char *address)
+{
+	if (strlen(address) > ENVELOPE_TEXT_MAX)
+		return true;
+	for (; *address != '\0'; address++)
+		if ((unsigned char)*address < ' ' || *address == 0x7f)
+			return true;
+	return false;
+}
+
+void mail_refuse_unsafe(struct mail *mail)
+{
+	const struct job *job = mail->job;
+	struct status status;
+	size_t i;
+
+	status_set(&status, STATUS_FAILED, REASON_LOCAL, "5.1.3",
+	    "the address cannot stand in a command");
+	for (i = 0; i < job->recipient_count; i++) {
+		if (!is_unsafe(job->sender) &&
+		    !is_unsafe(job->recipients[i].address))
+			continue;
+		mail->states[i] = RECIPIENT_DONE;
+		mail->statuses[i] = status;
+	}
 }

@@ -12,7 +12,10 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "policy/plan.h"
 #include "queue/client.h"
+
+struct capability;
 
 /*
  *	OPEN -> ASKED -> ACCEPTED -> DONE
@@ -52,5 +55,13 @@ void	 mail_settle(struct mail *mail, enum recipient_state from,
 /* Bytes of the message, prefix and body: for SIZE (RFC 1870 6.4 lets it be an
  * estimate). */
 uint64_t mail_size(const struct mail *mail);
+/* What the sender asks for the message, at every hop (RFC 8689). */
+enum plan_wish	 mail_wish(const struct mail *mail);
+/* Settles recipients that can be said to nobody. */
+void	 mail_refuse_unsafe(struct mail *mail);
+/* False with a status when a server that offers this cannot take the message
+ * as it is. No message is changed for it: a signature would break. */
+bool	 mail_fits(const struct mail *mail,
+	    const struct capability *capability, struct status *status);
 
 #endif

@@ -121,8 +121,22 @@ static json_t *describe_target(const struct target *target)
 	}
 	set_text(object, "requirement", requirement_name(host->requirement));
 	set_text(object, "source", plan_source_name(host->source));
+	if (host->ideal > host->requirement)
+		set_text(object, "ideal", requirement_name(host->ideal));
 	set_text(object, "reason", host->reason);
 	return object;
+}
+
+/* What nobody asks of the connection, and mail could be told of. */
+static void describe_more(json_t *object, const struct client *client)
+{
+	const struct client_seen *seen = client_seen(client);
+
+	if (seen->ideal)
+		json_object_set_new(object, "ideal-met",
+		    json_boolean(seen->verified));
+	json_object_set_new(object, "requiretls",
+	    json_boolean(client_takes_requiretls(client)));
 }
 
 /* --- the course of it --- */
@@ -141,9 +155,11 @@ static void conclude(struct target *target, const char *verdict, bool mail,
 	if (symptom != SYMPTOM_NONE)
 		set_text(object, "symptom", symptom_name(symptom));
 	set_text(object, "text", text);
-	if (target->client != NULL && client_facts(target->client) != NULL)
+	if (target->client != NULL && client_facts(target->client) != NULL) {
+		describe_more(object, target->client);
 		json_object_set_new(object, "tls",
 		    describe_tls(client_facts(target->client), target->host));
+	}
 	target->report = object;
 	timer_stop(&target->patience);
 	if (target->client == NULL)

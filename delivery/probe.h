@@ -18,14 +18,17 @@ struct profile;
  * One object for each address that was tried and one for each host that the
  * plan skips, in the plan's order; null at the end, after which the probe is
  * void. Takes the reference. Shape in postern-policy(8):
- * {"host", "address", "port", "requirement", "source", "reason", "verdict",
+ * {"host", "address", "port", "requirement", "source", "ideal" (what is
+ * published beyond that, and does not bind), "ideal-met", "requiretls" (mail
+ * that demands it could be said here, RFC 8689), "reason", "verdict",
  * "mail" (whether delivery would say MAIL here), "symptom", "text", "tls":
  * {"version", "cipher", "group", "sni", "verified", "problem", "matched-name",
  * "matched-tlsa", "chain-length", "chain": [{"subject", "issuer", "names",
  * "not-before", "not-after", "certificate-sha256", "key-sha256"}]}}
  * verdict: the word after tls= in the log when mail would go ("dane", "sts",
  * "opportunistic", "none"...), else "refused" or "unreachable" or "skipped".
- * Without an address: skipped. "symptom" and "tls" only where there are any.
+ * Without an address: skipped. "symptom" and "tls" only where there are any;
+ * "ideal-met" and "requiretls" only beside "tls".
  */
 typedef void probe_report(void *arg, json_t *object);
 

@@ -3,6 +3,7 @@
  * The asking end. A request remembers its question, so that it can be asked
  * again when policy was restarted; its own deadline answers it when policy
  * cannot. Policy hears when nobody waits any more, so that its lookups stop.
+ * Observations are not kept for a policy that is away or slow.
  */
 #include "policy/client.h"
 
@@ -20,11 +21,13 @@
 #include "base/process.h"
 #include "base/net.h"
 #include "policy/message.h"
+#include "policy/observation.h"
 #include "policy/plan.h"
 
 /* A plan is made within 170 seconds (policy/plan_request.h). */
 enum { QUEUED_MAX = 8 << 20, PLAN_MILLISECONDS = 180000,
-    GRACE_MILLISECONDS = 500 };
+    GRACE_MILLISECONDS = 500,
+    OBSERVATIONS_MAX = 2 << 20 };	/* bytes queued; then they are dropped */
 
 struct policy_request {
 	struct policy_client	*client;
@@ -35,6 +38,8 @@ struct policy_request {
 	char			 domain[POLICY_NAME_MAX + 1];
 	struct conf_next_hop	 next;
 	int64_t			 waited;
+	enum plan_wish		 wish;
+	int			 message_level;	/* -1: none */
 	struct endpoint		 address;
 	int			 milliseconds;
 
@@ -48,6 +53,9 @@ struct policy_client {
 	struct channel	*channel;	/* owned; null while away */
 	struct hash	*requests;	/* number -> request */
 	LIST_HEAD(, policy_request) all;
+	bool		 was_connected;
+	void		(*changed)(void *arg, const char *pattern);
+	void		*changed_arg;
 };
 
 static void forget(struct policy_request *request)
@@ -104,6 +112,8 @@ static void send_plan(struct policy_request *request)
 	wire_put_u8(writer, request->next.mx);
 	wire_put_u8(writer, request->next.implicit_tls);
 	wire_put_u64(writer, (uint64_t)request->waited);
+	wire_put_u8(writer, (uint8_t)request->wish);
+	wire_put_u8(writer, (uint8_t)(request->message_level + 1));
 	channel_end(request->client->channel);
 }
 
@@ -181,17 +191,37 @@ static int on_reverse_answer(struct policy_request *request,
 	return result;
 }
 
+static int on_changed(struct policy_client *client, struct wire_reader *body)
+{
+	struct arena *arena = arena_new(4096);
+	const char *pattern = wire_get_text(body, arena, POLICY_NAME_MAX);
+	int result = wire_read_end(body);
+
+	if (result == 0 && client->changed != NULL)
+		client->changed(client->changed_arg, pattern);
+	arena_free(arena);
+	return result;
+}
+
 static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
 	struct policy_client *client = arg;
 	struct policy_request *request;
-	int result;
+	int result = -1;
 
 	request = hash_find_id(client->requests, message->request);
-	result = message->type == POLICY_PLAN_ANSWER ?
-	    on_plan_answer(request, &message->body) :
-	    on_reverse_answer(request, &message->body);
+	switch (message->type) {
+	case POLICY_PLAN_ANSWER:
+		result = on_plan_answer(request, &message->body);
+		break;
+	case POLICY_REVERSE_ANSWER:
+		result = on_reverse_answer(request, &message->body);
+		break;
+	case POLICY_CHANGED:
+		result = on_changed(client, &message->body);
+		break;
+	}
 	/* The callback may have freed the client only together with its role:
 	 * nothing else may follow it here. */
 	if (result == -1) {
@@ -212,6 +242,7 @@ static void on_closed(void *arg, struct channel *channel)
 static const struct channel_rule rules[] = {
 	{ .type = POLICY_PLAN_ANSWER, .max = POLICY_PLAN_MAX },
 	{ .type = POLICY_REVERSE_ANSWER, .max = POLICY_NAME_MAX + 8 },
+	{ .type = POLICY_CHANGED, .max = POLICY_NAME_MAX + 8 },
 };
 
 static const struct channel_handler handler = {
@@ -236,8 +267,18 @@ void policy_client_free(struct policy_client *client)
 		channel_free(client->channel);
 	while (!LIST_EMPTY(&client->all))
 		forget(LIST_FIRST(&client->all));
+	loop_undefer(client);
 	hash_free(client->requests);
 	mem_free(client);
+}
+
+/* What changed while nobody told us is not known. */
+static void tell_reconnected(void *arg)
+{
+	struct policy_client *client = arg;
+
+	if (client->changed != NULL)
+		client->changed(client->changed_arg, "");
 }
 
 void policy_client_connect(struct policy_client *client, int fd)
@@ -249,6 +290,27 @@ void policy_client_connect(struct policy_client *client, int fd)
 	    QUEUED_MAX);
 	LIST_FOREACH(request, &client->all, entry)
 		ask(request);
+	if (client->was_connected)
+		loop_defer(tell_reconnected, client);
+	client->was_connected = true;
+}
+
+void policy_client_on_change(struct policy_client *client,
+    void (*changed)(void *arg, const char *pattern), void *arg)
+{
+	client->changed = changed;
+	client->changed_arg = arg;
+}
+
+void policy_observe(struct policy_client *client,
+    const struct observation *observation)
+{
+	if (client->channel == NULL ||
+	    channel_queued(client->channel) > OBSERVATIONS_MAX)
+		return;
+	observation_put(channel_begin(client->channel, POLICY_OBSERVED, 0),
+	    observation);
+	channel_end(client->channel);
 }
 
 static struct policy_request *request_new(struct policy_client *client,
@@ -270,6 +332,8 @@ struct policy_request *policy_plan(struct policy_client *client,
 	request->done_plan = done;
 	request->next = *question->next;
 	request->waited = question->waited;
+	request->wish = question->wish;
+	request->message_level = question->message_level;
 	snprintf(request->domain, sizeof(request->domain), "%s",
 	    question->domain);
 	timer_start(&request->timer, PLAN_MILLISECONDS, on_deadline, request);

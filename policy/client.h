@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "policy/plan.h"
 
 struct endpoint;
-struct plan;
+struct observation;
 struct policy_client;
 struct policy_request;
 
@@ -27,6 +28,8 @@ struct policy_question {
 	const char			*domain;	/* of the recipients */
 	const struct conf_next_hop	*next;
 	int64_t				 waited;	/* age of the mail, s */
+	enum plan_wish			 wish;
+	int				 message_level;	/* enum conf_level; -1 */
 };
 
 struct policy_client	*policy_client_new(void);
@@ -44,5 +47,16 @@ struct policy_request	*policy_reverse(struct policy_client *client,
 			    policy_reverse_done *done, void *arg);
 /* Policy hears of it and stops looking. */
 void	 policy_cancel(struct policy_request *request);
+
+/* Copied; nothing comes back. Dropped while policy is away: what it counts is
+ * not worth memory here. */
+void	 policy_observe(struct policy_client *client,
+	    const struct observation *observation);
+/* changed is called when plans for a pattern (domain, ".domain", "": all) may
+ * be others from now on: an exception, a pin, memory, a policy, a reload; and
+ * with "" when policy was restarted. Plans already held for it should be asked
+ * for again before mail is said. */
+void	 policy_client_on_change(struct policy_client *client,
+	    void (*changed)(void *arg, const char *pattern), void *arg);
 
 #endif

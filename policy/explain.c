@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/net.h"
@@ -94,6 +95,39 @@ static json_t *explain_policy(const struct fact_sts *sts)
 	    sts->cached);
 }
 
+/* Times are RFC 3339; what never was is missing. */
+static void put_time(json_t *object, const char *key, int64_t when)
+{
+	char out[40];
+
+	if (when == 0)
+		return;
+	clock_format_iso(when, out, sizeof(out));
+	put(object, key, json_string(out));
+}
+
+static json_t *explain_memory(const struct fact_memory *memory)
+{
+	json_t *expects = json_array(), *object;
+	const struct {
+		bool		 is;
+		const char	*word;
+	} words[] = { { memory->expects_tls, "tls" },
+	    { memory->expects_dane, "dane" }, { memory->expects_sts, "sts" },
+	    { memory->expects_web, "web" } };
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i].is)
+			json_array_append_new(expects,
+			    json_string(words[i].word));
+	object = json_pack("{s:o, s:b, s:I}", "expects", expects,
+	    "known-clear", memory->known_clear, "count",
+	    (json_int_t)memory->count);
+	put_time(object, "last", memory->last);
+	return object;
+}
+
 static json_t *explain_item(const struct fact *fact, size_t i)
 {
 	switch (fact->query.type) {
@@ -104,6 +138,8 @@ static json_t *explain_item(const struct fact *fact, size_t i)
 	case QUERY_STS:
 	case QUERY_STS_CACHED: return explain_policy(&fact->sts[i]);
 	case QUERY_CNAME: return text(fact->alias);
+	case QUERY_MEMORY:
+	case QUERY_MEMORY_HOST: return explain_memory(&fact->memory[i]);
 	default: bug("query of an explanation");
 	}
 }
@@ -127,13 +163,24 @@ static const char *dnssec_name(const struct fact *fact)
 	return fact->secure ? "secure" : "insecure";
 }
 
-static json_t *explain_fact(const struct fact *fact)
+/* What is remembered was not asked of the DNS. */
+static json_t *explain_answer(const struct fact *fact)
 {
-	json_t *object = json_pack("{s:s, s:o, s:s, s:s, s:I}", "query",
+	if (fact->query.type == QUERY_MEMORY ||
+	    fact->query.type == QUERY_MEMORY_HOST)
+		return json_pack("{s:s, s:o, s:s}", "query",
+		    query_type_name(fact->query.type), "name",
+		    text(fact->query.name), "result",
+		    result_name(fact->result));
+	return json_pack("{s:s, s:o, s:s, s:s, s:I}", "query",
 	    query_type_name(fact->query.type), "name", text(fact->query.name),
 	    "result", result_name(fact->result), "dnssec", dnssec_name(fact),
 	    "ttl", (json_int_t)fact->ttl);
-	json_t *data = json_array();
+}
+
+static json_t *explain_fact(const struct fact *fact)
+{
+	json_t *object = explain_answer(fact), *data = json_array();
 	size_t i;
 
 	for (i = 0; i < fact->count && i < ITEMS_MAX &&
@@ -146,6 +193,52 @@ static json_t *explain_fact(const struct fact *fact)
 	put_text(object, "alias", fact->alias);
 	put_text(object, "reason", fact->reason);
 	return object;
+}
+
+/* --- what was asked for --- */
+
+static json_t *explain_prints(const uint8_t (*prints)[DIGEST_BYTES],
+    size_t count)
+{
+	json_t *all = json_array();
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		json_array_append_new(all, hex(prints[i], DIGEST_BYTES));
+	return all;
+}
+
+static json_t *explain_exception(const struct plan_exception *exception)
+{
+	return json_pack("{s:I, s:s, s:o, s:o}", "id",
+	    (json_int_t)exception->id, "level",
+	    conf_level_name(exception->level), "pattern",
+	    text(exception->pattern), "reason", text(exception->reason));
+}
+
+static json_t *explain_pin(const struct plan_pin *pin)
+{
+	json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o}", "domain",
+	    text(pin->domain), "level", pin_level_name(pin->level),
+	    "fingerprints", explain_prints(pin->fingerprints,
+	    pin->fingerprint_count), "reason", text(pin->reason), "author",
+	    text(pin->author));
+
+	put_time(object, "made", pin->made);
+	return object;
+}
+
+/* Whether the exception and the pin count, the plan's notes say. */
+static void put_wishes(json_t *object, const struct plan_facts *facts)
+{
+	put_text(object, "wish", plan_wish_name(facts->wish));
+	if (facts->message_level >= 0)
+		put(object, "message-level", json_string(conf_level_name(
+		    (enum conf_level)facts->message_level)));
+	if (facts->exception != NULL)
+		put(object, "exception", explain_exception(facts->exception));
+	if (facts->pin != NULL)
+		put(object, "pin", explain_pin(facts->pin));
 }
 
 /* --- what follows from it --- */
@@ -195,6 +288,23 @@ static json_t *explain_records(const struct plan_host *host)
 	return records;
 }
 
+/* What is tried, and what was learned: where there is any. */
+static void put_ideal(json_t *object, const struct plan_host *host)
+{
+	if (host->ideal > host->requirement) {
+		put(object, "ideal", json_string(
+		    requirement_name(host->ideal)));
+		put(object, "ideal-source", json_string(
+		    plan_source_name(host->ideal_source)));
+	}
+	if (host->sts_mismatch)
+		put(object, "sts-mismatch", json_true());
+	if (host->expects_tls)
+		put(object, "expects-tls", json_true());
+	if (host->requiretls)
+		put(object, "requiretls", json_true());
+}
+
 static json_t *explain_host(const struct plan_host *host)
 {
 	json_t *object = json_pack("{s:o, s:i, s:o, s:b, s:s, s:s, s:o, s:o, "
@@ -207,8 +317,13 @@ static json_t *explain_host(const struct plan_host *host)
 	    "reason", text(host->reason));
 
 	put_text(object, "sni", host->sni);
-	if (host->skip)
+	put_text(object, "tlsa-domain", host->tlsa_domain);
+	put_ideal(object, host);
+	if (host->skip) {
 		put(object, "skipped", explain_status(&host->skipped));
+		put(object, "skipped-result", json_string(
+		    tls_result_name(host->skipped_result)));
+	}
 	return object;
 }
 
@@ -245,15 +360,15 @@ static json_t *explain_fallback(enum conf_fallback fallback, int64_t after)
 	    fallback == FALLBACK_DEFER ? "defer" : out);
 }
 
-static json_t *explain_fingerprints(const struct plan *plan)
+static json_t *explain_vanished(const struct plan *plan)
 {
-	json_t *fingerprints = json_array();
-	size_t i;
+	json_t *vanished = json_array();
 
-	for (i = 0; i < plan->fingerprint_count; i++)
-		json_array_append_new(fingerprints,
-		    hex(plan->fingerprints[i], DIGEST_BYTES));
-	return fingerprints;
+	if (plan->vanished_dane)
+		json_array_append_new(vanished, json_string("dane"));
+	if (plan->vanished_sts)
+		json_array_append_new(vanished, json_string("sts"));
+	return vanished;
 }
 
 static json_t *explain_facts(const struct plan_facts *facts)
@@ -281,7 +396,8 @@ json_t *explain_plan(const struct plan_facts *facts, const struct plan *plan)
 	    text(facts->destination->pattern == NULL ? "" :
 	    facts->destination->pattern), "next-hop",
 	    explain_next_hop(facts->next), "fingerprints",
-	    explain_fingerprints(plan), "waited",
+	    explain_prints((const uint8_t (*)[DIGEST_BYTES])plan->fingerprints,
+	    plan->fingerprint_count), "waited",
 	    (json_int_t)facts->waited, "facts", explain_facts(facts),
 	    "decisions", explain_notes(plan), "hosts", explain_hosts(plan),
 	    "no-starttls", explain_fallback(plan->no_starttls,
@@ -289,6 +405,9 @@ json_t *explain_plan(const struct plan_facts *facts, const struct plan *plan)
 	    explain_fallback(plan->broken_tls, plan->broken_tls_after), "ttl",
 	    (json_int_t)plan->ttl);
 
+	put_wishes(object, facts);
+	if (plan->vanished_dane || plan->vanished_sts)
+		put(object, "vanished", explain_vanished(plan));
 	if (!plan_can_try(plan))
 		put(object, "status", explain_status(&plan->status));
 	put_text(object, "alarm", plan->alarm);

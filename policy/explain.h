@@ -13,13 +13,18 @@ struct plan;
 struct plan_facts;
 
 /* {"domain", "level", "destination" (the pattern that gave the level),
+ * "wish", "message-level", "exception": {"id", "level", "pattern", "reason"},
+ * "pin": {"domain", "level", "fingerprints", "reason", "author", "made"},
  * "next-hop": {...}, "waited", "facts": [{"query", "name", "result", "dnssec":
- * "secure"|"insecure"|"bogus"|"error", "ttl", "data": [...], "alias",
- * "reason"}], "decisions": [{"subject", "clause", "text"}], "hosts": [{"name",
- * "preference", "addresses", "skip", "skipped", "requirement", "source",
- * "names", "tlsa", "also-name", "sni", "reason"}], "no-starttls",
- * "broken-tls", "fingerprints", "ttl", "status": {...} when no host can be
- * tried, "alarm"}. What is empty may be missing. The caller owns it. */
+ * "secure"|"insecure"|"bogus"|"error", "ttl" (these two not of what is
+ * remembered), "data": [...], "alias", "reason"}], "decisions": [{"subject",
+ * "clause", "text"}], "hosts": [{"name", "preference", "addresses", "skip",
+ * "skipped", "skipped-result", "requirement", "source", "ideal",
+ * "ideal-source", "sts-mismatch", "expects-tls", "requiretls", "names",
+ * "tlsa", "tlsa-domain", "also-name", "sni", "reason"}], "no-starttls",
+ * "broken-tls", "fingerprints", "vanished": ["dane", "sts"], "ttl", "status":
+ * {...} when no host can be tried, "alarm"}. What is empty may be missing. The
+ * caller owns it. */
 json_t	*explain_plan(const struct plan_facts *facts, const struct plan *plan);
 
 #endif

@@ -6,8 +6,9 @@
  * or DONE. Which query comes next is part of the standard, so the vectors in
  * tests/vectors/plan hold the exact ordered list of queries.
  *
- * REQUIRETLS, TLS-Required, exceptions, pins and memory will add facts and
- * requirements here, in this machine and nowhere else.
+ * Effective requirement: the strongest of configuration, pin, REQUIRETLS, DANE,
+ * MTA-STS and memory. `TLS-Required: No` takes away DANE, MTA-STS and memory for
+ * its message; an exception replaces everything but REQUIRETLS.
  */
 #ifndef POSTERN_POLICY_PLAN_H
 #define POSTERN_POLICY_PLAN_H
@@ -22,6 +23,7 @@
 #include "conf/conf.h"
 #include "policy/dane.h"
 #include "policy/sts_policy.h"
+#include "policy/tls_result.h"
 
 struct arena;
 struct wire_reader;
@@ -44,6 +46,8 @@ enum query_type {
 	QUERY_STS,		/* the MTA-STS policy of a domain, with all
 				 * that its discovery takes */
 	QUERY_STS_CACHED,	/* the same, but nobody is asked */
+	QUERY_MEMORY,		/* what a destination has shown before */
+	QUERY_MEMORY_HOST,	/* what a mail host has shown before */
 	QUERY_TYPES
 };
 
@@ -65,6 +69,18 @@ struct fact_sts {
 	bool			 cached;	/* not fetched just now */
 };
 
+/* QUERY_MEMORY and QUERY_MEMORY_HOST: FACT_DATA with one of these, or
+ * FACT_NODATA. What counts as enough, and for how long, is memory.h's. */
+struct fact_memory {
+	bool		 expects_tls;	/* seen often enough, not too long ago */
+	bool		 expects_dane;	/* TLSA records: the same */
+	bool		 expects_sts;	/* a policy to enforce: the same */
+	bool		 expects_web;	/* a chain that holds by WebPKI */
+	bool		 known_clear;	/* TLS never, clear often enough */
+	uint32_t	 count;		/* connections under TLS */
+	int64_t		 last;		/* the last of them; wall, ms */
+};
+
 struct fact {			/* one answered query */
 	struct plan_query	 query;
 	enum fact_result	 result;
@@ -76,9 +92,49 @@ struct fact {			/* one answered query */
 	struct endpoint		*addresses;	/* QUERY_A and QUERY_AAAA */
 	struct dane_record	*tlsa;		/* QUERY_TLSA */
 	struct fact_sts		*sts;		/* QUERY_STS..., count 1 */
+	struct fact_memory	*memory;	/* QUERY_MEMORY..., count 1 */
 	size_t			 count;
 	char			 reason[160];	/* of an error, or what was
 						 * met; may be empty */
+};
+
+/* What the sender asks for this message (RFC 8689). */
+enum plan_wish {
+	WISH_NONE,
+	WISH_REQUIRETLS,	/* MAIL FROM:<x> REQUIRETLS */
+	WISH_REQUIRETLS_BOUNCE,	/* the same with the null sender: where no host
+				 * can do it, it goes as well as can be (REQ-73) */
+	WISH_OPTIONAL,		/* TLS-Required: No */
+	WISHES
+};
+
+/* An exception in force for the domain (policy/exception.h). */
+struct plan_exception {
+	uint64_t	 id;
+	enum conf_level	 level;		/* none, may, encrypt */
+	char		 pattern[256];
+	char		 reason[200];
+};
+
+enum pin_level {
+	PIN_ENCRYPT,		/* TLS, at least */
+	PIN_VERIFY,		/* WebPKI for the host's name, at least */
+	PIN_FINGERPRINT,	/* one of these certificates or keys; decides
+				 * alone, as level fingerprint does */
+	PIN_LEVELS
+};
+
+enum { PLAN_PIN_FINGERPRINTS_MAX = 8 };
+
+/* What an operator pinned for the domain (policy/memory.h). */
+struct plan_pin {
+	char		 domain[256];
+	enum pin_level	 level;
+	uint8_t		 fingerprints[PLAN_PIN_FINGERPRINTS_MAX][DIGEST_BYTES];
+	size_t		 fingerprint_count;
+	char		 reason[200];
+	char		 author[64];
+	int64_t		 made;		/* wall, ms */
 };
 
 struct plan_facts {
@@ -94,6 +150,14 @@ struct plan_facts {
 	uint32_t			 shuffle_seed;	/* equal preferences */
 	int64_t				 waited;	/* age of the mail, s */
 	int64_t				 sts_discovery_wait;
+	enum plan_wish			 wish;
+	/* The message's own level (`postern queue set-tls`), which replaces
+	 * the destination's and an exception's; -1: none. */
+	int				 message_level;
+	const struct plan_exception	*exception;	/* null: none */
+	const struct plan_pin		*pin;		/* null: none */
+	/* REQ-36a: under REQUIRETLS a usage 3 match must name the host, too */
+	bool				 requiretls_names;
 	bool				 explain;	/* make notes */
 	/* what is known */
 	struct fact			*facts;
@@ -120,6 +184,9 @@ enum plan_source {
 				 * authenticated for the domain (DANE-38) */
 	SOURCE_STS,		/* also with REQUIRE_DANE and also_name, where
 				 * TLSA alone would be half-dane */
+	SOURCE_MEMORY,		/* it has shown TLS before */
+	SOURCE_PIN,
+	SOURCE_REQUIRETLS,	/* where nothing published asks for as much */
 	SOURCES
 };
 
@@ -141,10 +208,33 @@ struct plan_host {
 	/* Not to be connected to (DANE-12, STS-78), and why: a deferral that
 	 * counts as this host's failure. */
 	bool			 skip;
+	/* DEFERRED; FAILED where only REQUIRETLS forbids the host, and for
+	 * more than now (REQ-45). */
 	struct status		 skipped;
+	enum tls_result		 skipped_result;	/* for counting: RPT-30 */
 
 	enum requirement	 requirement;
 	enum plan_source	 source;
+	/*
+	 * What is published would ask for this, but does not bind here (mode
+	 * testing, TLS-Required: No, a level or an exception that overrides
+	 * it), or nobody asks (memory's softer fact): it is tried, told and
+	 * counted, and its failure changes nothing. tlsa and names are for
+	 * whichever of requirement and ideal is the stronger. Not above
+	 * requirement: there is nothing to try. It is above only where
+	 * requirement is REQUIRE_OPPORTUNISTIC or REQUIRE_ENCRYPTED, so what
+	 * must be shown never needs names or records of its own beside it.
+	 */
+	enum requirement	 ideal;
+	enum plan_source	 ideal_source;	/* DANE, STS or NONE */
+	/* ideal_source STS, and the policy leaves this host out: a failure to
+	 * count whatever the host shows (STS-78, RPT-47). */
+	bool			 sts_mismatch;
+	/* Memory, when it only warns: TLS was there before. */
+	bool			 expects_tls;
+	/* REQUIRETLS: the server must offer the extension under TLS, and MAIL
+	 * says it (REQ-37, REQ-46). With wish REQUIRETLS_BOUNCE: if it does. */
+	bool			 requiretls;
 	/* Server name to ask for: the TLSA base domain under REQUIRE_DANE,
 	 * else name; empty for an address. */
 	char			 sni[256];
@@ -161,6 +251,10 @@ struct plan_host {
 	/* REQUIRE_DANE, and it decides over a policy: whether the policy
 	 * would have been met is for the log, and changes nothing (DANE-139). */
 	bool			 note_name;
+	/* The TLSA set that was published, usable or not, and signed: its base
+	 * domain, and a digest of its text for counting; 0: none. */
+	char			 tlsa_domain[256];
+	uint64_t		 tlsa_digest;
 	char			 reason[160];	/* why this, with its clause */
 };
 
@@ -191,7 +285,18 @@ struct plan {
 	uint8_t			 key[DIGEST_BYTES];
 	uint32_t		 ttl;		/* least of all inputs; 0 where
 						 * the age of the mail decided */
-	uint64_t		 generation;	/* of the configuration */
+	uint64_t		 generation;	/* of all that is not the DNS's:
+						 * configuration, exceptions,
+						 * pins, memory, policies */
+	char			 next_hop[256];	/* whose mail hosts these are:
+						 * the policy domain */
+	enum plan_wish		 wish;
+	uint64_t		 exception;	/* that decided; 0: none */
+	uint64_t		 sts_digest;	/* of the policy in mode enforce
+						 * or testing; 0: none */
+	/* What memory knows of and nobody publishes any more. */
+	bool			 vanished_dane;
+	bool			 vanished_sts;
 
 	/* Something the administrator should hear, a line for the log: a
 	 * level that overrides a published policy, a lookup given up on. */
@@ -211,9 +316,13 @@ enum plan_answer	 plan_step(const struct plan_facts *facts,
 /* Is there a host that is not to be skipped? */
 bool		 plan_can_try(const struct plan *plan);
 const char	*requirement_name(enum requirement requirement);
-/* "dane", "half-dane", "sts", "level", "none". */
+/* "dane", "half-dane", "sts", "level", "memory", "pin", "requiretls", "none". */
 const char	*plan_source_name(enum plan_source source);
-/* "MX", "TLSA", "STS", "STS-CACHED"... */
+/* "requiretls", "requiretls-bounce", "optional"; "" for none. */
+const char	*plan_wish_name(enum plan_wish wish);
+/* "encrypt", "verify", "fingerprint". */
+const char	*pin_level_name(enum pin_level level);
+/* "MX", "TLSA", "STS", "STS-CACHED", "MEMORY", "MEMORY-HOST"... */
 const char	*query_type_name(enum query_type type);
 void		 plan_put(struct wire_writer *writer, const struct plan *plan);
 /* Null when the bytes are no plan or pass a limit. */

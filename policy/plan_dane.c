@@ -40,6 +40,8 @@ static bool path_allows(struct planner *planner, const char *host)
 	case PATH_MX:
 		return true;
 	case PATH_MX_INSECURE:
+		/* Our own choice, and nothing the domain asks for: not where
+		 * it would not bind. */
 		if (planner_is_advisory(planner))
 			return false;
 		if (planner->facts->destination->insecure_mx !=
@@ -86,6 +88,22 @@ static const struct fact *find_address_fact(const struct planner *planner,
 	return best;
 }
 
+/* The error takes the host out; where DANE decides nothing, it changes
+ * nothing. */
+static void pass_error(struct planner *planner, struct prospect *prospect,
+    const struct fact *fact)
+{
+	prospect->dane_unknown = true;
+	if (planner_is_advisory(planner)) {
+		planner_note(planner, prospect->host.name,
+		    planner->overridden ? "destination" : CLAUSE_OPTIONAL,
+		    "looking up %s failed, which is passed over: TLSA records "
+		    "do not bind here", fact->query.name);
+		return;
+	}
+	prospect_skip_lookup(planner, prospect, fact);
+}
+
 /* RFC 7672 2.2.2: is the alias itself, the first in the chain, secure? */
 static enum step ask_alias(struct planner *planner, struct prospect *prospect,
     struct candidates *candidates)
@@ -97,7 +115,7 @@ static enum step ask_alias(struct planner *planner, struct prospect *prospect,
 	if (fact == NULL)
 		return STEP_NEED;
 	if (fact_is_error(fact)) {
-		prospect_skip_lookup(planner, prospect, fact);
+		pass_error(planner, prospect, fact);
 		return STEP_NEXT;
 	}
 	if (fact->result == FACT_DATA && fact->secure)
@@ -126,7 +144,7 @@ static enum step find_candidates(struct planner *planner,
 		    ", through an alias to " : "", fact->alias);
 		return STEP_NEXT;
 	}
-	if (alias && !planner_is_advisory(planner))
+	if (alias && planner->heed != HEED_GLANCE)
 		return ask_alias(planner, prospect, candidates);
 	planner_note(planner, host, "RFC 7672 2.2.2", "its addresses are not "
 	    "secure: TLSA is not asked for");
@@ -184,12 +202,19 @@ static bool fits(const struct planner *planner, const struct fact *fact)
 static void take_records(struct planner *planner, struct prospect *prospect,
     const char *base, const struct fact *fact)
 {
+	static const struct skip too_many = { CLAUSE_DANE, REASON_POLICY,
+	    RESULT_TLSA_INVALID };
+	struct plan_host *host = &prospect->host;
+
 	snprintf(prospect->base, sizeof(prospect->base), "%s", base);
+	snprintf(host->tlsa_domain, sizeof(host->tlsa_domain), "%s", base);
+	host->tlsa_digest = planner_digest_records(planner, fact);
 	prospect->dane = DANE_RECORDS;
-	if (!planner_is_advisory(planner) && !fits(planner, fact)) {
-		prospect_skip(planner, prospect, CLAUSE_DANE,
-		    "the TLSA records %.200s are too many, %zu of them",
-		    fact->query.name, fact->count);
+	if (!fits(planner, fact)) {
+		if (!planner_is_advisory(planner))
+			prospect_skip(planner, prospect, &too_many, "the TLSA "
+			    "records %.200s are too many, %zu of them",
+			    fact->query.name, fact->count);
 		return;
 	}
 	planner->tlsa_bytes += sort_out(planner, prospect, fact);
@@ -218,27 +243,17 @@ static bool tlsa_name(const struct planner *planner, const char *base,
 static void pass_long_name(struct planner *planner,
     struct prospect *prospect, const char *name)
 {
-	if (strchr(name, '\\') != NULL && !planner_is_advisory(planner))
-		prospect_skip(planner, prospect, "RFC 7672 2.2.3", "the name "
+	static const struct skip too_long = { "RFC 7672 2.2.3", REASON_POLICY,
+	    RESULT_DNSSEC_INVALID };
+	bool escaped = strchr(name, '\\') != NULL;
+
+	prospect->dane_unknown |= escaped;
+	if (escaped && !planner_is_advisory(planner))
+		prospect_skip(planner, prospect, &too_long, "the name "
 		    "of its TLSA records is too long to be asked for");
 	else
 		planner_note(planner, prospect->host.name, "RFC 7672 2.2.3",
 		    "the name of its TLSA records would be too long to exist");
-}
-
-/* True when the error takes the host out. At the levels none and may it
- * changes nothing: DANE decides nothing there. */
-static bool error_ends(struct planner *planner, struct prospect *prospect,
-    const struct fact *fact)
-{
-	if (planner_is_advisory(planner) || broken("lookup-errors")) {
-		planner_note(planner, prospect->host.name, "destination",
-		    "looking up %s failed, which the level passes over",
-		    fact->query.name);
-		return false;
-	}
-	prospect_skip_lookup(planner, prospect, fact);
-	return true;
 }
 
 static enum step try_candidates(struct planner *planner,
@@ -259,10 +274,9 @@ static enum step try_candidates(struct planner *planner,
 		fact = planner_want(planner, QUERY_TLSA, name);
 		if (fact == NULL)
 			return STEP_NEED;
-		if (fact_is_error(fact)) {
-			if (error_ends(planner, prospect, fact))
-				return STEP_NEXT;
-			continue;
+		if (fact_is_error(fact) && !broken("lookup-errors")) {
+			pass_error(planner, prospect, fact);
+			return STEP_NEXT;
 		}
 		if (fact->result == FACT_DATA && fact->count > 0 &&
 		    (fact->secure || broken("unsigned-records"))) {
@@ -292,8 +306,7 @@ enum step plan_find_dane(struct planner *planner, struct prospect *prospect)
 	struct candidates candidates = { .count = 0 };
 	struct endpoint address;
 
-	if (!conf_level_heeds_dane(planner_level(planner)) &&
-	    !planner_is_advisory(planner))
+	if (planner->heed == HEED_NOTHING)
 		return STEP_NEXT;
 	if (planner->path == PATH_ADDRESS ||
 	    !path_allows(planner, prospect->host.name))

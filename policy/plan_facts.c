@@ -70,15 +70,22 @@ bool planner_parse_address(const char *name, uint16_t port,
 	return endpoint_parse(endpoint, name, port) == 0;
 }
 
-enum conf_level planner_level(const struct planner *planner)
-{
-	return planner->facts->destination->level;
-}
-
 bool planner_is_advisory(const struct planner *planner)
 {
-	return planner_level(planner) == LEVEL_NONE ||
-	    planner_level(planner) == LEVEL_MAY;
+	return planner->heed == HEED_GLANCE || planner->heed == HEED_TRY;
+}
+
+bool planner_sts_binds(const struct planner *planner)
+{
+	return planner->heed == HEED_BIND && planner->heeds_sts &&
+	    planner->sts == STS_ENFORCE;
+}
+
+bool planner_sts_vouches(const struct planner *planner,
+    const struct plan_host *host)
+{
+	return planner->sts == STS_ENFORCE &&
+	    sts_matches(&planner->sts_policy->policy, host->name);
 }
 
 /* --- telling --- */
@@ -139,22 +146,48 @@ static enum status_reason error_reason(const struct fact *fact)
 	return fact->result == FACT_BOGUS ? REASON_DNS_BOGUS : REASON_DNS;
 }
 
-void prospect_skip(struct planner *planner, struct prospect *prospect,
-    const char *clause, const char *format, ...)
+/* status is all of host->skipped but for its text. */
+static void skip(struct planner *planner, struct prospect *prospect,
+    const char *clause, const char *text)
 {
 	struct plan_host *host = &prospect->host;
+
+	host->skip = true;
+	snprintf(host->skipped.text, sizeof(host->skipped.text),
+	    "%s is not used: %.220s (%s)", host->name, text, clause);
+	snprintf(host->reason, sizeof(host->reason), "%s: %.120s", clause,
+	    text);
+	add_note(planner, host->name, clause, host->skipped.text);
+}
+
+void prospect_skip(struct planner *planner, struct prospect *prospect,
+    const struct skip *why, const char *format, ...)
+{
 	char text[STATUS_TEXT_MAX];
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	host->skip = true;
-	status_print(&host->skipped, STATUS_DEFERRED, REASON_POLICY, "4.7.5",
-	    "%s is not used: %s (%s)", host->name, text, clause);
-	snprintf(host->reason, sizeof(host->reason), "%s: %.120s", clause,
-	    text);
-	add_note(planner, host->name, clause, host->skipped.text);
+	status_set(&prospect->host.skipped, STATUS_DEFERRED, why->reason,
+	    "4.7.5", "");
+	prospect->host.skipped_result = why->result;
+	skip(planner, prospect, why->clause, text);
+}
+
+void prospect_skip_for_good(struct planner *planner,
+    struct prospect *prospect, const char *format, ...)
+{
+	char text[STATUS_TEXT_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	status_set(&prospect->host.skipped, STATUS_FAILED, REASON_REQUIRETLS,
+	    "5.7.10", "");
+	prospect->host.skipped_result = RESULT_VALIDATION_FAILURE;
+	skip(planner, prospect, CLAUSE_REQUIRETLS, text);
 }
 
 /* What fails on the way to addresses is a matter of reaching the host, what
@@ -167,6 +200,8 @@ void prospect_skip_lookup(struct planner *planner, struct prospect *prospect,
 	    fact->query.type == QUERY_AAAA;
 
 	host->skip = true;
+	host->skipped_result = RESULT_DNSSEC_INVALID;
+	prospect->dane_unknown = true;
 	status_print(&host->skipped, STATUS_DEFERRED, error_reason(fact),
 	    address ? "4.4.3" : "4.7.5",
 	    "%s is not used: looking up %s %s: %s%s%s (%s)", host->name,
@@ -231,8 +266,9 @@ enum step planner_end_failed(struct planner *planner,
 	struct status *status = &planner->plan->status;
 	const struct fact *cached;
 
-	if (conf_level_heeds_sts(planner_level(planner)) &&
-	    planner->path != PATH_ADDRESS) {
+	/* Whatever the level is: it says which TLS is asked for, and the policy
+	 * that there is somebody to take mail. */
+	if (planner->path != PATH_ADDRESS) {
 		cached = planner_want(planner, QUERY_STS_CACHED,
 		    planner->name);
 		if (cached == NULL)

@@ -166,7 +166,7 @@ static enum step use_mx(struct planner *planner, const struct fact *fact)
 	else
 		add_host(planner, planner->name, 0);	/* implicit MX */
 	/* Also when they lead back to us: DANE-34 knows no other end. */
-	if (planner_level(planner) == LEVEL_DANE_ONLY && !fact->secure)
+	if (planner->level == LEVEL_DANE_ONLY && !fact->secure)
 		return defer_unsigned(planner);
 	return STEP_NEXT;
 }
@@ -249,7 +249,7 @@ static bool is_unsigned_end(const struct planner *planner,
     const struct fact *fact)
 {
 	return fact->alias[0] != '\0' && !fact->secure &&
-	    conf_level_heeds_dane(planner_level(planner)) &&
+	    !planner->overridden && planner->heed != HEED_NOTHING &&
 	    (planner->path == PATH_MX || planner->path == PATH_NAME);
 }
 

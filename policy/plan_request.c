@@ -20,13 +20,15 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "policy/exception.h"
+#include "policy/memory.h"
 #include "policy/resolver.h"
 #include "policy/sts.h"
 
-/* For each host addresses, the alias, and the TLSA records of two candidates;
- * for the next hop MX and MTA-STS; and room to spare. A machine that asks for
- * more is broken. */
-enum { FACTS_MAX = 6 * PLAN_HOSTS_MAX + 16 };
+/* For each host addresses, the alias, the TLSA records of two candidates, and
+ * what is remembered; for the next hop MX, MTA-STS and the same; and room to
+ * spare. A machine that asks for more is broken. */
+enum { FACTS_MAX = 7 * PLAN_HOSTS_MAX + 16 };
 
 /* Each fact is bounded by what fits into an answer packet. */
 enum { FACTS_BYTES = 32 << 20 };
@@ -40,6 +42,8 @@ struct plan_request {
 	struct plan_facts	 facts;
 	struct conf_next_hop	 next;
 	char			 domain[256];
+	struct plan_exception	 exception;	/* where facts have one */
+	struct plan_pin		 pin;		/* the same */
 	uint64_t		 generation;
 	int64_t			 deadline;	/* of lookups; monotonic, ms */
 	int64_t			 policy_deadline;
@@ -47,6 +51,7 @@ struct plan_request {
 	int64_t			 policy_started;
 	struct resolver		*resolver;	/* outlive us */
 	struct sts		*sts;
+	struct memory		*memory;
 	struct resolver_query	*query;		/* under way, or null */
 	struct sts_query	*sts_query;
 	struct timer		 late;		/* while one is */
@@ -158,6 +163,24 @@ static void add_policy(struct plan_request *request,
 	}
 }
 
+/* Here at once; memory's changes are the plan's generation, so they give it no
+ * time to live. */
+static void recall(struct plan_request *request, enum memory_kind kind)
+{
+	struct fact_memory known;
+	bool found = request->memory != NULL && memory_fact(request->memory,
+	    kind, request->wanted.name, &known);
+	struct fact *fact = add_fact(request, found ? FACT_DATA : FACT_NODATA,
+	    "");
+
+	fact->ttl = UINT32_MAX;
+	if (found) {
+		fact->memory = arena_dup(request->arena, &known,
+		    sizeof(known));
+		fact->count = 1;
+	}
+}
+
 /* --- lookups --- */
 
 static void	step(struct plan_request *request);
@@ -233,6 +256,12 @@ static bool look_up(struct plan_request *request)
 	bool cached = request->wanted.type == QUERY_STS_CACHED;
 	bool policy = cached || request->wanted.type == QUERY_STS;
 
+	if (request->wanted.type == QUERY_MEMORY ||
+	    request->wanted.type == QUERY_MEMORY_HOST) {
+		recall(request, request->wanted.type == QUERY_MEMORY ?
+		    MEMORY_DESTINATION : MEMORY_HOST);
+		return false;
+	}
 	/* What is remembered costs no time. */
 	if (!cached && now >= (policy ? request->policy_deadline :
 	    request->deadline)) {
@@ -276,6 +305,40 @@ static void set_times(struct plan_request *request, const struct conf *conf)
 	request->end = now + PLAN_REQUEST_MAX_MILLISECONDS;
 }
 
+/* --- the question --- */
+
+/* Both are borrowed until the next change, so they are copied. A pin of the
+ * recipients' domain comes before one of the host that a route names. */
+static void take_exception(struct plan_request *request,
+    struct exceptions *exceptions)
+{
+	const struct exception *found = exceptions == NULL ? NULL :
+	    exceptions_find(exceptions, request->domain);
+
+	if (found == NULL)
+		return;
+	request->exception.id = found->id;
+	request->exception.level = found->level;
+	snprintf(request->exception.pattern,
+	    sizeof(request->exception.pattern), "%s", found->pattern);
+	snprintf(request->exception.reason, sizeof(request->exception.reason),
+	    "%s", found->reason);
+	request->facts.exception = &request->exception;
+}
+
+static void take_pin(struct plan_request *request, struct memory *memory)
+{
+	const struct plan_pin *pin = memory == NULL ? NULL :
+	    memory_pin(memory, request->domain);
+
+	if (pin == NULL && memory != NULL && request->next.host[0] != '\0')
+		pin = memory_pin(memory, request->next.host);
+	if (pin == NULL)
+		return;
+	request->pin = *pin;
+	request->facts.pin = &request->pin;
+}
+
 struct plan_request *plan_request_start(const struct plan_context *context,
     const struct plan_question *question, plan_request_done *done, void *arg)
 {
@@ -287,6 +350,7 @@ struct plan_request *plan_request_start(const struct plan_context *context,
 	request->next = *question->next;
 	request->resolver = context->resolver;
 	request->sts = context->sts;
+	request->memory = context->memory;
 	request->generation = context->generation;
 	request->done = done;
 	request->arg = arg;
@@ -306,10 +370,16 @@ struct plan_request *plan_request_start(const struct plan_context *context,
 		.shuffle_seed = random_below(UINT32_MAX),
 		.waited = question->waited,
 		.sts_discovery_wait = context->conf->sts_discovery_wait,
+		.wish = question->wish,
+		.message_level = question->message_level,
+		.requiretls_names = context->conf->requiretls_dane_ee ==
+		    REQUIRETLS_DANE_NAME_TOO,
 		.explain = question->explain,
 		.facts = arena_alloc_array(request->arena, FACTS_MAX,
 		    sizeof(struct fact)),
 	};
+	take_exception(request, context->exceptions);
+	take_pin(request, context->memory);
 	step(request);
 	return request;
 }

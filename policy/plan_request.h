@@ -9,6 +9,8 @@
 
 #include "policy/plan.h"
 
+struct exceptions;
+struct memory;
 struct plan_request;
 struct resolver;
 struct sts;
@@ -25,6 +27,8 @@ typedef void plan_request_done(void *arg, const struct plan *plan,
 struct plan_context {
 	struct resolver		*resolver;
 	struct sts		*sts;	/* null: MTA-STS is never known */
+	struct memory		*memory;	/* null: nothing is remembered */
+	struct exceptions	*exceptions;	/* null: there are none */
 	const struct conf	*conf;
 	const struct endpoint	*own_addresses;
 	size_t			 own_address_count;
@@ -36,6 +40,8 @@ struct plan_question {
 	const char			*domain;	/* of the recipients */
 	const struct conf_next_hop	*next;
 	int64_t				 waited;	/* age of the mail, s */
+	enum plan_wish			 wish;
+	int				 message_level;	/* -1: none */
 	bool				 explain;	/* make notes */
 };
 

@@ -12,20 +12,28 @@
 
 #include "base/broken.h"
 
+/* REQUIRETLS: only a policy can vouch for names in MX records that nobody
+ * signed, also where the level does not ask for one. */
+static bool is_proof(const struct planner *planner)
+{
+	return planner->facts->wish == WISH_REQUIRETLS &&
+	    planner->path == PATH_MX_INSECURE &&
+	    !planner_needs_no_mx(planner);
+}
+
 static bool is_needed(const struct planner *planner)
 {
-	bool advisory = planner_is_advisory(planner);
+	bool heeded = planner->heed != HEED_NOTHING && planner->heeds_sts;
+	bool for_all = planner->heed == HEED_GLANCE || is_proof(planner);
 	const struct prospect *prospect;
 	size_t i;
 
-	if (planner->path == PATH_ADDRESS)
-		return false;
-	if (!advisory && !conf_level_heeds_sts(planner_level(planner)))
+	if (planner->path == PATH_ADDRESS || (!heeded && !is_proof(planner)))
 		return false;
 	for (i = 0; i < planner->prospect_count; i++) {
 		prospect = &planner->prospects[i];
 		if (!prospect->host.skip &&
-		    (advisory || !planner_dane_decides(planner, prospect)))
+		    (for_all || !planner_dane_decides(planner, prospect)))
 			return true;
 	}
 	return false;
@@ -34,16 +42,24 @@ static bool is_needed(const struct planner *planner)
 /*
  * It is not known whether there is a policy, and none is remembered. RFC 8461
  * is silent; mail waits for a time, then goes as if there were none (STS-17).
- * The plan depends on the mail's age then and is not to be kept.
+ * The plan depends on the mail's age then and is not to be kept. Where a policy
+ * would not bind, nobody waits; where it is the only proof, everybody does.
  */
 static void discovery_failed(struct planner *planner, const struct fact *fact)
 {
 	const struct plan_facts *facts = planner->facts;
 
+	planner->sts_failed = true;
+	if (planner->heed != HEED_BIND || !planner->heeds_sts) {
+		planner_note(planner, planner->name, CLAUSE_DISCOVERY,
+		    "whether it has an MTA-STS policy could not be found out: "
+		    "%.120s; it would not bind", fact->reason);
+		return;
+	}
 	planner->plan->ttl = 0;
-	if (facts->waited < facts->sts_discovery_wait) {
+	if (facts->waited < facts->sts_discovery_wait || is_proof(planner)) {
 		planner->sts = STS_UNKNOWN;
-		planner_note(planner, planner->name, "RFC 8461 3.1",
+		planner_note(planner, planner->name, CLAUSE_DISCOVERY,
 		    "whether it has an MTA-STS policy could not be found out: "
 		    "%.120s; mail waits", fact->reason);
 		return;
@@ -51,9 +67,23 @@ static void discovery_failed(struct planner *planner, const struct fact *fact)
 	planner_alarm(planner, "%.100s: MTA-STS discovery failed for %" PRId64
 	    " s; mail goes on as if there were no policy", planner->name,
 	    facts->waited);
-	planner_note(planner, planner->name, "RFC 8461 3.1", "whether it has "
+	planner_note(planner, planner->name, CLAUSE_DISCOVERY, "whether it has "
 	    "an MTA-STS policy could not be found out in sts-discovery-wait: "
 	    "as if there were none");
+}
+
+/* Mode none is as good as no policy, and says so of itself (STS-72). */
+static void take_policy(struct planner *planner,
+    const struct fact_sts *policy)
+{
+	if (policy->policy.mode == STS_MODE_NONE) {
+		planner->sts_absent = true;
+		return;
+	}
+	planner->sts = policy->policy.mode == STS_MODE_ENFORCE &&
+	    !broken("never-enforce") ? STS_ENFORCE : STS_TESTING;
+	planner->sts_policy = policy;
+	planner->plan->sts_digest = planner_digest_policy(&policy->policy);
 }
 
 static void use_policy(struct planner *planner, const struct fact *fact)
@@ -61,16 +91,14 @@ static void use_policy(struct planner *planner, const struct fact *fact)
 	const struct fact_sts *policy = fact_policy(fact);
 
 	if (policy == NULL) {
-		planner_note(planner, planner->name, "RFC 8461 3.1", "no "
+		/* What is not remembered may be published. */
+		planner->sts_absent = fact->query.type == QUERY_STS;
+		planner_note(planner, planner->name, CLAUSE_DISCOVERY, "no "
 		    "MTA-STS policy is in force%s%.120s",
 		    fact->reason[0] == '\0' ? "" : ": ", fact->reason);
 		return;
 	}
-	if (policy->policy.mode == STS_MODE_ENFORCE &&
-	    !broken("never-enforce")) {
-		planner->sts = STS_ENFORCE;
-		planner->sts_policy = policy;
-	}
+	take_policy(planner, policy);
 	planner_note(planner, planner->name, CLAUSE_STS, "MTA-STS policy %s%s, "
 	    "mode %s%s", policy->id, policy->cached ? " (remembered)" : "",
 	    sts_mode_name(policy->policy.mode),
@@ -85,7 +113,7 @@ static bool is_worth_telling(const struct planner *planner)
 	size_t i;
 
 	if (planner->path == PATH_ADDRESS ||
-	    !conf_level_heeds_sts(planner_level(planner)))
+	    planner->heed == HEED_NOTHING || !planner->heeds_sts)
 		return false;
 	for (i = 0; i < planner->prospect_count; i++)
 		if (!planner->prospects[i].host.skip)
@@ -115,7 +143,7 @@ static enum step use_remembered(struct planner *planner,
 enum step plan_stage_sts(struct planner *planner)
 {
 	bool needed = is_needed(planner);
-	bool remembered = planner_is_advisory(planner) || !needed;
+	bool remembered = planner->heed == HEED_GLANCE || !needed;
 	const struct fact *fact;
 
 	if (!needed && !is_worth_telling(planner))

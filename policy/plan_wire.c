@@ -45,13 +45,22 @@ static void put_host(struct wire_writer *writer, const struct plan_host *host)
 	wire_put_text(writer, host->name);
 	wire_put_u16(writer, host->preference);
 	wire_put_u8(writer, host->skip);
-	if (host->skip)
+	if (host->skip) {
 		status_put(writer, &host->skipped);
+		wire_put_u8(writer, (uint8_t)host->skipped_result);
+	}
 	wire_put_u8(writer, (uint8_t)host->requirement);
 	wire_put_u8(writer, (uint8_t)host->source);
+	wire_put_u8(writer, (uint8_t)host->ideal);
+	wire_put_u8(writer, (uint8_t)host->ideal_source);
+	wire_put_u8(writer, host->sts_mismatch);
+	wire_put_u8(writer, host->expects_tls);
+	wire_put_u8(writer, host->requiretls);
 	wire_put_u8(writer, host->also_name);
 	wire_put_u8(writer, host->note_name);
 	wire_put_text(writer, host->sni);
+	wire_put_text(writer, host->tlsa_domain);
+	wire_put_u64(writer, host->tlsa_digest);
 	wire_put_text(writer, host->reason);
 	wire_put_u8(writer, (uint8_t)host->address_count);
 	for (i = 0; i < host->address_count; i++)
@@ -78,6 +87,12 @@ void plan_put(struct wire_writer *writer, const struct plan *plan)
 	wire_put_bytes(writer, plan->key, DIGEST_BYTES);
 	wire_put_u32(writer, plan->ttl);
 	wire_put_u64(writer, plan->generation);
+	wire_put_text(writer, plan->next_hop);
+	wire_put_u8(writer, (uint8_t)plan->wish);
+	wire_put_u64(writer, plan->exception);
+	wire_put_u64(writer, plan->sts_digest);
+	wire_put_u8(writer, plan->vanished_dane);
+	wire_put_u8(writer, plan->vanished_sts);
 	wire_put_u8(writer, (uint8_t)plan->fingerprint_count);
 	for (i = 0; i < plan->fingerprint_count; i++)
 		wire_put_bytes(writer, plan->fingerprints[i], DIGEST_BYTES);
@@ -187,48 +202,123 @@ static void get_names(struct wire_reader *reader, struct arena *arena,
 		    NAME_MAX_BYTES);
 }
 
-/* No records would mean any certificate of a known authority to OpenSSL. */
-static bool is_complete(const struct plan_host *host)
+/* A host that is left out waits; only REQUIRETLS gives mail back. */
+static bool has_right_skip(const struct plan_host *host, enum plan_wish wish)
 {
-	if (host->skip)
-		return host->skipped.outcome == STATUS_DEFERRED;
-	if (host->requirement == REQUIRE_DANE)
-		return host->tlsa_count > 0 && host->name_count > 0 &&
-		    !(host->also_name && host->note_name);
-	if (host->also_name || host->note_name)
+	return host->skipped.outcome == STATUS_DEFERRED ||
+	    (host->skipped.outcome == STATUS_FAILED &&
+	    host->skipped.reason == REASON_REQUIRETLS &&
+	    wish == WISH_REQUIRETLS);
+}
+
+/* What is tried beside a requirement would take its names away. */
+static bool has_right_ideal(const struct plan_host *host)
+{
+	bool above = host->ideal > host->requirement;
+
+	switch (host->ideal_source) {
+	case SOURCE_NONE:
+	case SOURCE_DANE:
+	case SOURCE_STS:
+		break;
+	default:
 		return false;
-	return host->requirement != REQUIRE_NAME || host->name_count > 0;
+	}
+	if (above && (host->requirement == REQUIRE_CLEAR ||
+	    host->requirement >= REQUIRE_NAME ||
+	    host->ideal == REQUIRE_FINGERPRINT))
+		return false;
+	return !host->sts_mismatch ||
+	    (above && host->ideal_source == SOURCE_STS);
+}
+
+/* What a wish and memory say of a host is there, and only what they do. */
+static bool has_right_marks(const struct plan_host *host, enum plan_wish wish)
+{
+	if (host->requiretls != (wish == WISH_REQUIRETLS ||
+	    wish == WISH_REQUIRETLS_BOUNCE))
+		return false;
+	if (wish == WISH_REQUIRETLS && host->requirement < REQUIRE_NAME)
+		return false;
+	return !host->expects_tls ||
+	    host->requirement == REQUIRE_OPPORTUNISTIC;
+}
+
+/* No records would mean any certificate of a known authority to OpenSSL. */
+static bool has_means(const struct plan_host *host)
+{
+	enum requirement most = host->ideal > host->requirement ?
+	    host->ideal : host->requirement;
+
+	if (most == REQUIRE_DANE && host->tlsa_count == 0)
+		return false;
+	if ((most == REQUIRE_DANE || most == REQUIRE_NAME) &&
+	    host->name_count == 0)
+		return false;
+	if (host->requirement != REQUIRE_DANE)
+		return !host->also_name && !host->note_name;
+	return !(host->also_name && host->note_name);
+}
+
+static bool is_complete(const struct plan_host *host, enum plan_wish wish)
+{
+	if ((host->tlsa_domain[0] == '\0') != (host->tlsa_digest == 0))
+		return false;
+	if (host->skip)
+		return has_right_skip(host, wish);
+	return has_right_ideal(host) && has_right_marks(host, wish) &&
+	    has_means(host);
 }
 
 static void get_host(struct wire_reader *reader, struct arena *arena,
-    struct allowance *allowance, struct plan_host *host)
+    struct allowance *allowance, enum plan_wish wish, struct plan_host *host)
 {
 	get_name(reader, arena, host->name, sizeof(host->name));
 	host->preference = wire_get_u16(reader);
 	host->skip = wire_get_enum(reader, 2);
-	if (host->skip)
+	if (host->skip) {
 		status_get(reader, &host->skipped);
+		host->skipped_result = wire_get_enum(reader, TLS_RESULTS);
+	}
 	host->requirement = wire_get_enum(reader, REQUIREMENTS);
 	host->source = wire_get_enum(reader, SOURCES);
+	host->ideal = wire_get_enum(reader, REQUIREMENTS);
+	host->ideal_source = wire_get_enum(reader, SOURCES);
+	host->sts_mismatch = wire_get_enum(reader, 2);
+	host->expects_tls = wire_get_enum(reader, 2);
+	host->requiretls = wire_get_enum(reader, 2);
 	host->also_name = wire_get_enum(reader, 2);
 	host->note_name = wire_get_enum(reader, 2);
 	get_name(reader, arena, host->sni, sizeof(host->sni));
+	get_name(reader, arena, host->tlsa_domain, sizeof(host->tlsa_domain));
+	host->tlsa_digest = wire_get_u64(reader);
 	get_name(reader, arena, host->reason, sizeof(host->reason));
 	get_addresses(reader, arena, host);
 	get_names(reader, arena, host);
 	get_records(reader, arena, allowance, host);
-	if (!is_complete(host))
+	if (!is_complete(host, wish))
 		reader->bad = true;
 }
 
-/* What to do when nobody is to be tried: hosts that are left out wait, and no
- * mail is ever delivered by a plan. */
+static bool all_fail(const struct plan *plan)
+{
+	size_t i;
+
+	for (i = 0; i < plan->host_count; i++)
+		if (!plan->hosts[i].skip ||
+		    plan->hosts[i].skipped.outcome != STATUS_FAILED)
+			return false;
+	return true;
+}
+
+/* What to do when nobody is to be tried: where one host only waits, the mail
+ * does, and none is ever delivered by a plan. */
 static bool has_right_status(const struct plan *plan)
 {
 	if (plan_can_try(plan))
 		return true;
 	return plan->status.outcome == STATUS_DEFERRED ||
-	    (plan->status.outcome == STATUS_FAILED && plan->host_count == 0);
+	    (plan->status.outcome == STATUS_FAILED && all_fail(plan));
 }
 
 static void get_fallbacks(struct wire_reader *reader, struct plan *plan)
@@ -252,6 +342,12 @@ struct plan *plan_get(struct wire_reader *reader, struct arena *arena)
 	get_exactly(reader, plan->key, DIGEST_BYTES);
 	plan->ttl = wire_get_u32(reader);
 	plan->generation = wire_get_u64(reader);
+	get_name(reader, arena, plan->next_hop, sizeof(plan->next_hop));
+	plan->wish = wire_get_enum(reader, WISHES);
+	plan->exception = wire_get_u64(reader);
+	plan->sts_digest = wire_get_u64(reader);
+	plan->vanished_dane = wire_get_enum(reader, 2);
+	plan->vanished_sts = wire_get_enum(reader, 2);
 	plan->fingerprint_count = wire_get_enum(reader,
 	    PLAN_FINGERPRINTS_MAX + 1);
 	plan->fingerprints = arena_alloc_array(arena, PLAN_FINGERPRINTS_MAX,
@@ -262,7 +358,8 @@ struct plan *plan_get(struct wire_reader *reader, struct arena *arena)
 	plan->hosts = arena_alloc_array(arena, PLAN_HOSTS_MAX,
 	    sizeof(*plan->hosts));
 	for (i = 0; i < plan->host_count && !reader->bad; i++)
-		get_host(reader, arena, &allowance, &plan->hosts[i]);
+		get_host(reader, arena, &allowance, plan->wish,
+		    &plan->hosts[i]);
 	if (wire_read_end(reader) == -1 || !has_right_status(plan))
 		return NULL;
 	return plan;

@@ -4,6 +4,10 @@
  * asked and is cancelled when that channel goes away. Plans under way keep the
  * configuration they began with by finishing before it is freed: a reload
  * cancels them and starts them again under the new one.
+ *
+ * Whatever else changes plans (an exception, a pin, memory, a policy) is noted
+ * when it is heard of, which may be in the middle of a plan, and acted on after
+ * the current event: delivery is told, and plans of that domain begin again.
  */
 #include "policy/policy.h"
 
@@ -13,11 +17,13 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/channel.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/net.h"
 #include "conf/bundle.h"
@@ -25,8 +31,10 @@
 #include "policy/alarm.h"
 #include "policy/anchor.h"
 #include "policy/message.h"
+#include "policy/observation.h"
 #include "policy/own_addresses.h"
 #include "policy/plan_request.h"
+#include "policy/records.h"
 #include "policy/resolver.h"
 #include "policy/reverse.h"
 #include "policy/sts.h"
@@ -34,7 +42,8 @@
 #include "policy/verbs.h"
 
 enum { PEERS_MAX = 80, QUEUED_MAX = 16 << 20, REVERSE_MAX = 30000,
-    REQUESTS_MAX = 8192, REFUSAL_LOG_INTERVAL = 1000 };
+    REQUESTS_MAX = 8192, REFUSAL_LOG_INTERVAL = 1000,
+    CHANGES_MAX = 64 };		/* of one event; more are "all" */
 
 struct peer;
 
@@ -48,6 +57,8 @@ struct request {
 	char			 domain[POLICY_NAME_MAX + 1];
 	struct conf_next_hop	 next;
 	int64_t			 waited;
+	enum plan_wish		 wish;
+	int			 message_level;	/* -1: none */
 	LIST_ENTRY(request)	 entry;
 };
 
@@ -67,10 +78,16 @@ static struct {
 	struct validation	*validation;	/* owned; the same */
 	struct sts		*sts;		/* owned */
 	struct alarms		*alarms;	/* owned */
+	struct records		 records;
 	struct peer		*peers[PEERS_MAX];	/* owned */
 	unsigned		 request_count;
 	uint64_t		 generation;
 	struct own_addresses	 own;
+
+	/* what changed in this event */
+	char			 changes[CHANGES_MAX][POLICY_NAME_MAX + 1];
+	unsigned		 change_count;
+	bool			 all_changed;
 } policy;
 
 /* --- requests --- */
@@ -107,14 +124,41 @@ static struct request *request_new(struct peer *peer, uint32_t number)
 	return request;
 }
 
+/* By the recipients' domain or by the next hop: memory and policies are known
+ * under that one. */
+bool policy_is_about(const char *pattern, const char *domain,
+    const struct conf_next_hop *next)
+{
+	return pattern[0] == '\0' || domain_match(domain, pattern) ||
+	    domain_match(next->host, pattern);
+}
+
+/* Something changed in this very turn, and nobody was told yet. */
+static bool is_stale(const struct request *request)
+{
+	unsigned i;
+
+	for (i = 0; i < policy.change_count; i++)
+		if (policy_is_about(policy.changes[i], request->domain,
+		    &request->next))
+			return true;
+	return policy.all_changed;
+}
+
+static void	start_plan(struct request *request);
+
 static void on_plan(void *arg, const struct plan *plan,
     const struct plan_facts *facts)
 {
 	struct request *request = arg;
 
-	(void)facts;
+	if (is_stale(request)) {
+		start_plan(request);
+		return;
+	}
 	if (plan->alarm[0] != '\0')
 		alarms_tell(policy.alarms, request->domain, plan->alarm);
+	records_plan(&policy.records, plan, facts);
 	plan_put(channel_begin(request->peer->channel, POLICY_PLAN_ANSWER,
 	    request->number), plan);
 	channel_end(request->peer->channel);
@@ -127,11 +171,18 @@ void policy_context(struct plan_context *context)
 	*context = (struct plan_context) {
 		.resolver = policy.resolver,
 		.sts = policy.sts,
+		.memory = policy.records.memory,
+		.exceptions = policy.records.exceptions,
 		.conf = policy.conf,
 		.own_addresses = policy.own.items,
 		.own_address_count = policy.own.count,
 		.generation = policy.generation,
 	};
+}
+
+struct records *policy_records(void)
+{
+	return &policy.records;
 }
 
 static void start_plan(struct request *request)
@@ -141,6 +192,8 @@ static void start_plan(struct request *request)
 		.domain = request->domain,
 		.next = &request->next,
 		.waited = request->waited,
+		.wish = request->wish,
+		.message_level = request->message_level,
 	};
 
 	policy_context(&context);
@@ -188,6 +241,10 @@ static void read_question(struct request *request, struct wire_reader *body,
 	request->waited = (int64_t)wire_get_u64(body);
 	if (request->waited < 0)	/* a clock was set back */
 		request->waited = 0;
+	request->wish = wire_get_enum(body, WISHES);
+	/* Levels that need names or fingerprints are no message's. */
+	request->message_level = (int)wire_get_enum(body, LEVEL_STRICT + 2) -
+	    1;
 }
 
 static int on_plan_question(struct peer *peer, struct channel_message *message)
@@ -209,6 +266,8 @@ static int on_plan_question(struct peer *peer, struct channel_message *message)
 	memcpy(request->domain, question.domain, sizeof(request->domain));
 	request->next = question.next;
 	request->waited = question.waited;
+	request->wish = question.wish;
+	request->message_level = question.message_level;
 	start_plan(request);
 	return 0;
 }
@@ -269,6 +328,19 @@ static int on_reverse_question(struct peer *peer,
 	return 0;
 }
 
+/* --- what delivery saw --- */
+
+static int on_observation(struct channel_message *message)
+{
+	struct observation observation;
+
+	if (observation_get(&message->body, &observation) == -1 ||
+	    wire_read_end(&message->body) == -1)
+		return -1;
+	records_observe(&policy.records, &observation);
+	return 0;
+}
+
 /* --- peers --- */
 
 static void peer_free(struct peer *peer)
@@ -298,6 +370,7 @@ static void on_message(void *arg, struct channel *channel,
 		result = on_reverse_question(peer, message);
 		break;
 	case POLICY_CANCEL: result = on_cancel(peer, message); break;
+	case POLICY_OBSERVED: result = on_observation(message); break;
 	}
 	if (result == -1) {
 		log_error("malformed question: closing",
@@ -315,13 +388,14 @@ static void on_closed(void *arg, struct channel *channel)
 static const struct channel_rule delivery_rules[] = {
 	{ .type = POLICY_PLAN, .max = POLICY_QUESTION_MAX },
 	{ .type = POLICY_CANCEL, .max = 0 },
+	{ .type = POLICY_OBSERVED, .max = OBSERVATION_WIRE_MAX },
 };
 static const struct channel_rule smtpd_rules[] = {
 	{ .type = POLICY_REVERSE, .max = 32 },
 	{ .type = POLICY_CANCEL, .max = 0 },
 };
 static const struct channel_handler delivery_handler = {
-	.rules = delivery_rules, .rule_count = 2,
+	.rules = delivery_rules, .rule_count = 3,
 	.message = on_message, .closed = on_closed,
 };
 static const struct channel_handler smtpd_handler = {
@@ -359,23 +433,77 @@ static void take_peer(const struct process_peer *who, int fd)
 	policy.peers[free_slot] = peer;
 }
 
-/* --- configuration --- */
+/* --- changes --- */
 
-static void restart_plans(void)
+static void restart_plans(const struct peer *peer, const char *pattern)
 {
 	struct request *request;
+
+	LIST_FOREACH(request, &peer->requests, entry) {
+		if (request->plan == NULL || !policy_is_about(pattern,
+		    request->domain, &request->next))
+			continue;
+		plan_request_cancel(request->plan);
+		start_plan(request);
+	}
+}
+
+static void tell_change(const char *pattern)
+{
+	struct peer *peer;
 	size_t i;
 
 	for (i = 0; i < PEERS_MAX; i++) {
-		if (policy.peers[i] == NULL)
+		peer = policy.peers[i];
+		if (peer == NULL || peer->who.role != ROLE_DELIVERY)
 			continue;
-		LIST_FOREACH(request, &policy.peers[i]->requests, entry)
-			if (request->plan != NULL) {
-				plan_request_cancel(request->plan);
-				start_plan(request);
-			}
+		wire_put_text(channel_begin(peer->channel, POLICY_CHANGED, 0),
+		    pattern);
+		channel_end(peer->channel);
+		restart_plans(peer, pattern);
 	}
+	verbs_restart(pattern);
 }
+
+static void tell_changes(void *arg)
+{
+	unsigned i;
+
+	(void)arg;
+	if (policy.all_changed)
+		tell_change("");
+	for (i = 0; i < policy.change_count && !policy.all_changed; i++)
+		tell_change(policy.changes[i]);
+	policy.change_count = 0;
+	policy.all_changed = false;
+}
+
+static void on_changed(void *arg, const char *pattern)
+{
+	unsigned i;
+
+	(void)arg;
+	policy.generation++;
+	for (i = 0; i < policy.change_count; i++)
+		if (strcmp(policy.changes[i], pattern) == 0)
+			return;
+	if (policy.change_count == 0 && !policy.all_changed)
+		loop_defer(tell_changes, &policy);
+	if (pattern[0] == '\0' || policy.change_count == CHANGES_MAX)
+		policy.all_changed = true;
+	else
+		snprintf(policy.changes[policy.change_count++],
+		    sizeof(policy.changes[0]), "%s", pattern);
+}
+
+static void on_fetch_failed(void *arg, const char *domain, const char *result,
+    const char *problem)
+{
+	(void)arg;
+	records_fetch_failed(&policy.records, domain, result, problem);
+}
+
+/* --- configuration --- */
 
 static bool same_texts(const struct conf_texts *one,
     const struct conf_texts *other)
@@ -442,10 +570,11 @@ static int configure(const void *data, size_t length, char *error, size_t size)
 		if (!same_resolver(old, conf))
 			log_warn("changes of the resolver take effect after "
 			    "a restart");
-		if (policy.sts != NULL)
+		if (policy.sts != NULL) {
 			sts_configure(policy.sts, conf);
-		restart_plans();
-		verbs_restart();
+			records_configure(&policy.records, conf, policy.sts);
+		}
+		tell_change("");
 		conf_free(old);
 	}
 	return 0;
@@ -486,6 +615,8 @@ static struct resolver *make_validating(char *error, size_t size)
 /* Before the chroot: libunbound reads files at its first lookup. */
 static void prepare(void)
 {
+	const struct sts_hooks hooks = { .failed = on_fetch_failed,
+	    .changed = on_changed };
 	char *directory = mem_print("%s/policy", policy.conf->state_directory);
 	char error[256] = "";
 
@@ -506,11 +637,15 @@ static void prepare(void)
 	policy.alarms = alarms_new();
 	policy.sts = sts_new(policy.conf, policy.resolver, directory,
 	    policy.trust_pem);
+	sts_set_hooks(policy.sts, &hooks);
+	records_init(&policy.records, directory, on_changed, NULL);
+	records_configure(&policy.records, policy.conf, policy.sts);
 	mem_free(directory);
 }
 
 static void start(void)
 {
+	records_open(&policy.records);
 	if (policy.plain != NULL)
 		policy.validation = validation_start(policy.resolver,
 		    policy.plain);
@@ -527,6 +662,8 @@ static void stop(void)
 	verbs_stop();
 	validation_stop(policy.validation);
 	sts_free(policy.sts);
+	records_release(&policy.records);
+	loop_undefer(&policy);
 	alarms_free(policy.alarms);
 	resolver_free(policy.plain);
 	resolver_free(policy.resolver);

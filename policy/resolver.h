@@ -38,8 +38,8 @@ struct resolver	*resolver_new(const struct conf *conf,
  */
 struct resolver	*resolver_new_following(const struct conf *conf,
 		    const char *path, char *error, size_t size);
-/* One that validates nothing and remembers nothing: whether it gets an answer
- * says only that somebody answers. */
+/* One that validates nothing: whether it gets an answer says only that somebody
+ * answers; now, if it was not asked that before. */
 struct resolver	*resolver_new_plain(const struct conf *conf, char *error,
 		    size_t size);
 /* Cancels everything; null is allowed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One thread, one table, one transaction per change, flushed by its commit.
+ * One thread, one table, one transaction per batch, flushed by its commit.
  * Recovery runs at every opening; a lock beside the directory keeps a second
  * process out (it stays where it is when the directory is moved aside).
  *
@@ -30,14 +30,20 @@
 #include "base/mem.h"
 
 enum { PAGE_BYTES = 4096, CACHE_BYTES = 1 << 20, LOG_FILE_BYTES = 1 << 20,
-    LOG_BUFFER_BYTES = 128 << 10, CHECKPOINT_CHANGES = 64, ASIDE_MAX = 100 };
+    LOG_BUFFER_BYTES = 128 << 10, CHECKPOINT_CHANGES = 64,
+    CHECKPOINT_BYTES = 1 << 20, ASIDE_MAX = 100 };
 
 struct policy_store {
 	char		*directory;	/* owned */
 	int		 lock_fd;
 	DB_ENV		*env;
 	DB		*table;
-	unsigned	 changes;	/* since the last checkpoint */
+	bool		 quiet;		/* opened again: until it works */
+	bool		 anew;		/* the rows are gone */
+
+	/* since the last checkpoint */
+	unsigned	 changes;
+	size_t		 bytes;
 };
 
 /* --- between Berkeley DB and the kernel --- */
@@ -151,6 +157,15 @@ static void on_message(const DB_ENV *env, const char *prefix, const char *text)
 	log_warn("berkeley db", log_text("text", text));
 }
 
+/* Without any callback it would write to descriptor 2 itself. */
+static void on_quiet_message(const DB_ENV *env, const char *prefix,
+    const char *text)
+{
+	(void)env;
+	(void)prefix;
+	log_debug("berkeley db", log_text("text", text));
+}
+
 /* --- errors --- */
 
 /* Unless the disk, memory or rights said no, the files are in doubt. */
@@ -179,9 +194,25 @@ static bool is_damage(int error)
 static int failed(const struct policy_store *store, const char *what,
     int error)
 {
-	log_error("policy store failed", log_text("path", store->directory),
-	    log_text("what", what), log_text("error", db_strerror(error)));
+	log_write(store->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
+	    "policy store failed", LOG_FIELDS(
+	    log_text("path", store->directory), log_text("what", what),
+	    log_text("error", db_strerror(error))));
 	return -1;
+}
+
+static int refused_by_system(const struct policy_store *store,
+    const char *what, const char *path, int error)
+{
+	log_write(store->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, what,
+	    LOG_FIELDS(log_text("path", path), log_errno(error)));
+	return -1;
+}
+
+static void speak(struct policy_store *store)
+{
+	store->env->set_errcall(store->env, on_message);
+	store->quiet = false;
 }
 
 /* --- rows --- */
@@ -190,21 +221,16 @@ static int checkpoint(struct policy_store *store)
 {
 	int error;
 
-	if (++store->changes < CHECKPOINT_CHANGES)
+	if (++store->changes < CHECKPOINT_CHANGES &&
+	    store->bytes < CHECKPOINT_BYTES)
 		return 0;
 	store->changes = 0;
+	store->bytes = 0;
 	error = store->env->txn_checkpoint(store->env, 0, 0, 0);
 	return error == 0 ? 0 : failed(store, "checkpoint", error);
 }
 
-static int begin(struct policy_store *store, DB_TXN **txn)
-{
-	int error = store->env->txn_begin(store->env, NULL, txn, 0);
-
-	return error == 0 ? 0 : failed(store, "begin", error);
-}
-
-/* The end of a change: durable, or undone. */
+/* The end of a batch: durable, or undone. */
 static int end(struct policy_store *store, DB_TXN *txn, int error)
 {
 	if (error != 0) {
@@ -214,6 +240,8 @@ static int end(struct policy_store *store, DB_TXN *txn, int error)
 	error = txn->commit(txn, DB_TXN_SYNC);
 	if (error != 0)
 		return failed(store, "commit", error);
+	if (store->quiet)
+		speak(store);
 	return checkpoint(store);
 }
 
@@ -227,32 +255,53 @@ static DBT key_of(const char *key)
 	    .size = (uint32_t)length };
 }
 
+/* Berkeley DB's error. */
+static int change(struct policy_store *store, DB_TXN *txn,
+    const struct policy_store_change *wanted)
+{
+	DBT at = key_of(wanted->key);
+	DBT data = { .data = (void *)(uintptr_t)wanted->value,
+	    .size = (uint32_t)wanted->length };
+	int error;
+
+	if (wanted->length > POLICY_STORE_VALUE_MAX)
+		bug("value of the policy store");
+	store->bytes += at.size + data.size;
+	if (wanted->value != NULL)
+		return store->table->put(store->table, txn, &at, &data, 0);
+	error = store->table->del(store->table, txn, &at, 0);
+	return error == DB_NOTFOUND ? 0 : error;
+}
+
+int policy_store_apply(struct policy_store *store,
+    const struct policy_store_change *changes, size_t count)
+{
+	DB_TXN *txn;
+	size_t i;
+	int error;
+
+	if (count == 0)
+		return 0;
+	error = store->env->txn_begin(store->env, NULL, &txn, 0);
+	if (error != 0)
+		return failed(store, "begin", error);
+	for (i = 0; i < count && error == 0; i++)
+		error = change(store, txn, &changes[i]);
+	return end(store, txn, error);
+}
+
 int policy_store_put(struct policy_store *store, const char *key,
     const void *value, size_t length)
 {
-	DBT at = key_of(key);
-	DBT data = { .data = (void *)(uintptr_t)value,
-	    .size = (uint32_t)length };
-	DB_TXN *txn;
-
-	if (length > POLICY_STORE_VALUE_MAX)
-		bug("value of the policy store");
-	if (begin(store, &txn) == -1)
-		return -1;
-	return end(store, txn, store->table->put(store->table, txn, &at, &data,
-	    0));
+	return policy_store_apply(store, &(struct policy_store_change){
+	    .key = key, .value = length > 0 ? value : "", .length = length },
+	    1);
 }
 
 int policy_store_delete(struct policy_store *store, const char *key)
 {
-	DBT at = key_of(key);
-	DB_TXN *txn;
-	int error;
-
-	if (begin(store, &txn) == -1)
-		return -1;
-	error = store->table->del(store->table, txn, &at, 0);
-	return end(store, txn, error == DB_NOTFOUND ? 0 : error);
+	return policy_store_apply(store,
+	    &(struct policy_store_change){ .key = key }, 1);
 }
 
 static void show_row(const DBT *key, const DBT *data,
@@ -308,12 +357,9 @@ static int lock(struct policy_store *store)
 	    fcntl(store->lock_fd, F_SETLK, &whole) == 0)
 		return 0;
 	if (store->lock_fd != -1 && (errno == EACCES || errno == EAGAIN))
-		log_error("the policy store is in use by another process",
-		    log_text("path", store->directory));
-	else
-		log_error("cannot lock", log_text("path", path),
-		    log_errno(errno));
-	return -1;
+		return refused_by_system(store, "the policy store is in use by "
+		    "another process", store->directory, errno);
+	return refused_by_system(store, "cannot lock", path, errno);
 }
 
 static int make_directory(struct policy_store *store)
@@ -324,9 +370,8 @@ static int make_directory(struct policy_store *store)
 	}
 	if (errno == EEXIST)
 		return 0;
-	log_error("cannot make directory", log_text("path", store->directory),
-	    log_errno(errno));
-	return -1;
+	return refused_by_system(store, "cannot make directory",
+	    store->directory, errno);
 }
 
 /* Berkeley DB would read settings from it; nobody else may change ours. */
@@ -357,7 +402,8 @@ static int open_environment(struct policy_store *store)
 		store->env = NULL;
 		return error;
 	}
-	store->env->set_errcall(store->env, on_message);
+	store->env->set_errcall(store->env, store->quiet ? on_quiet_message :
+	    on_message);
 	store->env->set_cachesize(store->env, 0, CACHE_BYTES, 1);
 	store->env->set_lg_max(store->env, LOG_FILE_BYTES);
 	store->env->set_lg_bsize(store->env, LOG_BUFFER_BYTES);
@@ -416,15 +462,14 @@ static int set_aside(struct policy_store *store, int error)
 		    rename(store->directory, path) == 0)
 			break;
 	}
-	if (i == ASIDE_MAX) {
-		log_error("cannot move the damaged policy store aside",
-		    log_text("path", store->directory), log_errno(errno));
-		return -1;
-	}
+	if (i == ASIDE_MAX)
+		return refused_by_system(store, "cannot move the damaged "
+		    "policy store aside", store->directory, errno);
 	sync_parent(store->directory);
-	log_error("the policy store was damaged: what it remembered of MTA-STS "
-	    "is lost, and begun anew", log_text("path", store->directory),
+	log_error("the policy store was damaged: what it remembered is lost, "
+	    "and begun anew", log_text("path", store->directory),
 	    log_text("kept", path), log_text("error", db_strerror(error)));
+	store->anew = true;
 	return 0;
 }
 
@@ -445,13 +490,14 @@ static int open_whole(struct policy_store *store)
 	return error == 0 ? 0 : failed(store, "open anew", error);
 }
 
-struct policy_store *policy_store_open(const char *directory)
+static struct policy_store *open_store(const char *directory, bool quiet)
 {
 	struct policy_store *store = mem_alloc(sizeof(*store));
 
 	if (directory[0] != '/')
 		bug("the policy store's directory is not absolute");
 	store->directory = mem_dup_string(directory);
+	store->quiet = quiet;
 	install_hooks();
 	if (lock(store) == -1 || make_directory(store) == -1) {
 		policy_store_close(store);
@@ -463,6 +509,21 @@ struct policy_store *policy_store_open(const char *directory)
 		return NULL;
 	}
 	return store;
+}
+
+struct policy_store *policy_store_open(const char *directory)
+{
+	return open_store(directory, false);
+}
+
+struct policy_store *policy_store_open_again(const char *directory)
+{
+	return open_store(directory, true);
+}
+
+bool policy_store_is_anew(const struct policy_store *store)
+{
+	return store->anew;
 }
 
 void policy_store_close(struct policy_store *store)

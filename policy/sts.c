@@ -267,6 +267,11 @@ void sts_configure(struct sts *sts, const struct conf *conf)
 	sts->conf = conf;
 }
 
+void sts_set_hooks(struct sts *sts, const struct sts_hooks *hooks)
+{
+	sts->hooks = *hooks;
+}
+
 void sts_set_port(struct sts *sts, uint16_t port)
 {
 	sts->port = port;
@@ -328,18 +333,37 @@ static void visit_one(void *arg, struct sts_entry *entry)
 	arena_free(arena);
 }
 
-void sts_each(struct sts *sts, void (*visit)(void *arg, const char *domain,
-    const struct sts_answer *answer), void *arg)
+uint64_t sts_scan(struct sts *sts, uint64_t cursor, void (*visit)(void *arg,
+    const char *domain, const struct sts_answer *answer), void *arg)
 {
 	struct visit visitor = { sts, visit, arg };
 
 	sts_cache_load(sts->cache);
-	sts_cache_each(sts->cache, visit_one, &visitor);
+	return sts_cache_scan(sts->cache, cursor, visit_one, &visitor);
+}
+
+const char *sts_text(struct sts *sts, const char *domain, const char *id,
+    size_t *length)
+{
+	const struct sts_entry *entry;
+	char name[STS_DOMAIN_MAX + 1];
+
+	if (!take_name(name, domain))
+		return NULL;
+	entry = sts_cache_find(sts->cache, name);
+	if (entry == NULL || strcmp(entry->id, id) != 0)
+		return NULL;
+	*length = entry->length;
+	return entry->body;
 }
 
 bool sts_forget(struct sts *sts, const char *domain)
 {
 	sts_cache_load(sts->cache);
 	sts_failure_forget(sts, domain);
-	return sts_cache_remove(sts->cache, domain);
+	if (!sts_cache_remove(sts->cache, domain))
+		return false;
+	if (sts->hooks.changed != NULL)
+		sts->hooks.changed(sts->hooks.arg, domain);
+	return true;
 }

@@ -47,6 +47,19 @@ struct sts_answer {
 	char			 txt[96];	/* the record, may be empty */
 };
 
+/* What others want to hear. Both come from the loop, or from sts_forget(); a
+ * hook starts and cancels nothing here before it has returned. */
+struct sts_hooks {
+	/* A policy that is published, or is to be refreshed, could not be had
+	 * (STS-115, STS-116); not where a policy in mode none is in force.
+	 * result: RFC 8460 4.3.2.2. */
+	void	(*failed)(void *arg, const char *domain, const char *result,
+		    const char *problem);
+	/* What is remembered of the domain is not what it was. */
+	void	(*changed)(void *arg, const char *domain);
+	void	 *arg;
+};
+
 /* Borrowed until it returns. */
 typedef void sts_done(void *arg, const struct sts_answer *answer);
 
@@ -62,6 +75,7 @@ struct sts	*sts_new(const struct conf *conf, struct resolver *resolver,
 void		 sts_free(struct sts *sts);
 /* A reload: the new conf; the old one is not used any more. */
 void		 sts_configure(struct sts *sts, const struct conf *conf);
+void		 sts_set_hooks(struct sts *sts, const struct sts_hooks *hooks);
 /* For tests: where policies are served instead of port 443. */
 void		 sts_set_port(struct sts *sts, uint16_t port);
 /* Refreshes what is cached, by itself, from now on (STS-89). */
@@ -73,9 +87,14 @@ void		 sts_start_refresh(struct sts *sts);
 struct sts_query	*sts_lookup(struct sts *sts, const char *domain,
 			    bool cache_only, sts_done *done, void *arg);
 void			 sts_cancel(struct sts_query *query);
-/* Each cached policy, in no order; for `postern policy list`. */
-void	 sts_each(struct sts *sts, void (*visit)(void *arg,
+/* Each cached policy, in no order, over several calls, as hash_scan() does it:
+ * some of them, few; the next cursor, 0: the end. */
+uint64_t sts_scan(struct sts *sts, uint64_t cursor, void (*visit)(void *arg,
 	    const char *domain, const struct sts_answer *answer), void *arg);
+/* The text of the policy that is remembered under this id, as it was fetched;
+ * null: there is none. Borrowed until the next call. */
+const char	*sts_text(struct sts *sts, const char *domain, const char *id,
+		    size_t *length);
 /* Forgets one; false when there was none. */
 bool	 sts_forget(struct sts *sts, const char *domain);
 

@@ -110,6 +110,14 @@ void sts_cache_each(struct sts_cache *cache,
 	hash_each(cache->entries, walk_one, &walk);
 }
 
+uint64_t sts_cache_scan(struct sts_cache *cache, uint64_t cursor,
+    void (*visit)(void *arg, struct sts_entry *entry), void *arg)
+{
+	struct walk walk = { visit, arg };
+
+	return hash_scan(cache->entries, cursor, walk_one, &walk);
+}
+
 /* --- the store --- */
 
 static void make_row(struct buf *row, const struct sts_entry *entry)

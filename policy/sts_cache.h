@@ -63,6 +63,10 @@ bool	 sts_cache_remove(struct sts_cache *cache, const char *domain);
 void	 sts_cache_each(struct sts_cache *cache,
 	    void (*visit)(void *arg, struct sts_entry *entry), void *arg);
 
+/* The same over several calls, as hash_scan() does it; visit removes none. */
+uint64_t sts_cache_scan(struct sts_cache *cache, uint64_t cursor,
+	    void (*visit)(void *arg, struct sts_entry *entry), void *arg);
+
 /* Milliseconds until it expires; not positive when it has. */
 int64_t	 sts_entry_left(const struct sts_entry *entry);
 

@@ -129,6 +129,19 @@ static void log_trouble(enum log_level level,
 	    sts_entry_left(entry) / DAY)));
 }
 
+/* For reports (RFC 8461 6). Mode none was to have no consequence. */
+static void tell_failed(const struct sts_discovery *discovery)
+{
+	const struct sts_hooks *hooks = &discovery->sts->hooks;
+	const struct sts_entry *entry = sts_current_entry(discovery->sts,
+	    discovery->domain);
+
+	if (hooks->failed != NULL && discovery->answer.result != NULL &&
+	    (entry == NULL || entry->policy.mode != STS_MODE_NONE))
+		hooks->failed(hooks->arg, discovery->domain,
+		    discovery->answer.result, discovery->answer.problem);
+}
+
 /*
  * With a policy that is remembered (or was, until it ran out) somebody may be
  * keeping its successor from us: an alarm, each day again (STS-91). Mode none
@@ -286,6 +299,8 @@ static void discovery_finish(struct sts_discovery *discovery)
 	if (discovery->answer.source == STS_SOURCE_NONE)
 		fall_back(discovery);
 	tell_queries(discovery);
+	if (discovery->changed && sts->hooks.changed != NULL)
+		sts->hooks.changed(sts->hooks.arg, discovery->domain);
 	sts_discovery_free(discovery);
 	start_waiting(sts);
 }
@@ -316,6 +331,7 @@ static void fetch_failed(struct sts_discovery *discovery, const char *result,
 		discovery->answer.ttl = BACK_OFF / 1000;
 	put_off_refresh(discovery);
 	report_trouble(discovery);
+	tell_failed(discovery);
 	discovery_finish(discovery);
 }
 
@@ -368,16 +384,19 @@ static void take_policy(struct sts_discovery *discovery,
 	if (answer->ttl > policy->max_age)
 		answer->ttl = (uint32_t)policy->max_age;
 	if (policy->max_age == 0) {		/* STS-95 */
-		sts_cache_remove(sts->cache, discovery->domain);
+		discovery->changed = sts_cache_remove(sts->cache,
+		    discovery->domain);
 		return;
 	}
 	entry = sts_cache_put(sts->cache, discovery->domain, discovery->id,
 	    fetched->body, fetched->length);
-	if (entry != NULL)
-		entry->refresh_at = clock_monotonic() +
-		    sts_with_jitter(sts_refresh_interval(sts, entry));
-	else
+	if (entry == NULL) {
 		put_off_refresh(discovery);	/* of the one before */
+		return;
+	}
+	discovery->changed = changed;
+	entry->refresh_at = clock_monotonic() +
+	    sts_with_jitter(sts_refresh_interval(sts, entry));
 }
 
 static void on_fetched(void *arg, const struct fetch_answer *fetched)
@@ -581,10 +600,16 @@ static void read_record(struct sts_discovery *discovery,
 		sts_set_problem(answer, "sts-policy-fetch-error", problem);
 		log_trouble(LOG_LEVEL_INFO, discovery,
 		    sts_current_entry(discovery->sts, discovery->domain));
+		if (discovery->refresh && had)
+			tell_failed(discovery);
 		return;
 	}
-	if (answer->problem[0] != '\0')
-		report_trouble(discovery);
+	if (answer->problem[0] == '\0')
+		return;
+	report_trouble(discovery);
+	/* Plans meet it, too: told when it is our own turn to ask. */
+	if (discovery->refresh)
+		tell_failed(discovery);
 }
 
 /* A policy that has run out, and no record: the domain has none any more. */

@@ -42,6 +42,7 @@ struct sts {
 	unsigned		 discoveries, refreshes, fetches, waiters;
 	struct hash		*failures;	/* domain -> failure, owned */
 	struct timer		 tick;
+	struct sts_hooks	 hooks;
 };
 
 /* A fetch that failed: not again before its time for the same id. */
@@ -88,6 +89,7 @@ struct sts_discovery {
 	char			 id[STS_ID_MAX + 1];	/* TXT's; "": none */
 	bool			 decided;	/* the answer holds; a refresh
 						 * goes on without queries */
+	bool			 changed;	/* what is remembered */
 	struct arena		*arena;		/* of the answer's policy */
 	struct sts_answer	 answer;
 };

@@ -14,13 +14,15 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "policy/resolver.h"
 
-/* Milliseconds: how soon to look again, and how often to repeat. */
-enum { AGAIN_BAD = 60000, AGAIN_GOOD = 3600000, REPEAT = 15 * 60000 };
+/* Milliseconds: how soon to look again (if all is good, when the resolver has
+ * forgotten the last answer), and how often to repeat. */
+enum { AGAIN_BAD = 60000, AGAIN_GOOD = 3660000, REPEAT = 15 * 60000 };
 
 enum state { UNKNOWN, WORKS, UNVALIDATED, SILENT };
 
@@ -74,7 +76,21 @@ static void on_plain(void *arg, const struct dns_answer *answer)
 	struct validation *validation = arg;
 
 	validation->query = NULL;
-	enter(validation, answer->result == FACT_DATA ? UNVALIDATED : SILENT);
+	enter(validation, answer->result == FACT_ERROR ? SILENT :
+	    UNVALIDATED);
+}
+
+/* Each time about another name, so that it is not remembered; that there is
+ * none is an answer. */
+static void ask_plainly(struct validation *validation)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "probe-%08x%08x",
+	    (unsigned)random_below(UINT32_MAX),
+	    (unsigned)random_below(UINT32_MAX));
+	validation->query = resolver_lookup(validation->plain, name, DNS_A,
+	    on_plain, validation);
 }
 
 static void on_keys(void *arg, const struct dns_answer *answer)
@@ -92,8 +108,7 @@ static void on_keys(void *arg, const struct dns_answer *answer)
 	if (answer->result != FACT_ERROR)
 		enter(validation, UNVALIDATED);
 	else
-		validation->query = resolver_lookup(validation->plain, ".",
-		    DNS_SOA, on_plain, validation);
+		ask_plainly(validation);
 }
 
 static void probe(void *arg)

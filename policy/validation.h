@@ -11,8 +11,8 @@
 struct resolver;
 struct validation;
 
-/* The first question is asked at once. plain does not validate and remembers
- * nothing (resolver_new_plain()). Both outlive us. */
+/* The first question is asked at once. plain does not validate
+ * (resolver_new_plain()). Both outlive us. */
 struct validation	*validation_start(struct resolver *resolver,
 			    struct resolver *plain);
 /* Null is allowed. */

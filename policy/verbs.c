@@ -1,265 +1,252 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * An explanation belongs to the connection that asked for it and is cancelled
- * when that goes away.
+ * The table of verbs, and what their files share: arguments that are checked
+ * with a sentence, the line in the log about a change, and long answers, which
+ * are made a little at a time.
  */
 #include "policy/verbs.h"
 
-#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "base/address.h"
-#include "base/clock.h"
-#include "base/control.h"
+#include "base/idn.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/process.h"
-#include "conf/conf.h"
-#include "policy/explain.h"
-#include "policy/plan_request.h"
-#include "policy/policy.h"
-#include "policy/sts.h"
 
-enum { EXPLANATIONS_MAX = 32, LINES_A_TURN = 256,
-    WAIT_MILLISECONDS = PLAN_REQUEST_MAX_MILLISECONDS + 20000 };
-#define WAITED_MAX ((json_int_t)1 << 40)
+/* --- arguments --- */
 
-struct explanation {
-	struct control		*control;	/* outlives us */
-	struct plan_request	*request;	/* null once it is done */
-	char			 domain[256];
-	struct conf_next_hop	 next;
-	int64_t			 waited;
-	LIST_ENTRY(explanation)	 entry;
-};
-
-static LIST_HEAD(, explanation) explanations =
-    LIST_HEAD_INITIALIZER(explanations);
-static unsigned explanation_count;
-
-/* --- explain --- */
-
-/* The connection went away, or the answer was given. */
-static void explanation_free(void *arg)
+static int wrong(struct control *control, const char *name,
+    const char *accepted)
 {
-	struct explanation *explanation = arg;
+	char sentence[300];
 
-	if (explanation->request != NULL)
-		plan_request_cancel(explanation->request);
-	LIST_REMOVE(explanation, entry);
-	explanation_count--;
-	mem_free(explanation);
-}
-
-static void on_plan(void *arg, const struct plan *plan,
-    const struct plan_facts *facts)
-{
-	struct explanation *explanation = arg;
-	struct control *control = explanation->control;
-
-	explanation->request = NULL;
-	control_send(control, explain_plan(facts, plan));
-	if (plan_can_try(plan))
-		control_end(control, CONTROL_OK, NULL);
-	else
-		control_end(control, CONTROL_NONE_MATCHED,
-		    plan->status.outcome == STATUS_FAILED ?
-		    "mail to it would be returned" : "mail to it would wait");
-}
-
-static void begin(struct explanation *explanation)
-{
-	struct plan_context context;
-	struct plan_question question = {
-		.domain = explanation->domain,
-		.next = &explanation->next,
-		.waited = explanation->waited,
-		.explain = true,
-	};
-
-	policy_context(&context);
-	explanation->request = plan_request_start(&context, &question,
-	    on_plan, explanation);
-}
-
-static void waits(struct control *control, void *arg)
-{
-	(void)control;
-	(void)arg;
-}
-
-/* The domain of the arguments as the roles write it; null, after the answer,
- * when there is none. */
-static int read_domain(struct control *control, const json_t *arguments,
-    char *domain, size_t size)
-{
-	const json_t *value = json_object_get(arguments, "domain");
-	const char *given = json_string_value(value);
-
-	if (given != NULL && domain_is_literal(given) &&
-	    json_string_length(value) < size) {
-		snprintf(domain, size, "%s", given);
-		return 0;
-	}
-	if (given != NULL && domain_parse(domain, size, given,
-	    json_string_length(value)) == 0)
-		return 0;
-	control_end(control, CONTROL_USAGE, "a domain is expected, or an "
-	    "address in brackets");
+	snprintf(sentence, sizeof(sentence), "argument \"%s\": %s", name,
+	    accepted);
+	control_end(control, CONTROL_USAGE, sentence);
 	return -1;
 }
 
-/* Mail that is not sent by SMTP has no plan. */
-static void explain_local(struct control *control, const char *domain,
-    const struct conf_next_hop *next)
+/* 0: domain is filled. */
+static int take_domain(const json_t *value, char *domain, size_t size)
 {
-	control_send(control, json_pack("{s:s, s:s}", "domain", domain,
-	    "transport", next->transport == TRANSPORT_MAILDIR ? "maildir" :
-	    "discard"));
-	control_end(control, CONTROL_OK, NULL);
+	const char *given = json_string_value(value);
+
+	if (given == NULL)
+		return -1;
+	if (domain_is_literal(given) && json_string_length(value) < size) {
+		snprintf(domain, size, "%s", given);
+		return 0;
+	}
+	return strlen(given) == json_string_length(value) &&
+	    domain_to_ascii(domain, size, given) == NULL ? 0 : -1;
 }
 
-static void verb_explain(struct control *control, const json_t *arguments)
+int verbs_read_domain(struct control *control, const json_t *arguments,
+    const char *name, char *domain, size_t size)
 {
-	json_int_t waited = json_integer_value(json_object_get(arguments,
-	    "waited"));
-	struct plan_context context;
-	struct explanation *explanation;
-	struct conf_next_hop next;
-	char domain[256];
-
-	if (read_domain(control, arguments, domain, sizeof(domain)) == -1)
-		return;
-	policy_context(&context);
-	conf_next_hop(context.conf, domain, &next);
-	if (next.transport != TRANSPORT_SMTP) {
-		explain_local(control, domain, &next);
-		return;
-	}
-	if (explanation_count >= EXPLANATIONS_MAX) {
-		control_end(control, CONTROL_TEMPORARY,
-		    "too many explanations are under way");
-		return;
-	}
-	explanation = mem_alloc(sizeof(*explanation));
-	explanation->control = control;
-	explanation->next = next;
-	explanation->waited = waited < 0 ? 0 : waited > WAITED_MAX ?
-	    WAITED_MAX : waited;
-	snprintf(explanation->domain, sizeof(explanation->domain), "%s",
-	    domain);
-	LIST_INSERT_HEAD(&explanations, explanation, entry);
-	explanation_count++;
-	control_wait(control, WAIT_MILLISECONDS);
-	control_produce(control, waits, explanation_free, explanation);
-	begin(explanation);
+	if (take_domain(json_object_get(arguments, name), domain, size) == 0)
+		return 0;
+	return wrong(control, name, "a domain is expected, or an address in "
+	    "brackets");
 }
 
-void verbs_restart(void)
+int verbs_read_pattern(struct control *control, const json_t *arguments,
+    const char *name, char *domain, size_t size)
 {
-	struct explanation *explanation;
+	const json_t *value = json_object_get(arguments, name);
+	const char *given = json_string_value(value);
 
-	LIST_FOREACH(explanation, &explanations, entry) {
-		if (explanation->request == NULL)
+	if (take_domain(value, domain, size) == 0)
+		return 0;
+	if (given != NULL && strncmp(given, "*.", 2) == 0)
+		given++;
+	domain[0] = '.';
+	if (given != NULL && given[0] == '.' &&
+	    domain_to_ascii(domain + 1, size - 1, given + 1) == NULL)
+		return 0;
+	return wrong(control, name, "a domain is expected, or one with a dot "
+	    "in front for all that are below it");
+}
+
+int verbs_read_reason(struct control *control, const json_t *arguments,
+    char *reason, size_t size)
+{
+	const json_t *value = json_object_get(arguments, "reason");
+	const char *given = json_string_value(value);
+	size_t length = json_string_length(value), i, visible = 0;
+	char accepted[100];
+
+	for (i = 0; i < length; i++) {
+		if ((unsigned char)given[i] < ' ' || given[i] == 0x7f)
+			break;
+		visible += given[i] != ' ';
+	}
+	if (visible > 0 && i == length && length < size) {
+		memcpy(reason, given, length + 1);
+		return 0;
+	}
+	snprintf(accepted, sizeof(accepted), "one line of text is expected, of "
+	    "at most %zu bytes", size - 1);
+	return wrong(control, "reason", accepted);
+}
+
+int verbs_read_level(struct control *control, const json_t *arguments,
+    unsigned accepted, enum conf_level *level)
+{
+	const char *given = json_string_value(json_object_get(arguments,
+	    "level"));
+	char sentence[200] = "one of these is expected:";
+	enum conf_level one;
+	size_t used;
+
+	for (one = 0; one < LEVEL_COUNT; one++) {
+		if ((accepted & 1u << one) == 0)
 			continue;
-		plan_request_cancel(explanation->request);
-		begin(explanation);
+		*level = one;
+		if (given != NULL && strcmp(given, conf_level_name(one)) == 0)
+			return 0;
+		used = strlen(sentence);
+		snprintf(sentence + used, sizeof(sentence) - used, " %s",
+		    conf_level_name(one));
 	}
+	return wrong(control, "level", sentence);
 }
 
-void verbs_stop(void)
+/* --- changes --- */
+
+void verbs_author(const struct control *control, char *out, size_t size)
 {
-	while (!LIST_EMPTY(&explanations))
-		control_end(LIST_FIRST(&explanations)->control,
-		    CONTROL_UNAVAILABLE, "the server stops");
+	uid_t uid = control_caller(control)->uid;
+
+	if (uid == 0)
+		snprintf(out, size, "root (uid 0)");
+	else
+		snprintf(out, size, "uid %lu", (unsigned long)uid);
 }
 
-/* --- remembered policies --- */
+void verbs_log(const struct control *control, const char *verb,
+    const char *domain, const char *detail)
+{
+	log_info("operator", log_text("verb", verb),
+	    log_text("domain", domain), log_text("detail", detail),
+	    log_number("uid", (int64_t)control_caller(control)->uid));
+}
 
-struct listing {
-	json_t	*lines;		/* owned; an array */
-	size_t	 sent;
+/* --- long answers --- */
+
+struct verbs_page {
+	struct control	*control;
+	verbs_more	*more;		/* null: the tables are gone */
+	void		(*release)(void *arg);	/* may be null */
+	void		*arg;
+	const char	*none;		/* a literal */
+	bool		 any;		/* something was sent */
+	size_t		 bytes;		/* in this turn */
+	struct timer	 again;		/* while nothing is to be drained */
+	LIST_ENTRY(verbs_page) entry;
 };
 
-static void listing_free(void *arg)
-{
-	struct listing *listing = arg;
+static LIST_HEAD(, verbs_page) pages = LIST_HEAD_INITIALIZER(pages);
 
-	json_decref(listing->lines);
-	mem_free(listing);
+void verbs_page_add(struct verbs_page *page, json_t *object)
+{
+	page->bytes += control_send(page->control, object);
+	page->any = true;
 }
 
-static void add_policy(void *arg, const char *domain,
-    const struct sts_answer *answer)
+static void page_free(void *arg)
 {
-	struct listing *listing = arg;
-	char fetched[40], expires[40];
-	json_t *patterns = json_array();
-	size_t i;
+	struct verbs_page *page = arg;
 
-	for (i = 0; i < answer->policy.mx_count; i++)
-		json_array_append_new(patterns,
-		    json_string(answer->policy.mx[i]));
-	clock_format_iso(answer->fetched, fetched, sizeof(fetched));
-	clock_format_iso(answer->expires, expires, sizeof(expires));
-	json_array_append_new(listing->lines, json_pack("{s:s, s:s, s:o, s:I, "
-	    "s:s, s:s, s:s}", "domain", domain, "mode",
-	    sts_mode_name(answer->policy.mode), "mx", patterns, "max-age",
-	    (json_int_t)answer->policy.max_age, "id", answer->id, "fetched",
-	    fetched, "expires", expires));
+	LIST_REMOVE(page, entry);
+	timer_stop(&page->again);
+	if (page->release != NULL)
+		page->release(page->arg);
+	mem_free(page);
 }
 
-static void list_some(struct control *control, void *arg)
+static void page_end(struct verbs_page *page)
 {
-	struct listing *listing = arg;
-	size_t count = json_array_size(listing->lines), i;
-
-	for (i = 0; i < LINES_A_TURN && listing->sent < count; i++)
-		control_send(control, json_incref(json_array_get(
-		    listing->lines, listing->sent++)));
-	if (listing->sent == count)
-		control_end(control, count > 0 ? CONTROL_OK :
-		    CONTROL_NONE_MATCHED, count > 0 ? NULL :
-		    "no MTA-STS policy is remembered");
+	control_end(page->control, page->any ? CONTROL_OK :
+	    CONTROL_NONE_MATCHED, page->any ? NULL : page->none);
 }
 
-static void verb_sts_list(struct control *control, const json_t *arguments)
+static void on_again(void *arg);
+
+/* One turn. Output that drains calls for the next one; without any, we do. */
+static void produce(struct control *control, void *arg)
 {
-	struct listing *listing = mem_alloc(sizeof(*listing));
-	struct plan_context context;
+	struct verbs_page *page = arg;
+	size_t cost = 0;
+	unsigned one;
 
-	(void)arguments;
-	policy_context(&context);
-	listing->lines = json_array();
-	sts_each(context.sts, add_policy, listing);
-	control_produce(control, list_some, listing_free, listing);
-}
-
-static void verb_sts_forget(struct control *control, const json_t *arguments)
-{
-	struct plan_context context;
-	char domain[256];
-
-	if (read_domain(control, arguments, domain, sizeof(domain)) == -1)
+	(void)control;
+	if (page->more == NULL)
 		return;
-	policy_context(&context);
-	if (!sts_forget(context.sts, domain)) {
-		control_end(control, CONTROL_NONE_MATCHED,
-		    "no MTA-STS policy of that domain is remembered");
-		return;
+	page->bytes = 0;
+	while (cost + page->bytes / VERBS_BYTES_PER_COST < VERBS_TURN_COST) {
+		one = page->more(page->arg, page);
+		if (one == 0) {
+			page_end(page);
+			return;
+		}
+		cost += one;
 	}
-	log_info("operator", log_text("verb", "sts-forget"),
-	    log_text("domain", domain), log_number("uid",
-	    (int64_t)control_caller(control)->uid));
-	control_send(control, json_pack("{s:s}", "forgotten", domain));
-	control_end(control, CONTROL_OK, NULL);
+	if (page->bytes == 0)
+		timer_start(&page->again, 0, on_again, page);
 }
+
+static void on_again(void *arg)
+{
+	struct verbs_page *page = arg;
+
+	produce(page->control, page);
+}
+
+void verbs_send(struct control *control, verbs_more *more,
+    void (*release)(void *arg), void *arg, const char *none)
+{
+	struct verbs_page *page = mem_alloc(sizeof(*page));
+
+	page->control = control;
+	page->more = more;
+	page->release = release;
+	page->arg = arg;
+	page->none = none;
+	LIST_INSERT_HEAD(&pages, page, entry);
+	control_produce(control, produce, page_free, page);
+}
+
+void verbs_stop_pages(void)
+{
+	struct verbs_page *page;
+
+	LIST_FOREACH(page, &pages, entry)
+		page->more = NULL;
+}
+
+/* --- the table --- */
 
 static const struct control_verb verbs[] = {
 	{ "explain", false, verb_explain },
 	{ "sts-list", false, verb_sts_list },
 	{ "sts-forget", true, verb_sts_forget },
+	{ "memory-list", false, verb_memory_list },
+	{ "memory-show", false, verb_memory_show },
+	{ "memory-forget", true, verb_memory_forget },
+	{ "memory-pin", true, verb_memory_pin },
+	{ "memory-unpin", true, verb_memory_unpin },
+	{ "memory-import", true, verb_memory_import },
+	{ "memory-export", false, verb_memory_export },
+	{ "exception-add", true, verb_exception_add },
+	{ "exception-list", false, verb_exception_list },
+	{ "exception-revoke", true, verb_exception_revoke },
+	{ "events", false, verb_events },
+	{ "outcomes", false, verb_outcomes },
 };
 
 void verbs_accept(int fd, const struct process_caller *caller)

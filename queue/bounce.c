@@ -93,6 +93,9 @@ static void commit_notification(struct queue *queue, const struct dsn *dsn,
 	};
 
 	envelope->flags = ENVELOPE_BOUNCE;
+	/* RFC 8689 5: whatever the reason is that it tells of. */
+	if (dsn->requires_tls)
+		envelope->flags |= ENVELOPE_REQUIRETLS;
 	for (size_t i = 0; i < buf_length(text); i++) {
 		if ((unsigned char)buf_data(text)[i] >= 0x80)
 			envelope->flags |= ENVELOPE_8BIT | ENVELOPE_HAS_8BIT;
@@ -105,7 +108,9 @@ static void commit_notification(struct queue *queue, const struct dsn *dsn,
 static void write_notification(struct queue *queue, struct dsn *dsn,
     const struct record_message *message)
 {
+	/* RFC 8689 5: headers only, as if RET=HDRS had been said. */
 	bool whole = message->envelope->flags & ENVELOPE_RET_FULL &&
+	    !dsn->requires_tls &&
 	    dsn->recipients[0].status->outcome == STATUS_FAILED &&
 	    message->body_length <= DSN_ORIGINAL_MAX;
 	struct buf original, text;
@@ -135,6 +140,7 @@ static void notify(struct queue *queue, uint64_t id,
 		.to = choose_reader(queue, id, envelope, recipients),
 		.now = clock_wall(),
 		.is_double = envelope->sender[0] == '\0',
+		.requires_tls = envelope->flags & ENVELOPE_REQUIRETLS,
 		.original_id = id,
 		.arrival = message->arrival,
 		.envid = envelope->envid,
@@ -151,7 +157,9 @@ static void notify(struct queue *queue, uint64_t id,
 	    log_text("outcome", status_outcome_name(
 	    recipients[0].status->outcome)));
 	log_info("accept", log_message(dsn.id), log_text("from", "<>"),
-	    log_number("rcpts", 1));
+	    log_number("rcpts", 1), dsn.requires_tls ?
+	    log_text("tag", "requiretls") :
+	    (struct log_field){ .kind = LOG_KIND_END });
 }
 
 void bounce_send(struct queue *queue, uint64_t id,

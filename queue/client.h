@@ -67,7 +67,8 @@ struct submission	*submission_begin(struct queue_client *client,
 size_t	 submission_room(const struct submission *submission);
 void	 submission_data(struct submission *submission, const void *data,
 	    size_t length);
-/* The body is whole: extra flags (ENVELOPE_HAS_8BIT) found while it passed.
+/* The body is whole: extra flags found while it passed (ENVELOPE_HAS_8BIT,
+ * ENVELOPE_TLS_OPTIONAL; the queue ignores others).
  * The digest of all bytes given is made and sent along. */
 void	 submission_end(struct submission *submission, uint32_t flags,
 	    submission_done *done, void *arg);
@@ -100,6 +101,8 @@ struct job {
 	/* when an opportunistic TLS failure was first seen for this message at
 	 * this domain (wall ms; 0: never): clear-after T counts from here */
 	int64_t			 tls_trouble_since;
+	/* the operator's level for this message (enum conf_level); -1: none */
+	int			 tls_level;
 	unsigned		 attempt;	/* 1 is the first */
 	struct job_recipient	*recipients;
 	size_t			 recipient_count;

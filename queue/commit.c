@@ -39,8 +39,8 @@ struct commit {
 
 /* One group of recipients at a domain, while it is not durable yet. */
 struct accepted_slice {
-	const char	*domain;
-	uint32_t	 slice;
+	struct record_schedule	 row;
+	uint32_t		 slice;
 };
 
 struct acceptance {
@@ -195,6 +195,20 @@ static uint32_t slice_length(const struct sorted *sorted, size_t left)
 	return count;
 }
 
+/* What the schedule has to know of the envelope. */
+static uint32_t slice_flags(const struct envelope *envelope)
+{
+	uint32_t flags = 0;
+
+	if (envelope->flags & ENVELOPE_BOUNCE)
+		flags |= SLICE_BOUNCE;
+	if (envelope->flags & ENVELOPE_REQUIRETLS)
+		flags |= SLICE_REQUIRETLS;
+	if (envelope->flags & ENVELOPE_TLS_OPTIONAL)
+		flags |= SLICE_TLS_OPTIONAL;
+	return flags;
+}
+
 /* Slice row and its place in the schedule. */
 static void put_slice(struct acceptance *acceptance,
     const struct commit_message *message, const struct sorted *sorted,
@@ -204,20 +218,21 @@ static void put_slice(struct acceptance *acceptance,
 	struct record_recipient recipients[QUEUE_SLICE_RECIPIENTS];
 	struct record_slice slice = { .domain = sorted[0].who->domain,
 	    .held_reason = (char[]){ "" }, .arrival = message->arrival,
-	    .due = message->arrival, .recipients = recipients,
-	    .recipient_count = count };
+	    .due = message->arrival, .tls_level = -1,
+	    .flags = slice_flags(message->envelope),
+	    .recipients = recipients, .recipient_count = count };
+	struct record_schedule row = { 0, slice.domain,
+	    record_slice_lane(&slice) };
 	struct place place = { message->arrival, message->id,
 	    acceptance->slice_count };
 
 	for (uint32_t i = 0; i < count; i++)
 		recipients[i] = (struct record_recipient){ .index = i,
 		    .who = *sorted[i].who };
-	if (message->envelope->flags & ENVELOPE_BOUNCE)
-		slice.flags |= SLICE_BOUNCE;
 	rows_put_slice(store, message->id, place.slice, &slice);
-	rows_put_schedule(store, &place, 0, slice.domain);
+	rows_put_schedule(store, &place, &row);
 	acceptance->slices[acceptance->slice_count++] =
-	    (struct accepted_slice){ slice.domain, place.slice };
+	    (struct accepted_slice){ row, place.slice };
 }
 
 static void put_slices(struct acceptance *acceptance,
@@ -260,8 +275,7 @@ static void on_safe(void *arg)
 		struct place place = { acceptance->arrival, acceptance->id,
 		    acceptance->slices[i].slice };
 
-		schedule_added(schedule, &place, 0,
-		    acceptance->slices[i].domain);
+		schedule_added(schedule, &place, &acceptance->slices[i].row);
 	}
 	if (acceptance->done != NULL)
 		acceptance->done(acceptance->arg);

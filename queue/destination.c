@@ -55,6 +55,7 @@ bool destination_is_blamed(const struct status *status)
 	case REASON_DNS: case REASON_DNS_BOGUS: case REASON_NO_HOST:
 	case REASON_NO_STARTTLS: case REASON_STARTTLS_REFUSED:
 	case REASON_TLS_HANDSHAKE: case REASON_CERTIFICATE:
+	case REASON_DANE_MISMATCH: case REASON_STS_CERTIFICATE:
 		return true;
 	case REASON_REPLY:	/* RFC 5321 3.8: closing the channel */
 		return status->code == 421;
@@ -69,15 +70,26 @@ static enum destination_kind kind_of(const struct conf_next_hop *next)
 	    DESTINATION_DELIVERY;
 }
 
-/* The text that tells next hops apart. */
+static const char *lane_name(unsigned lane)
+{
+	switch (lane) {
+	case LANE_COMMON: return "";
+	case LANE_REQUIRETLS: return "requiretls";
+	case LANE_OPTIONAL: return "tls-optional";
+	default: return conf_level_name((enum conf_level)(lane - LANE_LEVEL));
+	}
+}
+
+/* The text that tells next hops apart, and lanes. */
 static void write_key(char *key, size_t size, const struct conf_next_hop *next,
-    const char *domain)
+    const char *domain, unsigned lane)
 {
 	switch (next->transport) {
 	case TRANSPORT_SMTP:
-		snprintf(key, size, "%s:%s%s:%u", next->implicit_tls ?
+		snprintf(key, size, "%s:%s%s:%u%s%s", next->implicit_tls ?
 		    "smtps" : "smtp", next->mx ? "mx/" : "", next->host,
-		    next->port);
+		    next->port, lane == LANE_COMMON ? "" : " ",
+		    lane_name(lane));
 		return;
 	case TRANSPORT_DISCARD:
 		snprintf(key, size, "discard");
@@ -175,25 +187,25 @@ static struct destination *destination_new(struct destinations *all,
 }
 
 struct destination *destination_find(struct destinations *all,
-    const char *domain)
+    const char *domain, unsigned lane)
 {
 	struct conf_next_hop next;
 	char key[512];
 
 	conf_next_hop(all->conf, domain, &next);
-	write_key(key, sizeof(key), &next, domain);
+	write_key(key, sizeof(key), &next, domain, lane);
 	return hash_find_text(all->by_key, key);
 }
 
 struct destination *destination_get(struct destinations *all,
-    const char *domain)
+    const char *domain, unsigned lane)
 {
 	struct conf_next_hop next;
 	struct destination *destination;
 	char key[512];
 
 	conf_next_hop(all->conf, domain, &next);
-	write_key(key, sizeof(key), &next, domain);
+	write_key(key, sizeof(key), &next, domain, lane);
 	destination = hash_find_text(all->by_key, key);
 	if (destination == NULL)
 		return destination_new(all, key, &next);

@@ -26,6 +26,20 @@
 enum destination_kind { DESTINATION_DELIVERY, DESTINATION_MAILBOX,
     DESTINATION_KINDS };
 
+/*
+ * Mail that asks for other TLS than most stands in another line: a host that
+ * fails the one kind (a wrong certificate under MTA-STS) may be well for the
+ * other (TLS-Required: No), so that neither may keep the other waiting. Each
+ * lane of a place is a struct destination, with rest and limit of its own.
+ */
+enum destination_lane {
+	LANE_COMMON,
+	LANE_REQUIRETLS,
+	LANE_OPTIONAL,		/* TLS-Required: No */
+	LANE_LEVEL,		/* and more: + enum conf_level, by set-tls */
+	LANE_COUNT = LANE_LEVEL + LEVEL_COUNT
+};
+
 /* A row of the schedule, in its order. */
 struct place {
 	int64_t		 due;		/* wall, ms */
@@ -73,12 +87,13 @@ struct destinations;
 struct destinations	*destinations_new(const struct conf *conf);
 void	 destinations_free(struct destinations *all);
 size_t	 destinations_count(const struct destinations *all);
-/* Where mail for domain goes by this configuration; made when new. */
+/* Where mail for domain goes by this configuration; made when new. Lanes are
+ * for SMTP only: others have one. */
 struct destination	*destination_get(struct destinations *all,
-			    const char *domain);
+			    const char *domain, unsigned lane);
 /* Null if nothing is known of it. */
 struct destination	*destination_find(struct destinations *all,
-			    const char *domain);
+			    const char *domain, unsigned lane);
 /* After a reload: nothing may wait; what is known of hosts stays. */
 void	 destinations_configure(struct destinations *all,
 	    const struct conf *conf);

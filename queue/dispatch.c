@@ -186,6 +186,7 @@ static void fill_job(struct job *out, const struct record_message *message,
 	out->flags = envelope->flags;
 	out->arrival = message->arrival;
 	out->tls_trouble_since = slice->tls_trouble_since;
+	out->tls_level = slice->tls_level;
 	out->attempt = slice->attempt + 1;
 	out->prefix = envelope->prefix;
 	out->prefix_length = envelope->prefix_length;
@@ -334,7 +335,7 @@ static int on_slots(struct crew *crew, struct channel_message *message)
 		    open->slice) < 0)
 			continue;
 		entry = schedule_adopt(dispatch->queue->schedule,
-		    open->message, open->slice, slice.record->domain);
+		    open->message, open->slice, slice.record);
 		if (entry != NULL)
 			job_new(crew, open->job, entry);
 		slice_release(&slice);

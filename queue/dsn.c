@@ -56,6 +56,17 @@ static const char *const sentences[STATUS_REASONS] = {
 	[REASON_OPERATOR] = "The postmaster of this mail server returned it.",
 	[REASON_MEDIA] = "The receiving side cannot take a message of this "
 	    "kind.",
+	[REASON_DANE_MISMATCH] = "A secure connection is required, but the "
+	    "receiving mail server showed a certificate that its domain has "
+	    "not published.",
+	[REASON_STS_MX] = "The domain's own security policy leaves out the "
+	    "mail server that was found.",
+	[REASON_STS_CERTIFICATE] = "The domain's own security policy requires "
+	    "a secure connection, but the receiving mail server could not "
+	    "prove that it is the right one.",
+	[REASON_REQUIRETLS] = "The message asks to be handed on by secure "
+	    "connections only, and no mail server of the domain can promise "
+	    "that.",
 };
 
 void dsn_read_xtext(const char *text, char *out, size_t size)
@@ -212,6 +223,10 @@ static void write_person_part(struct buf *out, const struct dsn *dsn,
 	if (dsn->original == NULL)
 		buf_add_string(out, "The stored message is damaged, so "
 		    "nothing of it can be returned.\r\n");
+	else if (dsn->requires_tls)
+		buf_add_string(out, "The message asks to be handed on by "
+		    "secure connections only, so no more\r\nthan its header "
+		    "is returned.\r\n");
 }
 
 /* "rfc822;joe+40example.org": the type stays, xtext is read. */

@@ -32,6 +32,9 @@ struct dsn {
 	int64_t			 now;		/* wall, ms */
 	/* the original is from the null sender: this is for the postmaster */
 	bool			 is_double;
+	/* the original asks for REQUIRETLS: so does this, and it holds no more
+	 * of it than its header (RFC 8689 5) */
+	bool			 requires_tls;
 
 	uint64_t		 original_id;
 	int64_t			 arrival;

@@ -86,6 +86,15 @@ void envelope_add_recipient(struct envelope *envelope, struct arena *arena,
 	recipient->notify = (uint8_t)notify;
 }
 
+const char *envelope_tls_tag(const struct envelope *envelope)
+{
+	if (envelope->flags & ENVELOPE_REQUIRETLS)
+		return "requiretls";
+	if (envelope->flags & ENVELOPE_TLS_OPTIONAL)
+		return "optional";
+	return NULL;
+}
+
 void envelope_put_optional(struct wire_writer *writer, const char *text)
 {
 	wire_put_u8(writer, text != NULL);
@@ -167,6 +176,10 @@ struct envelope *envelope_get_head(struct wire_reader *reader,
 	envelope->sender = envelope_get_text(reader, arena);
 	envelope->envid = envelope_get_optional(reader, arena);
 	envelope->flags = wire_get_u32(reader);
+	/* Nobody can want both (RFC 8689 4.1). */
+	if (envelope->flags & ENVELOPE_REQUIRETLS &&
+	    envelope->flags & ENVELOPE_TLS_OPTIONAL)
+		reader->bad = true;
 	envelope->client = envelope_get_text(reader, arena);
 	envelope->helo = envelope_get_text(reader, arena);
 	envelope->protocol = envelope_get_text(reader, arena);

@@ -28,7 +28,9 @@ enum envelope_flag {
 	ENVELOPE_UTF8 = 1 << 2,		/* SMTPUTF8 */
 	ENVELOPE_BOUNCE = 1 << 3,	/* made here: a delivery notification */
 	ENVELOPE_RET_FULL = 1 << 4,	/* RET=FULL */
-	ENVELOPE_RET_HEADERS = 1 << 5	/* RET=HDRS */
+	ENVELOPE_RET_HEADERS = 1 << 5,	/* RET=HDRS */
+	ENVELOPE_REQUIRETLS = 1 << 6,	/* RFC 8689 2; never with the next */
+	ENVELOPE_TLS_OPTIONAL = 1 << 7	/* TLS-Required: No, RFC 8689 3 */
 };
 
 struct envelope_recipient {
@@ -68,6 +70,8 @@ struct envelope	*envelope_new(struct arena *arena);
 void		 envelope_add_recipient(struct envelope *envelope,
 		    struct arena *arena, const char *address,
 		    const char *original, unsigned notify);
+/* "requiretls", "optional"; null for neither. */
+const char	*envelope_tls_tag(const struct envelope *envelope);
 void		 envelope_put(struct wire_writer *writer,
 		    const struct envelope *envelope);
 /* Null when the bytes are no envelope or pass a limit. */

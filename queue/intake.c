@@ -350,6 +350,18 @@ static void accepted(void *arg)
 	reception_free(reception);
 }
 
+/* What was only known behind the content. The header says nothing against the
+ * wish in the envelope (RFC 8689 4.1). */
+static uint32_t flags_of(const struct envelope *envelope,
+    const struct queue_end *end)
+{
+	uint32_t known = ENVELOPE_HAS_8BIT;
+
+	if (!(envelope->flags & ENVELOPE_REQUIRETLS))
+		known |= ENVELOPE_TLS_OPTIONAL;
+	return end->flags & known;
+}
+
 /* Hands everything over: from here on the message cannot be cancelled. */
 static void commit_reception(struct reception *reception,
     const struct queue_end *end)
@@ -367,7 +379,7 @@ static void commit_reception(struct reception *reception,
 	struct arena *arena = reception->arena;
 
 	memcpy(message.digest, end->digest, DIGEST_BYTES);
-	reception->envelope->flags |= end->flags & ENVELOPE_HAS_8BIT;
+	reception->envelope->flags |= flags_of(reception->envelope, end);
 	space_used(queue->space, reception->length);
 	commit_wait_cancel(&reception->wait);
 	reception->arena = NULL;

@@ -158,6 +158,7 @@ void queue_put_job(struct wire_writer *writer, const struct job *job,
 	wire_put_u32(writer, job->flags);
 	wire_put_u64(writer, (uint64_t)job->arrival);
 	wire_put_u64(writer, (uint64_t)job->tls_trouble_since);
+	wire_put_u8(writer, (uint8_t)(job->tls_level + 1));
 	wire_put_u32(writer, job->attempt);
 	wire_put_bytes(writer, job->prefix, job->prefix_length);
 	wire_put_u64(writer, job->body_length);
@@ -229,6 +230,7 @@ int queue_get_job(struct wire_reader *reader, struct job *job, uint32_t *slice)
 	job->flags = wire_get_u32(reader);
 	job->arrival = (int64_t)wire_get_u64(reader);
 	job->tls_trouble_since = (int64_t)wire_get_u64(reader);
+	job->tls_level = (int)wire_get_enum(reader, LEVEL_COUNT + 1) - 1;
 	job->attempt = wire_get_u32(reader);
 	get_content(reader, job);
 	get_job_recipients(reader, job);

@@ -58,6 +58,7 @@ static const struct control_verb verbs[] = {
 	{ "flush", true, verb_flush },
 	{ "delete", true, verb_delete },
 	{ "bounce", true, verb_bounce },
+	{ "set-tls", true, verb_set_tls },
 };
 
 uint64_t queue_take_ids(struct queue *queue, uint32_t count)

@@ -12,9 +12,15 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "base/wire.h"
+#include "conf/conf.h"
+#include "queue/destination.h"
 #include "queue/message.h"
 
-enum { VERSION = 1 };
+enum { MESSAGE_VERSION = 1, SLICE_VERSION = 2, SCHEDULE_VERSION = 2 };
+
+/* Rows hold the numbers of levels, plus one. */
+_Static_assert(LEVEL_AUTO == 0 && LEVEL_MAY == 2 && LEVEL_FINGERPRINT == 10 &&
+    LEVEL_COUNT == 11, "numbers of stored levels stay");
 
 static void key_add(struct record_key *key, const void *data, size_t length)
 {
@@ -95,7 +101,7 @@ int record_put_message(struct buf *out, const struct record_message *message)
 	struct wire_writer writer;
 
 	wire_write_begin(&writer, out);
-	wire_put_u8(&writer, VERSION);
+	wire_put_u8(&writer, MESSAGE_VERSION);
 	wire_put_u64(&writer, (uint64_t)message->arrival);
 	wire_put_u64(&writer, message->body_length);
 	wire_put_u32(&writer, message->slice_count);
@@ -105,10 +111,14 @@ int record_put_message(struct buf *out, const struct record_message *message)
 	return wire_write_end(&writer);
 }
 
-static void get_version(struct wire_reader *reader)
+/* The version of a row, from 1 to the latest that we know; 0 if it is bad. */
+static unsigned get_version(struct wire_reader *reader, unsigned latest)
 {
-	if (wire_get_u8(reader) != VERSION)
+	unsigned version = wire_get_u8(reader);
+
+	if (version == 0 || version > latest)
 		reader->bad = true;
+	return reader->bad ? 0 : version;
 }
 
 static int64_t get_time(struct wire_reader *reader)
@@ -129,7 +139,7 @@ struct record_message *record_get_message(const void *data, size_t length,
 	size_t digest_length;
 
 	wire_read_begin(&reader, data, length);
-	get_version(&reader);
+	get_version(&reader, MESSAGE_VERSION);
 	message->arrival = get_time(&reader);
 	message->body_length = wire_get_u64(&reader);
 	message->slice_count = wire_get_u32(&reader);
@@ -163,12 +173,30 @@ static void get_recipient(struct wire_reader *reader, struct arena *arena,
 	status_get(reader, recipient->status);
 }
 
+static void put_tls(struct wire_writer *writer,
+    const struct record_slice *slice)
+{
+	wire_put_u8(writer, (uint8_t)(slice->tls_level + 1));
+	wire_put_text(writer, slice->tls_reason);
+	wire_put_text(writer, slice->tls_author);
+	wire_put_u64(writer, (uint64_t)slice->tls_set);
+}
+
+static void get_tls(struct wire_reader *reader, struct arena *arena,
+    struct record_slice *slice)
+{
+	slice->tls_level = (int)wire_get_enum(reader, LEVEL_COUNT + 1) - 1;
+	slice->tls_reason = envelope_get_text(reader, arena);
+	slice->tls_author = envelope_get_text(reader, arena);
+	slice->tls_set = get_time(reader);
+}
+
 int record_put_slice(struct buf *out, const struct record_slice *slice)
 {
 	struct wire_writer writer;
 
 	wire_write_begin(&writer, out);
-	wire_put_u8(&writer, VERSION);
+	wire_put_u8(&writer, SLICE_VERSION);
 	wire_put_text(&writer, slice->domain);
 	wire_put_u32(&writer, slice->flags);
 	wire_put_text(&writer, slice->held_reason);
@@ -178,6 +206,7 @@ int record_put_slice(struct buf *out, const struct record_slice *slice)
 	wire_put_u64(&writer, (uint64_t)slice->tls_trouble_since);
 	wire_put_u32(&writer, slice->attempt);
 	wire_put_u64(&writer, slice->last_job);
+	put_tls(&writer, slice);
 	wire_put_u32(&writer, slice->recipient_count);
 	for (uint32_t i = 0; i < slice->recipient_count; i++)
 		put_recipient(&writer, &slice->recipients[i]);
@@ -189,10 +218,11 @@ struct record_slice *record_get_slice(const void *data, size_t length,
 {
 	struct record_slice *slice = arena_alloc(arena, sizeof(*slice));
 	struct wire_reader reader;
+	unsigned version;
 	uint32_t count;
 
 	wire_read_begin(&reader, data, length);
-	get_version(&reader);
+	version = get_version(&reader, SLICE_VERSION);
 	slice->domain = envelope_get_text(&reader, arena);
 	slice->flags = wire_get_u32(&reader);
 	slice->held_reason = envelope_get_text(&reader, arena);
@@ -202,6 +232,10 @@ struct record_slice *record_get_slice(const void *data, size_t length,
 	slice->tls_trouble_since = get_time(&reader);
 	slice->attempt = wire_get_u32(&reader);
 	slice->last_job = wire_get_u64(&reader);
+	slice->tls_level = -1;
+	slice->tls_reason = slice->tls_author = arena_dup_string(arena, "");
+	if (version >= 2)
+		get_tls(&reader, arena, slice);
 	count = wire_get_u32(&reader);
 	if (reader.bad || count == 0 || count > QUEUE_SLICE_RECIPIENTS)
 		return NULL;
@@ -213,15 +247,28 @@ struct record_slice *record_get_slice(const void *data, size_t length,
 	return wire_read_end(&reader) == 0 ? slice : NULL;
 }
 
+unsigned record_slice_lane(const struct record_slice *slice)
+{
+	/* A level takes nothing from what REQUIRETLS demands. */
+	if (slice->flags & SLICE_REQUIRETLS)
+		return LANE_REQUIRETLS;
+	if (slice->tls_level >= 0)
+		return LANE_LEVEL + (unsigned)slice->tls_level;
+	if (slice->flags & SLICE_TLS_OPTIONAL)
+		return LANE_OPTIONAL;
+	return LANE_COMMON;
+}
+
 int record_put_schedule(struct buf *out,
     const struct record_schedule *schedule)
 {
 	struct wire_writer writer;
 
 	wire_write_begin(&writer, out);
-	wire_put_u8(&writer, VERSION);
+	wire_put_u8(&writer, SCHEDULE_VERSION);
 	wire_put_u32(&writer, schedule->attempt);
 	wire_put_text(&writer, schedule->domain);
+	wire_put_u8(&writer, (uint8_t)schedule->lane);
 	return wire_write_end(&writer);
 }
 
@@ -231,10 +278,13 @@ struct record_schedule *record_get_schedule(const void *data, size_t length,
 	struct record_schedule *schedule = arena_alloc(arena,
 	    sizeof(*schedule));
 	struct wire_reader reader;
+	unsigned version;
 
 	wire_read_begin(&reader, data, length);
-	get_version(&reader);
+	version = get_version(&reader, SCHEDULE_VERSION);
 	schedule->attempt = wire_get_u32(&reader);
 	schedule->domain = envelope_get_text(&reader, arena);
+	if (version >= 2)
+		schedule->lane = wire_get_enum(&reader, LANE_COUNT);
 	return wire_read_end(&reader) == 0 ? schedule : NULL;
 }

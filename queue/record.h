@@ -3,8 +3,10 @@
  * The rows of the queue and their keys. A message is one message row, its body
  * (the store's business), and one slice row for each group of recipients at one domain; a
  * slice that may be tried has one row in the schedule, in the order in which
- * slices are due. Every row begins with a version byte; reading treats rows
- * as hostile (a disk can lie) and returns null or -1 for what it cannot read.
+ * slices are due. Every row begins with a version byte; rows of earlier versions
+ * are read (version 1 knew nothing of TLS levels and lanes) and written in the
+ * latest. Reading treats rows as hostile (a disk can lie) and returns null or -1
+ * for what it cannot read.
  *
  *	messages	id			record_message
  *	slices		id, slice		record_slice
@@ -65,7 +67,10 @@ struct record_recipient {
 enum record_slice_flag {
 	SLICE_HELD = 1 << 0,		/* not in the schedule */
 	SLICE_BOUNCE = 1 << 1,		/* the message is one of our DSNs */
-	SLICE_DAMAGED = 1 << 2		/* held since its body is damaged */
+	SLICE_DAMAGED = 1 << 2,		/* held since its body is damaged */
+	SLICE_REQUIRETLS = 1 << 3,	/* the message's, as in its envelope */
+	SLICE_TLS_OPTIONAL = 1 << 4,
+	SLICE_AGAIN = 1 << 5		/* no wait after the try under way */
 };
 
 struct record_slice {
@@ -76,6 +81,12 @@ struct record_slice {
 	int64_t			 due;		/* key in the schedule */
 	int64_t			 tried_at;	/* 0: never */
 	int64_t			 tls_trouble_since;	/* 0: never */
+	/* `postern queue set-tls`: the level that replaces the destination's
+	 * (enum conf_level; -1: none), and its history */
+	int			 tls_level;
+	char			*tls_reason;	/* empty or null: never set */
+	char			*tls_author;	/* "uid 0" */
+	int64_t			 tls_set;	/* wall, ms; 0: never */
 	uint32_t		 attempt;	/* tries so far */
 	uint64_t		 last_job;	/* whose result was applied */
 	struct record_recipient	*recipients;	/* those not settled */
@@ -85,9 +96,13 @@ int	 record_put_slice(struct buf *out, const struct record_slice *slice);
 struct record_slice	*record_get_slice(const void *data, size_t length,
 			    struct arena *arena);
 
+/* Where it stands in line: see enum destination_lane. */
+unsigned	 record_slice_lane(const struct record_slice *slice);
+
 struct record_schedule {
 	uint32_t	 attempt;
 	char		*domain;
+	unsigned	 lane;
 };
 int	 record_put_schedule(struct buf *out,
 	    const struct record_schedule *schedule);

@@ -151,6 +151,10 @@ static void postpone(struct slice *slice, int64_t now)
 
 	record->due = now + destination_backoff(slice->queue->conf,
 	    record->attempt);
+	/* What the operator has set meanwhile is tried at once. */
+	if (record->flags & SLICE_AGAIN)
+		record->due = now;
+	record->flags &= ~(uint32_t)SLICE_AGAIN;
 	if (record->due > expiry)
 		record->due = expiry > now ? expiry : now + 1000;
 	log_info("defer", log_message(slice->id),
@@ -221,7 +225,7 @@ void results_apply(struct queue *queue, const struct results *results,
 	apply(&slice, results, now);
 }
 
-/* TLS, or what is published about it. */
+/* TLS, what is published about it, or what REQUIRETLS demands. */
 static bool may_be_mended(const struct status *status)
 {
 	return status_is_about_tls(status) ||

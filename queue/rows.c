@@ -269,15 +269,14 @@ bool rows_has_slices(struct store *store, uint64_t id)
 }
 
 void rows_put_schedule(struct store *store, const struct place *place,
-    uint32_t attempt, const char *domain)
+    const struct record_schedule *row)
 {
-	struct record_schedule row = { attempt, (char *)domain };
 	struct record_key key;
 	struct buf value;
 
 	record_key_schedule(&key, place->due, place->id, place->slice);
 	buf_init(&value, RECORD_SCHEDULE_MAX);
-	if (record_put_schedule(&value, &row) < 0)
+	if (record_put_schedule(&value, row) < 0)
 		bug("schedule-row");
 	put(store, STORE_SCHEDULE, &key, &value);
 	buf_release(&value);

@@ -49,7 +49,7 @@ bool	 rows_next_slice(struct store *store, uint64_t id, uint32_t *slice,
 bool	 rows_has_slices(struct store *store, uint64_t id);
 
 void	 rows_put_schedule(struct store *store, const struct place *place,
-	    uint32_t attempt, const char *domain);
+	    const struct record_schedule *row);
 void	 rows_delete_schedule(struct store *store, const struct place *place);
 /*
  * Visits rows of the schedule from place on, most of them at once; visit says

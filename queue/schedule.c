@@ -187,11 +187,11 @@ static void forget(struct schedule *schedule, const struct entry *entry)
 
 /* Null when there are too many: the row waits for the next purge. */
 static struct destination *destination_for(struct schedule *schedule,
-    const struct place *place, const char *domain)
+    const struct place *place, const struct record_schedule *row)
 {
 	if (destinations_count(schedule->all) < DESTINATIONS_MAX ||
-	    destination_find(schedule->all, domain) != NULL)
-		return destination_get(schedule->all, domain);
+	    destination_find(schedule->all, row->domain, row->lane) != NULL)
+		return destination_get(schedule->all, row->domain, row->lane);
 	if (!schedule->overflow ||
 	    place_compare(place, &schedule->overflow_from) < 0)
 		schedule->overflow_from = *place;
@@ -286,7 +286,7 @@ static void consider(struct schedule *schedule, const struct place *place,
 	if (find(schedule, place->id, place->slice) != NULL ||
 	    hash_find_id(schedule->unsafe, place->id) != NULL)
 		return;
-	destination = destination_for(schedule, place, row->domain);
+	destination = destination_for(schedule, place, row);
 	if (destination == NULL)
 		return;
 	if (wants(schedule, destination)) {
@@ -479,7 +479,7 @@ void schedule_failed(struct schedule *schedule,
 }
 
 void schedule_added(struct schedule *schedule, const struct place *place,
-    uint32_t attempt, const char *domain)
+    const struct record_schedule *row)
 {
 	struct destination *destination;
 	int64_t now = clock_wall();
@@ -497,14 +497,14 @@ void schedule_added(struct schedule *schedule, const struct place *place,
 	}
 	if (find(schedule, place->id, place->slice) != NULL)
 		return;
-	destination = destination_for(schedule, place, domain);
+	destination = destination_for(schedule, place, row);
 	if (destination == NULL)
 		return;
 	if (hash_count(schedule->entries) < window_max(schedule) &&
 	    !destination_is_resting(destination, now) &&
 	    destination->waiting < 2 * share(schedule)) {
 		destination_add(schedule->all, entry_new(schedule,
-		    destination, place, attempt));
+		    destination, place, row->attempt));
 	} else if (place_compare(place, &schedule->high) < 0) {
 		pass_over(schedule, destination, place);
 	} else {
@@ -561,10 +561,10 @@ void schedule_keep_expired(struct schedule *schedule, struct entry *entry)
 }
 
 struct entry *schedule_adopt(struct schedule *schedule, uint64_t id,
-    uint32_t slice, const char *domain)
+    uint32_t number, const struct record_slice *slice)
 {
-	struct place place = { 0, id, slice };
-	struct entry *entry = find(schedule, id, slice);
+	struct place place = { 0, id, number };
+	struct entry *entry = find(schedule, id, number);
 
 	if (entry != NULL && entry->in_flight)
 		return NULL;
@@ -572,7 +572,7 @@ struct entry *schedule_adopt(struct schedule *schedule, uint64_t id,
 		destination_remove(schedule->all, entry);
 	else
 		entry = entry_new(schedule, destination_get(schedule->all,
-		    domain), &place, 0);
+		    slice->domain, record_slice_lane(slice)), &place, 0);
 	entry->in_flight = true;
 	entry->destination->in_flight++;
 	schedule->in_flight++;
@@ -590,10 +590,10 @@ void schedule_finished(struct schedule *schedule, struct entry *entry)
 	refill(schedule, destination);
 }
 
-void schedule_wake(struct schedule *schedule, const char *domain)
+void schedule_wake(struct schedule *schedule, const struct record_slice *slice)
 {
 	struct destination *destination = destination_find(schedule->all,
-	    domain);
+	    slice->domain, record_slice_lane(slice));
 
 	if (destination == NULL)
 		return;

@@ -20,6 +20,8 @@
 #include "queue/destination.h"
 
 struct queue;
+struct record_schedule;
+struct record_slice;
 struct schedule;
 struct status;
 
@@ -35,7 +37,7 @@ void	 schedule_expect(struct schedule *schedule, uint64_t id);
 void	 schedule_safe(struct schedule *schedule, uint64_t id);
 /* A row is in the schedule. */
 void	 schedule_added(struct schedule *schedule, const struct place *place,
-	    uint32_t attempt, const char *domain);
+	    const struct record_schedule *row);
 /* A row was taken out by somebody else than the owner of its job. */
 void	 schedule_removed(struct schedule *schedule, uint64_t id,
 	    uint32_t slice);
@@ -54,15 +56,16 @@ void	 schedule_keep_expired(struct schedule *schedule,
 /* A job that an earlier queue handed out: counts as taken. Null if the slice
  * is already in a job. */
 struct entry	*schedule_adopt(struct schedule *schedule, uint64_t id,
-		    uint32_t slice, const char *domain);
+		    uint32_t number, const struct record_slice *slice);
 /* The job is over; entry is void. What its slice does next was said (or is
  * said now) by schedule_added(). */
 void	 schedule_finished(struct schedule *schedule, struct entry *entry);
 /* The host behind the destination failed. */
 void	 schedule_failed(struct schedule *schedule,
 	    struct destination *destination, const struct status *status);
-/* The operator wants it tried now: the destination's rest ends. */
-void	 schedule_wake(struct schedule *schedule, const char *domain);
+/* The operator wants it tried now: its destination's rest ends. */
+void	 schedule_wake(struct schedule *schedule,
+	    const struct record_slice *slice);
 
 /* Loads what is due, called at the end of each turn. */
 void	 schedule_run(struct schedule *schedule);

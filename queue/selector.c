@@ -18,8 +18,8 @@
 
 enum { IDS_MAX = 10000 };
 
-/* Arguments of verbs that say nothing about the selection. */
-static const char *const other_arguments[] = { "note", "limit" };
+/* Arguments of verbs that say nothing about the selection; walk.c reads them. */
+static const char *const other_arguments[] = { "note", "limit", "level" };
 
 static const char *const state_names[] = { [SLICE_ANY] = "any",
     [SLICE_IS_ACTIVE] = "active", [SLICE_IS_DEFERRED] = "deferred",
@@ -92,12 +92,20 @@ static const char *read_state(struct selector *selector, const json_t *value)
 	return "\"state\": active, deferred or held is expected";
 }
 
-static const char *read_reason(struct selector *selector, const json_t *value)
+static const char *read_reasons(struct selector *selector, const json_t *value)
 {
-	const char *text = json_string_value(value);
+	size_t count = json_is_array(value) ? json_array_size(value) : 1;
 
-	selector->reason = text == NULL ? -1 : status_reason_find(text);
-	return selector->reason >= 0 ? NULL : "\"reason\": no such reason";
+	for (size_t i = 0; i < count; i++) {
+		const char *text = json_string_value(json_is_array(value) ?
+		    json_array_get(value, i) : value);
+		uint64_t set = text == NULL ? 0 : status_reason_set(text);
+
+		if (set == 0)
+			return "\"reason\": no such reason";
+		selector->reasons |= set;
+	}
+	return count == 0 ? "\"reason\": a word is expected" : NULL;
 }
 
 static const char *read_one(struct selector *selector, const char *name,
@@ -118,7 +126,7 @@ static const char *read_one(struct selector *selector, const char *name,
 	if (strcmp(name, "state") == 0)
 		return read_state(selector, value);
 	if (strcmp(name, "reason") == 0)
-		return read_reason(selector, value);
+		return read_reasons(selector, value);
 	if (strcmp(name, "all") == 0) {
 		selector->all = json_is_true(value);
 		return NULL;
@@ -140,7 +148,6 @@ const char *selector_read(struct selector *selector, const json_t *arguments)
 	memset(selector, 0, sizeof(*selector));
 	selector->older = -1;
 	selector->newer = -1;
-	selector->reason = -1;
 	json_object_foreach((json_t *)arguments, name, value) {
 		error = read_one(selector, name, value);
 		if (error != NULL) {
@@ -165,7 +172,7 @@ bool selector_is_empty(const struct selector *selector)
 	return selector->ids == NULL && selector->sender == NULL &&
 	    selector->recipient == NULL && selector->domain == NULL &&
 	    selector->older < 0 && selector->newer < 0 &&
-	    selector->state == SLICE_ANY && selector->reason < 0 &&
+	    selector->state == SLICE_ANY && selector->reasons == 0 &&
 	    !selector->all;
 }
 
@@ -214,7 +221,7 @@ const struct status *slice_trouble(const struct queue *queue,
 	if (recipient->status != NULL)
 		return recipient->status;
 	destination = destination_find(schedule_destinations(queue->schedule),
-	    slice->domain);
+	    slice->domain, record_slice_lane(slice));
 	if (destination != NULL &&
 	    destination_is_resting(destination, clock_wall()))
 		return &destination->trouble;
@@ -226,10 +233,10 @@ bool selector_takes_recipient(const struct selector *selector,
     const struct record_recipient *recipient)
 {
 	const struct status *status = slice_trouble(queue, slice, recipient);
-	int reason = status == NULL ? REASON_NONE : (int)status->reason;
+	unsigned reason = status == NULL ? REASON_NONE : status->reason;
 
 	return matches(selector->recipient, recipient->who.address) &&
-	    (selector->reason < 0 || selector->reason == reason);
+	    (selector->reasons == 0 || (selector->reasons >> reason & 1));
 }
 
 enum slice_state slice_state_of(const struct queue *queue, uint64_t id,
@@ -245,7 +252,8 @@ enum slice_state slice_state_of(const struct queue *queue, uint64_t id,
 	*next = slice->due;
 	if (schedule_is_in_flight(queue->schedule, id, number))
 		return SLICE_IS_ACTIVE;
-	destination = destination_find(all, slice->domain);
+	destination = destination_find(all, slice->domain,
+	    record_slice_lane(slice));
 	if (destination != NULL && destination_is_resting(destination, now) &&
 	    destination->rest.due > *next)
 		*next = destination->rest.due;

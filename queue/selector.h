@@ -9,7 +9,8 @@
  *	domain		of the recipient, or a pattern
  *	older, newer	seconds since arrival, at least and less than
  *	state		"active", "deferred" or "held"
- *	reason		of the last attempt, as in base/status.h
+ *	reason		of the last attempt: a word of status_reason_set(), or
+ *			a list of them
  *	all		true: everything, said on purpose
  */
 #ifndef POSTERN_QUEUE_SELECTOR_H
@@ -38,7 +39,7 @@ struct selector {
 	int64_t		 older;		/* seconds; -1: any */
 	int64_t		 newer;
 	enum slice_state state;
-	int		 reason;	/* -1: any */
+	uint64_t	 reasons;	/* status_reason_set(); 0: any */
 	bool		 all;
 };
 

@@ -85,11 +85,12 @@ void slice_save(struct slice *slice)
 	rows_put_slice(queue->store, slice->id, slice->number, record);
 	schedule_removed(queue->schedule, slice->id, slice->number);
 	if (!held) {
+		struct record_schedule row = { record->attempt,
+		    record->domain, record_slice_lane(record) };
+
 		place.due = record->due;
-		rows_put_schedule(queue->store, &place, record->attempt,
-		    record->domain);
-		schedule_added(queue->schedule, &place, record->attempt,
-		    record->domain);
+		rows_put_schedule(queue->store, &place, &row);
+		schedule_added(queue->schedule, &place, &row);
 	}
 	slice_release(slice);
 }
@@ -114,7 +115,7 @@ void slice_retry(struct slice *slice, int64_t now)
 	slice->record->flags &= ~(uint32_t)(SLICE_HELD | SLICE_DAMAGED);
 	slice->record->held_reason = arena_dup_string(slice->arena, "");
 	slice->record->due = now;
-	schedule_wake(slice->queue->schedule, slice->record->domain);
+	schedule_wake(slice->queue->schedule, slice->record);
 }
 
 void slice_quarantine(struct queue *queue, uint64_t id)

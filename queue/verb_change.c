@@ -4,71 +4,18 @@
  * slices in which a recipient is selected; delete and bounce on the selected
  * recipients only. Every changed message is logged with who wanted it.
  */
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "queue/change.h"
 #include "queue/message.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/results.h"
-#include "queue/rows.h"
 #include "queue/schedule.h"
 #include "queue/slice.h"
 #include "queue/verbs.h"
 #include "queue/walk.h"
-
-enum { PAGE = 64 };	/* messages a turn */
-
-/* Changes a loaded slice and saves or releases it; returns the recipients
- * that were changed. */
-typedef uint32_t change_slice(struct walk *walk, struct slice *slice);
-
-static bool is_selected(struct walk *walk, const struct slice *slice)
-{
-	const struct record_slice *record = slice->record;
-	int64_t next;
-	enum slice_state state = slice_state_of(walk->queue, slice->id,
-	    slice->number, record, &next);
-
-	if (!selector_takes_slice(&walk->selector, state, record))
-		return false;
-	for (uint32_t i = 0; i < record->recipient_count; i++) {
-		if (selector_takes_recipient(&walk->selector, walk->queue,
-		    record, &record->recipients[i]))
-			return true;
-	}
-	return false;
-}
-
-static void visit(struct walk *walk, uint64_t id, change_slice *change)
-{
-	struct arena *arena = arena_new(RECORD_ARENA_MAX);
-	struct record_slice *record;
-	uint32_t number = 0, changed = 0;
-	struct slice slice;
-
-	while (rows_next_slice(walk->queue->store, id, &number, arena,
-	    &record)) {
-		arena_reset(arena);
-		if (slice_load(&slice, walk->queue, id, number) == 0) {
-			if (is_selected(walk, &slice))
-				changed += change(walk, &slice);
-			else
-				slice_release(&slice);
-		}
-		if (++number == 0)
-			break;
-	}
-	arena_free(arena);
-	if (changed == 0)
-		return;
-	walk->messages++;
-	walk->recipients += changed;
-	log_info("operator", log_message(id), log_text("verb",
-	    walk->verb->name), log_number("rcpts", changed),
-	    log_number("uid", (int64_t)walk->uid));
-}
 
 static uint32_t hold(struct walk *walk, struct slice *slice)
 {
@@ -154,56 +101,57 @@ static void visit_hold(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
 	(void)message;
-	visit(walk, id, hold);
+	change_message(walk, id, hold);
 }
 
 static void visit_release(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
 	(void)message;
-	visit(walk, id, release);
+	change_message(walk, id, release);
 }
 
 static void visit_retry(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
 	(void)message;
-	visit(walk, id, retry);
+	change_message(walk, id, retry);
 }
 
 static void visit_delete(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
 	(void)message;
-	visit(walk, id, delete);
+	change_message(walk, id, delete);
 }
 
 static void visit_bounce(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
 	(void)message;
-	visit(walk, id, bounce);
+	change_message(walk, id, bounce);
 }
 
 void verb_hold(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "hold", true, PAGE, visit_hold };
+	static const struct walk_verb verb = { .name = "hold",
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_hold };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }
 
 void verb_release(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "release", true, PAGE,
-	    visit_release };
+	static const struct walk_verb verb = { .name = "release",
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_release };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }
 
 void verb_retry(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "retry", true, PAGE,
-	    visit_retry };
+	static const struct walk_verb verb = { .name = "retry",
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_retry };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }
@@ -211,8 +159,8 @@ void verb_retry(struct control *control, const json_t *arguments)
 /* retry of everything. */
 void verb_flush(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "flush", true, PAGE,
-	    visit_retry };
+	static const struct walk_verb verb = { .name = "flush",
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_retry };
 	json_t *all = json_pack("{s:b}", "all", 1);
 
 	(void)arguments;
@@ -222,16 +170,16 @@ void verb_flush(struct control *control, const json_t *arguments)
 
 void verb_delete(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "delete", true, PAGE,
-	    visit_delete };
+	static const struct walk_verb verb = { .name = "delete",
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_delete };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }
 
 void verb_bounce(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "bounce", true, PAGE,
-	    visit_bounce };
+	static const struct walk_verb verb = { .name = "bounce",
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_bounce };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }

@@ -11,13 +11,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "conf/conf.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
 #include "queue/verbs.h"
 #include "queue/walk.h"
 
-enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 2000 };
+enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 1500 };
 
 struct listing {
 	struct walk	*walk;
@@ -55,6 +56,13 @@ static json_t *time_value(int64_t wall)
 	return json_string(text);
 }
 
+/* What the operator has set for it; null for nothing. */
+static json_t *level_value(const struct record_slice *slice)
+{
+	return slice->tls_level < 0 ? json_null() :
+	    json_string(conf_level_name((enum conf_level)slice->tls_level));
+}
+
 static json_t *recipient_value(struct walk *walk,
     const struct record_slice *slice, const struct record_recipient *recipient,
     enum slice_state state, int64_t next)
@@ -65,9 +73,10 @@ static json_t *recipient_value(struct walk *walk,
 
 	if (status != NULL)
 		status_format_enhanced(status, code, sizeof(code));
-	return json_pack("{s:o, s:s, s:I, s:o, s:o, s:s, s:s, s:o, s:o, s:o, "
-	    "s:o}",
+	return json_pack("{s:o, s:o, s:s, s:I, s:o, s:o, s:s, s:s, s:o, s:o, "
+	    "s:o, s:o, s:o}",
 	    "address", text_value(recipient->who.address),
+	    "domain", text_value(slice->domain),
 	    "state", slice_state_name(state),
 	    "attempts", (json_int_t)slice->attempt,
 	    "next", time_value(next),
@@ -78,7 +87,38 @@ static json_t *recipient_value(struct walk *walk,
 	    "text", text_value(status == NULL ? "" : status->text),
 	    "host", text_value(status == NULL ? "" : status->host),
 	    "tls", text_value(status == NULL ? "" : status->tls),
-	    "held", text_value(slice->held_reason));
+	    "held", text_value(slice->held_reason),
+	    "tls-level", level_value(slice));
+}
+
+/* Only show has these: the history of set-tls, and since when a host that
+ * could go without TLS has it broken (clear-after counts from there). */
+static void add_tls_history(json_t *recipient,
+    const struct record_slice *slice)
+{
+	json_object_set_new(recipient, "tls-reason",
+	    text_value(slice->tls_reason));
+	json_object_set_new(recipient, "tls-author",
+	    text_value(slice->tls_author));
+	json_object_set_new(recipient, "tls-set", time_value(slice->tls_set));
+	json_object_set_new(recipient, "tls-trouble",
+	    time_value(slice->tls_trouble_since));
+}
+
+static void add_recipient(struct listing *listing,
+    const struct record_slice *slice, const struct record_recipient *recipient,
+    enum slice_state state, int64_t next)
+{
+	json_t *value;
+
+	listing->selected++;
+	listing->any[state] = true;
+	if (json_array_size(listing->recipients) >= listing->most)
+		return;
+	value = recipient_value(listing->walk, slice, recipient, state, next);
+	if (listing->most == SHOW_RECIPIENTS)
+		add_tls_history(value, slice);
+	json_array_append_new(listing->recipients, value);
 }
 
 static void add_slice(struct listing *listing, uint64_t id, uint32_t number,
@@ -98,12 +138,7 @@ static void add_slice(struct listing *listing, uint64_t id, uint32_t number,
 		if (!selector_takes_recipient(&walk->selector, walk->queue,
 		    slice, recipient))
 			continue;
-		listing->selected++;
-		listing->any[state] = true;
-		if (json_array_size(listing->recipients) < listing->most)
-			json_array_append_new(listing->recipients,
-			    recipient_value(walk, slice, recipient, state,
-			    next));
+		add_recipient(listing, slice, recipient, state, next);
 	}
 }
 
@@ -119,10 +154,12 @@ static const char *state_of(const struct listing *listing)
 static json_t *message_value(const struct listing *listing, uint64_t id,
     const struct record_message *message)
 {
+	const char *tag = envelope_tls_tag(message->envelope);
+	json_t *object;
 	char name[32];
 
 	snprintf(name, sizeof(name), "%llx", (unsigned long long)id);
-	return json_pack("{s:s, s:o, s:o, s:I, s:s, s:b, s:I, s:O}",
+	object = json_pack("{s:s, s:o, s:o, s:I, s:s, s:b, s:I, s:O}",
 	    "id", name,
 	    "sender", text_value(message->envelope->sender),
 	    "arrival", time_value(message->arrival),
@@ -132,6 +169,9 @@ static json_t *message_value(const struct listing *listing, uint64_t id,
 	    "notification", message->envelope->flags & ENVELOPE_BOUNCE,
 	    "selected", (json_int_t)listing->selected,
 	    "recipients", listing->recipients);
+	if (tag != NULL)
+		json_object_set_new(object, "tls-tag", json_string(tag));
+	return object;
 }
 
 static void add_origin(json_t *object, const struct record_message *message)
@@ -194,16 +234,16 @@ static void visit_show(struct walk *walk, uint64_t id,
 
 void verb_list(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "list", false, 16,
-	    visit_list };
+	static const struct walk_verb verb = { .name = "list",
+	    .page = 16, .visit = visit_list };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }
 
 void verb_show(struct control *control, const json_t *arguments)
 {
-	static const struct walk_verb verb = { "show", false, 1,
-	    visit_show };
+	static const struct walk_verb verb = { .name = "show",
+	    .page = 1, .visit = visit_show };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }

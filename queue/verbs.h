@@ -13,6 +13,7 @@ struct queue;
 struct queue	*verbs_queue(void);
 
 control_handler	 verb_list, verb_show, verb_stats, verb_cat, verb_hold,
-	    verb_release, verb_retry, verb_flush, verb_delete, verb_bounce;
+	    verb_release, verb_retry, verb_flush, verb_delete, verb_bounce,
+	    verb_set_tls;
 
 #endif

@@ -36,11 +36,16 @@ static void finish(void *arg)
 	struct walk *walk = arg;
 	bool none = walk->messages == 0;
 
-	if (walk->verb->changes && !none)
-		control_send(walk->control, json_pack(
-		    "{s:s, s:I, s:I}", "verb", walk->verb->name,
+	if (walk->verb->changes && !none) {
+		json_t *answer = json_pack("{s:s, s:I, s:I}",
+		    "verb", walk->verb->name,
 		    "messages", (json_int_t)walk->messages,
-		    "recipients", (json_int_t)walk->recipients));
+		    "recipients", (json_int_t)walk->recipients);
+
+		if (walk->verb->conclude != NULL)
+			walk->verb->conclude(walk, answer);
+		control_send(walk->control, answer);
+	}
 	control_end(walk->control, none ? CONTROL_NONE_MATCHED : CONTROL_OK,
 	    none ? "no message matches" : "");
 }
@@ -131,6 +136,15 @@ static bool note_is_good(const json_t *note)
 	return true;
 }
 
+static const char *read_level(struct walk *walk, const json_t *level)
+{
+	walk->level = -1;
+	if (walk->verb->read_level != NULL)
+		return walk->verb->read_level(walk, level);
+	return level == NULL ? NULL :
+	    "unknown argument: \"level\" is for set-tls";
+}
+
 static const char *read_arguments(struct walk *walk, const json_t *arguments)
 {
 	const json_t *limit = json_object_get(arguments, "limit");
@@ -147,6 +161,9 @@ static const char *read_arguments(struct walk *walk, const json_t *arguments)
 	if (!note_is_good(note))
 		return "\"note\": one line of at most 200 bytes is expected";
 	walk->note = mem_dup_string(json_string_value(note));
+	error = read_level(walk, json_object_get(arguments, "level"));
+	if (error != NULL)
+		return error;
 	if (walk->verb->changes && selector_is_empty(&walk->selector))
 		return "say which messages are meant, or all of them";
 	return NULL;

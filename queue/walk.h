@@ -30,6 +30,11 @@ struct walk_verb {
 	 * look at. Adds to the counts what it took. */
 	void	(*visit)(struct walk *walk, uint64_t id,
 		    const struct record_message *message);
+	/* Null if the verb has no "level"; else reads it: a sentence about
+	 * what is wrong, or null. */
+	const char	*(*read_level)(struct walk *walk, const json_t *value);
+	/* Null, or adds to the answer about what was changed. */
+	void	(*conclude)(const struct walk *walk, json_t *answer);
 };
 
 struct walk {
@@ -40,6 +45,8 @@ struct walk {
 	char			*note;		/* owned, or null */
 	uint64_t		 limit;		/* of messages */
 	uint64_t		 uid;		/* who asks */
+	int			 level;		/* set-tls: enum conf_level; -1 */
+	uint64_t		 kept;		/* messages: see its answer */
 
 	uint64_t		 next_id;	/* where the next page begins */
 	uint64_t		 end_id;	/* what comes in later is not meant */

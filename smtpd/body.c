@@ -257,14 +257,50 @@ static void on_done(void *arg, const struct status *status, uint64_t id)
 	session_resume(session);
 }
 
+/* Null: this message is heeded when it says TLS-Required: No; else why not. */
+static const char *header_objection(const struct session *session)
+{
+	const struct transaction *transaction = session->transaction;
+	enum conf_tls_optional heeded = session->rules->conf->tls_required_no;
+
+	if (transaction->envelope->flags & ENVELOPE_REQUIRETLS)
+		return "REQUIRETLS was said";	/* RFC 8689 4.1 */
+	if (transaction->scan.tls_required_count > 1)
+		return "more than one field";	/* RFC 8689 3 */
+	if (transaction->scan.tls_required_no != 1)
+		return "not the value No";
+	if (heeded == TLS_OPTIONAL_NOBODY ||
+	    (heeded == TLS_OPTIONAL_RELAY && !session->may_relay))
+		return "not heeded from this client";
+	return NULL;
+}
+
+/* What the header says of TLS, now that all of it was seen (REQ-16). */
+static void tag(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+	const char *objection;
+
+	if (transaction->scan.tls_required_count == 0)
+		return;
+	objection = header_objection(session);
+	if (objection == NULL)
+		transaction->envelope->flags |= ENVELOPE_TLS_OPTIONAL;
+	else
+		smtpd_log_tls_required(session, objection);
+}
+
 static void commit(struct session *session)
 {
 	struct transaction *transaction = session->transaction;
+	uint32_t flags;
 
+	tag(session);
+	flags = transaction->envelope->flags & ENVELOPE_TLS_OPTIONAL;
+	if (transaction->scan.has_8bit)
+		flags |= ENVELOPE_HAS_8BIT;
 	session_enter(session, SESSION_COMMIT);
-	submission_end(transaction->submission,
-	    transaction->scan.has_8bit ? ENVELOPE_HAS_8BIT : 0, on_done,
-	    session);
+	submission_end(transaction->submission, flags, on_done, session);
 }
 
 /* Behind the final dot. */

@@ -97,6 +97,18 @@ static const struct refusal *read_envid(void *target, const char *value)
 	return NULL;
 }
 
+/* RFC 8689 2: a keyword without a value. Whether it may be said in this session
+ * is verb_mail.c's to know. */
+static const struct refusal *read_requiretls(void *target, const char *value)
+{
+	struct mail_parameters *mail = target;
+
+	if (value != NULL)
+		return &refusal_parameter_value;
+	mail->flags |= ENVELOPE_REQUIRETLS;
+	return NULL;
+}
+
 /* The flag of the word of length bytes at text; 0 if there is none. */
 static unsigned notify_word(const char *text, size_t length)
 {
@@ -160,6 +172,7 @@ static const struct parameter mail_table[] = {
 	{ "BODY", read_body },
 	{ "RET", read_return },
 	{ "ENVID", read_envid },
+	{ "REQUIRETLS", read_requiretls },
 	{ NULL, NULL }
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The parameters behind the address of MAIL and RCPT (RFC 5321 4.1.2,
- * RFC 1870, RFC 6152, RFC 3461). Each may be given once; one that is not known
+ * RFC 1870, RFC 6152, RFC 3461, RFC 8689). Each may be given once; one that is not known
  * is refused with 555. The text is taken apart in place; results point into it.
  */
 #ifndef POSTERN_SMTPD_PARAMETER_H

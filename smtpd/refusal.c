@@ -47,6 +47,10 @@ REFUSAL(tls_disabled, 502, "5.5.1", "STARTTLS is not offered here", false,
 REFUSAL(tls_unavailable, 454, "4.7.0", "TLS is not available now", false,
     false);
 
+/* RFC 8689 2 */
+REFUSAL(requiretls_clear, 555, "5.5.4", "REQUIRETLS is offered under TLS only",
+    false, false);
+
 REFUSAL(sender_syntax, 501, "5.1.7", "bad sender address", false, false);
 REFUSAL(sender_domain, 501, "5.1.7", "sender domain is not fully qualified",
     false, false);

@@ -37,6 +37,7 @@ extern const struct refusal	 refusal_parameter_value;
 extern const struct refusal	 refusal_tls_first, refusal_tls_active;
 extern const struct refusal	 refusal_tls_transaction;
 extern const struct refusal	 refusal_tls_disabled, refusal_tls_unavailable;
+extern const struct refusal	 refusal_requiretls_clear;
 
 /* addresses */
 extern const struct refusal	 refusal_sender_syntax, refusal_sender_domain;

@@ -16,12 +16,13 @@
 #include "conf/conf.h"
 
 /* RFC 5321 4.1.1.1; SMTP-37: nothing is listed that would be refused. */
-static char *hello_text(const struct conf *conf, const char *starttls)
+static char *hello_text(const struct conf *conf, const char *starttls,
+    const char *requiretls)
 {
 	return mem_print("250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRId64
-	    "\r\n%s250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n"
+	    "\r\n%s250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n%s"
 	    "250 ENHANCEDSTATUSCODES\r\n", conf->hostname,
-	    conf->max_message_size, starttls);
+	    conf->max_message_size, starttls, requiretls);
 }
 
 struct rules *rules_new(struct conf *conf, struct tls_server *tls)
@@ -33,8 +34,11 @@ struct rules *rules_new(struct conf *conf, struct tls_server *tls)
 	rules->references = 1;
 	rules->greeting = mem_print("220 %s ESMTP Postern\r\n",
 	    conf->hostname);
-	rules->hello = hello_text(conf, "");
-	rules->hello_starttls = hello_text(conf, "250-STARTTLS\r\n");
+	rules->hello = hello_text(conf, "", "");
+	rules->hello_starttls = hello_text(conf, "250-STARTTLS\r\n", "");
+	/* RFC 8689 2: in clear the keyword would be worth nothing. */
+	rules->hello_secure = hello_text(conf, "",
+	    conf->requiretls ? "250-REQUIRETLS\r\n" : "");
 	return rules;
 }
 
@@ -53,6 +57,7 @@ void rules_release(struct rules *rules)
 	mem_free(rules->greeting);
 	mem_free(rules->hello);
 	mem_free(rules->hello_starttls);
+	mem_free(rules->hello_secure);
 	mem_free(rules);
 }
 

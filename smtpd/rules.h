@@ -23,9 +23,11 @@ struct rules {
 	unsigned		 references;
 
 	char			*greeting;	/* owned; with CRLF */
-	/* The answer to EHLO, all lines: without and with STARTTLS. */
+	/* The answer to EHLO, all lines: in clear without and with STARTTLS,
+	 * and under TLS. */
 	char			*hello;		/* owned */
 	char			*hello_starttls;	/* owned */
+	char			*hello_secure;	/* owned */
 };
 
 /* Takes both; one reference belongs to the caller. */

@@ -80,6 +80,15 @@ void smtpd_log_reject(struct session *session, int code, const char *enhanced,
 	    log_text("to", current_recipient));
 }
 
+/* REQ-22; nothing for a message without one. */
+static struct log_field log_tag(const struct envelope *envelope)
+{
+	const char *tag = envelope_tls_tag(envelope);
+
+	return tag == NULL ? (struct log_field){ .kind = LOG_KIND_END } :
+	    log_text("tag", tag);
+}
+
 void smtpd_log_accept(struct session *session)
 {
 	const struct transaction *transaction = session->transaction;
@@ -94,7 +103,19 @@ void smtpd_log_accept(struct session *session)
 	    (int64_t)transaction->envelope->recipient_count),
 	    log_number("size", (int64_t)transaction->size),
 	    log_text("tls", tls_version(session)),
-	    log_text("addr", address));
+	    log_text("addr", address),
+	    log_tag(transaction->envelope));
+}
+
+void smtpd_log_tls_required(struct session *session, const char *reason)
+{
+	const struct transaction *transaction = session->transaction;
+
+	smtpd_log_connect(session);
+	log_info("tls-required", log_session(session->id),
+	    log_message(transaction->id),
+	    log_number("fields", transaction->scan.tls_required_count),
+	    log_text("ignored", reason));
 }
 
 void smtpd_log_disconnect(struct session *session, const char *reason)

@@ -5,7 +5,8 @@
  *	s=… smtpd connect addr= name= listener=
  *	s=… smtpd tls version= cipher= sni=
  *	s=… smtpd reject verb= reply= from= to=
- *	s=… m=… smtpd accept from= rcpts= size= tls= addr=
+ *	s=… m=… smtpd accept from= rcpts= size= tls= addr= [tag=]
+ *	s=… m=… smtpd tls-required fields= ignored=
  *	s=… smtpd disconnect reason= commands= messages= rejects=
  */
 #ifndef POSTERN_SMTPD_SMTPD_LOG_H
@@ -23,6 +24,8 @@ void	 smtpd_log_reject(struct session *session, int code,
 /* The recipient that the next reject is about; null: none. */
 void	 smtpd_log_set_recipient(const char *recipient);
 void	 smtpd_log_accept(struct session *session);
+/* The field TLS-Required changes nothing for this message (REQ-20). */
+void	 smtpd_log_tls_required(struct session *session, const char *reason);
 void	 smtpd_log_disconnect(struct session *session, const char *reason);
 /* A connection that got no session. */
 void	 smtpd_log_refused(const struct endpoint *address, const char *reason);

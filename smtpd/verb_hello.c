@@ -44,9 +44,16 @@ static bool take_name(struct session *session, const char *name, bool extended)
 
 enum verb_result verb_ehlo(struct session *session, char *argument)
 {
-	if (take_name(session, argument, true))
-		reply_text(session, session_offers_tls(session) ?
-		    session->rules->hello_starttls : session->rules->hello);
+	const struct rules *rules = session->rules;
+
+	if (!take_name(session, argument, true))
+		return VERB_DONE;
+	if (session_is_secure(session))
+		reply_text(session, rules->hello_secure);
+	else if (session_offers_tls(session))
+		reply_text(session, rules->hello_starttls);
+	else
+		reply_text(session, rules->hello);
 	return VERB_DONE;
 }
 

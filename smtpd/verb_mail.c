@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "conf/conf.h"
+#include "queue/envelope.h"
 #include "smtpd/parameter.h"
 #include "smtpd/refusal.h"
 #include "smtpd/reply.h"
@@ -34,6 +35,20 @@ static const struct refusal *parse(char *argument, struct address *sender,
 	return parameters_of_mail(parameters, argument + used);
 }
 
+/* What the sender demands of whoever gets the message has to be said where
+ * nobody in the path could have taken it out (REQ-6). */
+static const struct refusal *check_requiretls(const struct session *session,
+    const struct mail_parameters *parameters)
+{
+	if (!(parameters->flags & ENVELOPE_REQUIRETLS))
+		return NULL;
+	if (!session->rules->conf->requiretls)
+		return &refusal_parameter_unknown;
+	if (!session_is_secure(session))
+		return &refusal_requiretls_clear;
+	return NULL;
+}
+
 enum verb_result verb_mail(struct session *session, char *argument)
 {
 	const struct conf *conf = session->rules->conf;
@@ -47,6 +62,8 @@ enum verb_result verb_mail(struct session *session, char *argument)
 		return VERB_DONE;
 	}
 	refusal = parse(argument, &sender, &parameters);
+	if (refusal == NULL)
+		refusal = check_requiretls(session, &parameters);
 	if (refusal == NULL && sender.domain[0] != '\0' &&
 	    !rules_is_qualified(session->rules, sender.domain))
 		refusal = &refusal_sender_domain;

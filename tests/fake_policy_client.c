@@ -15,6 +15,13 @@ unsigned fake_policy_questions;
 char fake_policy_domain[256];
 struct conf_next_hop fake_policy_next;
 int64_t fake_policy_waited;
+enum plan_wish fake_policy_wish;
+int fake_policy_level;
+void (*fake_policy_asked)(void);
+struct observation fake_policy_seen[FAKE_POLICY_SEEN_MAX];
+size_t fake_policy_seen_count;
+static void (*on_change)(void *arg, const char *pattern);
+static void *on_change_arg;
 
 struct policy_request {
 	policy_plan_done	*done;
@@ -43,6 +50,8 @@ static void answer(void *arg)
 	struct policy_request request = *(struct policy_request *)arg;
 
 	mem_free(arg);
+	if (fake_policy_asked != NULL)
+		fake_policy_asked();
 	request.done(request.arg, fake_policy_plan);
 }
 
@@ -57,6 +66,8 @@ struct policy_request *policy_plan(struct policy_client *client,
 	    question->domain);
 	fake_policy_next = *question->next;
 	fake_policy_waited = question->waited;
+	fake_policy_wish = question->wish;
+	fake_policy_level = question->message_level;
 	fake_policy_questions++;
 	request->done = done;
 	request->arg = arg;
@@ -80,4 +91,28 @@ void policy_cancel(struct policy_request *request)
 {
 	loop_undefer(request);
 	mem_free(request);
+}
+
+void policy_observe(struct policy_client *client,
+    const struct observation *observation)
+{
+	(void)client;
+	if (fake_policy_seen_count == FAKE_POLICY_SEEN_MAX)
+		bug("fake-observations");
+	fake_policy_seen[fake_policy_seen_count++] = *observation;
+}
+
+void policy_client_on_change(struct policy_client *client,
+    void (*changed)(void *arg, const char *pattern), void *arg)
+{
+	(void)client;
+	on_change = changed;
+	on_change_arg = arg;
+}
+
+void fake_policy_change(const char *pattern)
+{
+	if (on_change == NULL)
+		bug("fake-change");
+	on_change(on_change_arg, pattern);
 }

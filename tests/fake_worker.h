@@ -25,6 +25,7 @@ struct fake_job {
 	int64_t		 age;		/* seconds since it arrived */
 	enum conf_transport transport;
 	const char	*envid;
+	int		 tls_level;	/* enum conf_level; 0: none */
 	size_t		 piece;		/* of a read; 0: the most allowed */
 	uint64_t	 fail_at;	/* the read at this offset fails */
 	bool		 fails;

@@ -258,13 +258,14 @@ void world_submit(struct world *world, const char *sender,
 
 	memset(answer, 0, sizeof(*answer));
 	envelope->sender = arena_dup_string(arena, sender);
+	envelope->flags = world->envelope_flags;
 	envelope->prefix = arena_dup_string(arena, "Received: by test\r\n");
 	envelope->prefix_length = strlen(envelope->prefix);
 	add_recipients(envelope, arena, recipients);
 	submission = submission_begin(world->client,
 	    queue_client_next_id(world->client), envelope, NULL, NULL);
 	submission_data(submission, body, strlen(body));
-	submission_end(submission, 0, on_answer, answer);
+	submission_end(submission, world->end_flags, on_answer, answer);
 	arena_free(arena);
 }
 

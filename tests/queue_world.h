@@ -37,6 +37,9 @@ struct world {
 	struct job		*jobs[WORLD_JOBS];
 	size_t			 job_count;
 	uint64_t		 taken;		/* jobs in all */
+	/* enum envelope_flag of the messages that world_submit() sends: with
+	 * the envelope, and at the end */
+	uint32_t		 envelope_flags, end_flags;
 };
 
 /* options: more lines of configuration, or "". */

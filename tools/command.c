@@ -34,11 +34,11 @@ static const struct command commands[] = {
 	    "directories without starting", command_check },
 	{ "conf", "check|print|sample|manual [-c FILE]",
 	    "work with the configuration file", command_conf },
-	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|stats ...",
-	    "look at queued mail and change it", command_queue },
-	{ "policy", "explain|probe|list|forget ...", "what TLS mail to a "
-	    "domain needs, why, and whether its hosts show it",
-	    command_policy },
+	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|set-tls|"
+	    "stats ...", "look at queued mail and change it", command_queue },
+	{ "policy", "explain|probe|list|forget|memory|exception|events|"
+	    "outcomes ...", "what TLS mail to a domain needs, why, and what "
+	    "its hosts have shown", command_policy },
 	{ "lab", "list|run|shell ...", "judge this server, or another, in "
 	    "worlds of hostile networks", command_lab },
 };

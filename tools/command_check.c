@@ -110,18 +110,25 @@ static void check_directory(struct finding *finding, const char *path)
 	}
 }
 
+static void describe_listener(const struct conf *conf,
+    const struct conf_listener *listener)
+{
+	bool tls = conf->certificate_count > 0 &&
+	    listener->tls != LISTENER_TLS_NONE;
+
+	printf("  port %d: \"220 %s ESMTP\", STARTTLS %s%s\n",
+	    (int)listener->port, conf->hostname, !tls ? "not offered" :
+	    listener->tls == LISTENER_TLS_REQUIRE ? "demanded" : "offered",
+	    tls && conf->requiretls ? ", REQUIRETLS behind it" : "");
+}
+
 static void describe(const struct conf *conf)
 {
 	size_t i;
 
 	printf("\nThe outside will see:\n");
 	for (i = 0; i < conf->listener_count; i++)
-		printf("  port %d: \"220 %s ESMTP\", STARTTLS %s\n",
-		    (int)conf->listeners[i].port, conf->hostname,
-		    conf->certificate_count == 0 ||
-		    conf->listeners[i].tls == LISTENER_TLS_NONE ?
-		    "not offered" : conf->listeners[i].tls ==
-		    LISTENER_TLS_REQUIRE ? "demanded" : "offered");
+		describe_listener(conf, &conf->listeners[i]);
 	for (i = 0; i < conf->domain_count; i++)
 		printf("  mail for %s is accepted (%zu user(s)%s)\n",
 		    conf->domains[i].name, conf->domains[i].users.count,

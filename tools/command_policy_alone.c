@@ -194,6 +194,8 @@ static int make_plan(void)
 		.domain = alone.question->domain,
 		.next = &next,
 		.waited = alone.question->waited,
+		.wish = alone.question->wish,
+		.message_level = alone.question->message_level,
 		.explain = true,
 	};
 	json_t *object;

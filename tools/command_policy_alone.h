@@ -12,10 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "policy/plan.h"
+
 struct policy_alone {
 	const char	*configuration;		/* path of the file */
 	const char	*domain;		/* as the roles write it */
 	int64_t		 waited;		/* seconds */
+	enum plan_wish	 wish;
+	int		 message_level;		/* enum conf_level; -1 */
 	/* objects of the shapes that the servers' verbs send; borrowed */
 	void		(*explained)(void *arg, const json_t *object);
 	/* null: explain only */

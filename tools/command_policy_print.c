@@ -9,124 +9,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
-
-enum { WIDTH = 79, LABEL = 12, TEXT_BYTES = 4096 };
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text == NULL ? "" : text;
-}
-
-static long long number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
-static bool is_true(const json_t *object, const char *key)
-{
-	return json_is_true(json_object_get(object, key));
-}
+#include "tools/command_text.h"
 
 static bool equal(const char *one, const char *other)
 {
 	return strcmp(one, other) == 0;
 }
 
-/* Control characters escaped, quotes as they are. */
-static void clean(const char *text, char *out, size_t size)
-{
-	char escaped[TEXT_BYTES];
-	size_t length, i = 0, used = 0;
-
-	log_escape(text, strlen(text), escaped, sizeof(escaped));
-	length = strlen(escaped);
-	if (length >= 2 && escaped[0] == '"') {
-		i = 1;
-		length--;
-	}
-	for (; i < length && used + 1 < size; i++) {
-		if (escaped[i] == '\\' && escaped[i + 1] == '"')
-			continue;
-		out[used++] = escaped[i];
-	}
-	out[used] = '\0';
-}
-
-/* text from column on, which the cursor has reached; further lines begin
- * there, too. */
-static void wrap(size_t column, const char *text)
-{
-	char shown[TEXT_BYTES], *word, *rest = shown;
-	size_t at = column, length;
-
-	clean(text, shown, sizeof(shown));
-	while ((word = strsep(&rest, " ")) != NULL) {
-		length = strlen(word);
-		if (at > column && at + 1 + length > WIDTH) {
-			printf("\n%*s", (int)column, "");
-			at = column;
-		} else if (at > column) {
-			putchar(' ');
-			at++;
-		}
-		fputs(word, stdout);
-		at += length;
-	}
-	putchar('\n');
-}
-
-static void line(size_t indent, const char *text)
-{
-	printf("%*s", (int)indent, "");
-	wrap(indent, text);
-}
-
-/* "      label       text" */
-static void labelled(size_t indent, const char *label, const char *text)
-{
-	if (text[0] == '\0')
-		return;
-	printf("%*s%-*s", (int)indent, "", LABEL, label);
-	wrap(indent + LABEL, text);
-}
-
-/* 5400 is "90m". */
-static void duration(long long seconds, char *out, size_t size)
-{
-	static const struct { long long seconds; char unit; } units[] = {
-		{ 86400, 'd' }, { 3600, 'h' }, { 60, 'm' } };
-	size_t i;
-
-	for (i = 0; i < 3; i++)
-		if (seconds > 0 && seconds % units[i].seconds == 0) {
-			snprintf(out, size, "%lld%c", seconds /
-			    units[i].seconds, units[i].unit);
-			return;
-		}
-	snprintf(out, size, "%llds", seconds);
-}
-
-/* The texts of an array, with a separator between. */
-static void join(const json_t *array, const char *separator, char *out,
-    size_t size)
-{
-	size_t i, used = 0;
-	const char *item;
-
-	out[0] = '\0';
-	for (i = 0; i < json_array_size(array); i++) {
-		item = json_string_value(json_array_get(array, i));
-		if (item == NULL || used + strlen(item) + 8 >= size)
-			continue;
-		used += (size_t)snprintf(out + used, size - used, "%s%s",
-		    used > 0 ? separator : "", item);
-	}
-}
-
 /* --- facts --- */
+
+static bool is_policy(const char *query)
+{
+	return strncmp(query, "STS", 3) == 0;
+}
+
+static bool is_memory(const char *query)
+{
+	return strncmp(query, "MEMORY", 6) == 0;
+}
 
 static void print_tlsa(const json_t *item)
 {
@@ -137,20 +37,36 @@ static void print_tlsa(const json_t *item)
 	else
 		snprintf(shown, sizeof(shown), "%s  (of no use: %s)",
 		    text_of(item, "record"), text_of(item, "why"));
-	line(6, shown);
+	text_line(6, shown);
 }
 
 static void print_policy(const json_t *item)
 {
 	char shown[TEXT_BYTES], patterns[TEXT_BYTES / 2], age[32];
 
-	join(json_object_get(item, "mx"), ", ", patterns, sizeof(patterns));
-	duration(number_of(item, "max-age"), age, sizeof(age));
+	text_join(json_object_get(item, "mx"), ", ", patterns,
+	    sizeof(patterns));
+	text_duration(number_of(item, "max-age"), age, sizeof(age));
 	snprintf(shown, sizeof(shown), "mode %s, id %s, valid for %s, %s; mail "
 	    "hosts: %s", text_of(item, "mode"), text_of(item, "id"), age,
 	    is_true(item, "remembered") ? "remembered" : "fetched just now",
 	    patterns[0] == '\0' ? "none" : patterns);
-	line(6, shown);
+	text_line(6, shown);
+}
+
+/* What a destination or host has shown. */
+static void print_memory(const json_t *item)
+{
+	char shown[TEXT_BYTES], expected[200];
+
+	text_join(json_object_get(item, "expects"), ", ", expected,
+	    sizeof(expected));
+	snprintf(shown, sizeof(shown), "%lld connection(s) under TLS%s%s; %s%s",
+	    number_of(item, "count"), text_of(item, "last")[0] == '\0' ? "" :
+	    ", last at ", text_of(item, "last"), is_true(item,
+	    "known-clear") ? "known to have no TLS" : expected[0] == '\0' ?
+	    "nothing is expected of it" : "expected of it: ", expected);
+	text_line(6, shown);
 }
 
 static void print_item(const char *query, const json_t *item)
@@ -159,14 +75,17 @@ static void print_item(const char *query, const json_t *item)
 
 	if (equal(query, "TLSA")) {
 		print_tlsa(item);
-	} else if (strncmp(query, "STS", 3) == 0) {
+	} else if (is_policy(query)) {
 		print_policy(item);
+	} else if (is_memory(query)) {
+		print_memory(item);
 	} else if (equal(query, "MX")) {
 		snprintf(shown, sizeof(shown), "%lld %s", number_of(item,
 		    "preference"), text_of(item, "host"));
-		line(6, shown);
+		text_line(6, shown);
 	} else {
-		line(6, json_is_string(item) ? json_string_value(item) : "");
+		text_line(6, json_is_string(item) ? json_string_value(item) :
+		    "");
 	}
 }
 
@@ -174,17 +93,18 @@ static void print_item(const char *query, const json_t *item)
 static void print_worth(const json_t *fact)
 {
 	const char *dnssec = text_of(fact, "dnssec");
-	bool policy = strncmp(text_of(fact, "query"), "STS", 3) == 0;
+	const char *query = text_of(fact, "query");
 	char ttl[32];
 
 	if (equal(dnssec, "bogus")) {
 		printf("BOGUS: the signatures do not hold\n");
 	} else if (equal(dnssec, "error")) {
 		printf("ERROR: no usable answer\n");
-	} else if (policy) {	/* DNSSEC is of no account: RFC 8461 2 */
+	} else if (is_policy(query) || is_memory(query)) {
+		/* DNSSEC is of no account: RFC 8461 2 */
 		printf("ok\n");
 	} else {
-		duration(number_of(fact, "ttl"), ttl, sizeof(ttl));
+		text_duration(number_of(fact, "ttl"), ttl, sizeof(ttl));
 		printf("%s, TTL %s\n", equal(dnssec, "secure") ?
 		    "secure (signed)" : "insecure (not signed)", ttl);
 	}
@@ -196,18 +116,23 @@ static const char *query_title(const char *query)
 		return "MTA-STS";
 	if (equal(query, "STS-CACHED"))
 		return "MTA-STS (remembered)";
+	if (equal(query, "MEMORY"))
+		return "memory of the destination";
+	if (equal(query, "MEMORY-HOST"))
+		return "memory of the host";
 	return query;
 }
 
 static void print_nothing(const json_t *fact)
 {
 	const char *result = text_of(fact, "result");
-	bool policy = strncmp(text_of(fact, "query"), "STS", 3) == 0;
+	const char *query = text_of(fact, "query");
 
 	if (equal(result, "nxdomain"))
-		line(6, "there is no such name");
+		text_line(6, "there is no such name");
 	else if (equal(result, "nodata"))
-		line(6, policy ? "no policy is in force" :
+		text_line(6, is_policy(query) ? "no policy is in force" :
+		    is_memory(query) ? "nothing is remembered" :
 		    "the name has no such record");
 }
 
@@ -218,14 +143,14 @@ static void print_fact(const json_t *fact)
 	char head[TEXT_BYTES], name[TEXT_BYTES], shown[TEXT_BYTES];
 	size_t i;
 
-	clean(text_of(fact, "name"), name, sizeof(name));
+	text_clean(text_of(fact, "name"), name, sizeof(name));
 	snprintf(head, sizeof(head), "%s %.400s", query_title(query), name);
 	printf("  %-44s  ", head);
 	print_worth(fact);
 	if (text_of(fact, "alias")[0] != '\0' && !equal(query, "CNAME")) {
 		snprintf(shown, sizeof(shown), "an alias (CNAME) of %s",
 		    text_of(fact, "alias"));
-		line(6, shown);
+		text_line(6, shown);
 	}
 	for (i = 0; i < json_array_size(data); i++)
 		print_item(query, json_array_get(data, i));
@@ -233,7 +158,7 @@ static void print_fact(const json_t *fact)
 		printf("      and %lld more\n", number_of(fact, "more"));
 	print_nothing(fact);
 	if (text_of(fact, "reason")[0] != '\0')
-		line(6, text_of(fact, "reason"));
+		text_line(6, text_of(fact, "reason"));
 }
 
 static void print_facts(const json_t *facts)
@@ -263,66 +188,132 @@ static void print_decisions(const json_t *notes)
 		note = json_array_get(notes, i);
 		subject = text_of(note, "subject");
 		if (!equal(subject, before))
-			line(2, subject);
+			text_line(2, subject);
 		before = subject;
 		snprintf(shown, sizeof(shown), text_of(note,
 		    "clause")[0] == '\0' ? "%s%s" : "%s [%s]",
 		    text_of(note, "text"), text_of(note, "clause"));
-		line(6, shown);
+		text_line(6, shown);
 	}
 }
 
 /* --- the plan --- */
 
-/* What is asked of a host, by requirement and who asks for it. */
-static const char *wanted(const json_t *host)
+/* Why so much is asked, where neither the records nor the configuration say
+ * it: behind the words of wanted() and in_short(). */
+static const char *asked_by(const json_t *host)
 {
-	const char *requirement = text_of(host, "requirement");
 	const char *source = text_of(host, "source");
 
+	if (equal(source, "memory"))
+		return " (memory: it has always shown TLS)";
+	if (equal(source, "pin"))
+		return " (pinned)";
+	if (equal(source, "requiretls"))
+		return " (REQUIRETLS)";
+	return equal(source, "sts") && equal(text_of(host, "requirement"),
+	    "name") ? " (MTA-STS)" : "";
+}
+
+/* A certificate for whose name. */
+static const char *named(const json_t *host)
+{
+	const json_t *names = json_object_get(host, "names");
+	const char *only = json_string_value(json_array_get(names, 0));
+	bool own = json_array_size(names) == 1 && only != NULL &&
+	    equal(only, text_of(host, "name"));
+
+	return equal(text_of(host, "source"), "level") && !own ?
+	    "one of the names of the configuration" : "its name";
+}
+
+static const char *wanted_dane(const json_t *host)
+{
+	if (is_true(host, "also-name"))
+		return "TLS, and a certificate that its TLSA records name "
+		    "(DANE) and that a known authority gave it (MTA-STS)";
+	return equal(text_of(host, "source"), "half-dane") ? "TLS, and a "
+	    "certificate that its TLSA records name (DANE, but the MX record "
+	    "that named the host is not signed)" : "TLS, and a certificate "
+	    "that its TLSA records name (DANE)";
+}
+
+/* What is asked of a host, by requirement and who asks for it. */
+static void wanted(const json_t *host, char *out, size_t size)
+{
+	const char *requirement = text_of(host, "requirement");
+
 	if (equal(requirement, "dane"))
-		return is_true(host, "also-name") ? "TLS, and a certificate "
-		    "that its TLSA records name (DANE) and that a known "
-		    "authority gave it (MTA-STS)" : equal(source, "half-dane") ?
-		    "TLS, and a certificate that its TLSA records name (DANE, "
-		    "but the MX record that named the host is not signed)" :
-		    "TLS, and a certificate that its TLSA records name (DANE)";
-	if (equal(requirement, "name"))
-		return equal(source, "sts") ? "TLS, and a certificate of a "
-		    "known authority for its name (MTA-STS)" : "TLS, and a "
-		    "certificate of a known authority for one of the names";
-	if (equal(requirement, "fingerprint"))
-		return "TLS, and the certificate or key of a fingerprint";
-	if (equal(requirement, "encrypted"))
-		return "TLS; whose certificate it is does not matter";
-	if (equal(requirement, "opportunistic"))
-		return "nothing; TLS is used if it offers it, whoever it is";
-	return "nothing; TLS is not used (level none)";
+		snprintf(out, size, "%s", wanted_dane(host));
+	else if (equal(requirement, "name"))
+		snprintf(out, size, "TLS, and a certificate of a known "
+		    "authority for %s%s", named(host), asked_by(host));
+	else if (equal(requirement, "fingerprint"))
+		snprintf(out, size, "TLS, and the certificate or key of a "
+		    "fingerprint%s", asked_by(host));
+	else if (equal(requirement, "encrypted"))
+		snprintf(out, size, "TLS; whose certificate it is does not "
+		    "matter%s", asked_by(host));
+	else if (equal(requirement, "opportunistic"))
+		snprintf(out, size, "nothing; TLS is used if it offers it, "
+		    "whoever it is%s", is_true(host, "expects-tls") ? "; it "
+		    "has shown TLS before, so its absence is told (memory)" :
+		    "");
+	else
+		snprintf(out, size, "nothing; TLS is not used (level none)");
 }
 
 /* The same in the one sentence that comes first. */
-static const char *in_short(const json_t *host)
+static void in_short(const json_t *host, char *out, size_t size)
 {
 	const char *requirement = text_of(host, "requirement");
-	const char *source = text_of(host, "source");
 
 	if (equal(requirement, "dane"))
-		return equal(source, "half-dane") ? "over TLS that its TLSA "
-		    "records authenticate, although the MX record that named "
-		    "it is not signed" : "over TLS that its TLSA records "
-		    "authenticate (DANE)";
-	if (equal(requirement, "name"))
-		return equal(source, "sts") ? "over TLS with a certificate "
-		    "for its name (MTA-STS)" : "over TLS with a certificate "
-		    "for one of the names of the configuration";
-	if (equal(requirement, "fingerprint"))
-		return "over TLS with a certificate or key of the "
-		    "configuration";
-	if (equal(requirement, "encrypted"))
-		return "over TLS, whoever answers";
-	if (equal(requirement, "opportunistic"))
-		return "over TLS if it offers it, whoever answers";
-	return "in clear: TLS is not used";
+		snprintf(out, size, "%s", equal(text_of(host, "source"),
+		    "half-dane") ? "over TLS that its TLSA records "
+		    "authenticate, although the MX record that named it is "
+		    "not signed" : "over TLS that its TLSA records "
+		    "authenticate (DANE)");
+	else if (equal(requirement, "name"))
+		snprintf(out, size, "over TLS with a certificate for %s%s",
+		    named(host), asked_by(host));
+	else if (equal(requirement, "fingerprint"))
+		snprintf(out, size, "over TLS with a certificate or key that "
+		    "was named%s", asked_by(host));
+	else if (equal(requirement, "encrypted"))
+		snprintf(out, size, "over TLS, whoever answers%s",
+		    asked_by(host));
+	else if (equal(requirement, "opportunistic"))
+		snprintf(out, size, "over TLS if it offers it, whoever "
+		    "answers");
+	else
+		snprintf(out, size, "in clear: TLS is not used");
+}
+
+/* What is published or known, but does not bind here. */
+static void print_ideal(const json_t *host)
+{
+	const char *ideal = text_of(host, "ideal");
+	char shown[400];
+
+	/* Memory's measure of a chain has no source: nobody asks for it. */
+	if (ideal[0] == '\0' || equal(text_of(host, "ideal-source"), "none"))
+		return;
+	snprintf(shown, sizeof(shown), "%s%s: tried, told and counted; mail "
+	    "goes all the same without it", equal(ideal, "dane") ?
+	    "a certificate that its TLSA records name" :
+	    equal(ideal, "name") ? "a certificate for its name" :
+	    equal(ideal, "encrypted") ? "TLS" : ideal,
+	    equal(text_of(host, "ideal-source"), "sts") ? " (MTA-STS)" :
+	    equal(text_of(host, "ideal-source"), "dane") ? " (DANE)" : "");
+	text_labelled(6, "hoped for", shown);
+}
+
+static void print_mismatch(const json_t *host)
+{
+	if (is_true(host, "sts-mismatch"))
+		text_labelled(6, "left out", "by the domain's MTA-STS policy, "
+		    "which does not bind here: told and counted");
 }
 
 /* "clear-after 14400" for people. */
@@ -332,13 +323,18 @@ static void fallback_words(const char *fallback, char *out, size_t size)
 	char age[32];
 
 	if (sscanf(fallback, "clear-after %lld", &seconds) == 1) {
-		duration(seconds, age, sizeof(age));
+		text_duration(seconds, age, sizeof(age));
 		snprintf(out, size, "the message waits until it is %s old, "
 		    "then goes in clear", age);
 	} else {
 		snprintf(out, size, "%s", equal(fallback, "clear") ?
 		    "the message goes in clear" : "the message waits");
 	}
+}
+
+static bool is_demanded(const json_t *plan)
+{
+	return equal(text_of(plan, "wish"), "requiretls");
 }
 
 static void print_otherwise(const json_t *plan, const json_t *host)
@@ -349,19 +345,20 @@ static void print_otherwise(const json_t *plan, const json_t *host)
 	if (equal(requirement, "clear"))
 		return;
 	if (!equal(requirement, "opportunistic")) {
-		labelled(6, "otherwise", "no mail to this host: the next one "
-		    "is tried, or the message waits");
+		text_labelled(6, "otherwise", is_demanded(plan) ? "no mail to "
+		    "this host: the next one is tried; where none can do it, "
+		    "the message is returned" : "no mail to this host: the "
+		    "next one is tried, or the message waits");
 		return;
 	}
 	fallback_words(text_of(plan, "no-starttls"), words, sizeof(words));
 	snprintf(shown, sizeof(shown), "it offers no TLS: %s", words);
-	labelled(6, "otherwise", shown);
+	text_labelled(6, "otherwise", shown);
 	fallback_words(text_of(plan, "broken-tls"), words, sizeof(words));
 	snprintf(shown, sizeof(shown), "its TLS is broken: %s", words);
-	labelled(6, "", shown);
+	text_labelled(6, "", shown);
 }
 
-/* In one line each, however long, for those who compare and copy them. */
 /* Usage 2 asks for a name beside the authority; usage 3 for no name. */
 static bool has_anchor(const json_t *host)
 {
@@ -375,6 +372,7 @@ static bool has_anchor(const json_t *host)
 	return false;
 }
 
+/* In one line each, however long, for those who compare and copy them. */
 static void print_records(const json_t *records)
 {
 	const char *record;
@@ -383,9 +381,9 @@ static void print_records(const json_t *records)
 
 	for (i = 0; i < json_array_size(records); i++) {
 		record = json_string_value(json_array_get(records, i));
-		clean(record == NULL ? "" : record, shown, sizeof(shown));
-		printf("%*s%-*s%s\n", 6, "", LABEL, i == 0 ? "records" : "",
-		    shown);
+		text_clean(record == NULL ? "" : record, shown, sizeof(shown));
+		printf("%*s%-*s%s\n", 6, "", TEXT_LABEL, i == 0 ? "records" :
+		    "", shown);
 	}
 }
 
@@ -393,33 +391,42 @@ static void print_host(const json_t *plan, const json_t *host, size_t number)
 {
 	const json_t *skipped = json_object_get(host, "skipped");
 	const char *requirement = text_of(host, "requirement");
-	char names[TEXT_BYTES], name[TEXT_BYTES];
-	bool named = equal(requirement, "dane") || equal(requirement, "name");
+	char names[TEXT_BYTES], name[TEXT_BYTES], shown[400];
+	bool has_names = equal(requirement, "dane") ||
+	    equal(requirement, "name");
 
-	clean(text_of(host, "name"), name, sizeof(name));
+	text_clean(text_of(host, "name"), name, sizeof(name));
 	printf("  %zu. %s", number, name);
 	if (is_true(json_object_get(plan, "next-hop"), "mx"))
 		printf(", preference %lld", number_of(host, "preference"));
 	printf("%s\n", is_true(host, "skip") ? ": left out" : "");
 	if (is_true(host, "skip")) {
-		labelled(6, "because", text_of(skipped, "text"));
+		text_labelled(6, "because", text_of(skipped, "text"));
 		return;
 	}
-	join(json_object_get(host, "addresses"), ", ", names, sizeof(names));
-	labelled(6, "addresses", names);
-	labelled(6, "must show", wanted(host));
+	text_join(json_object_get(host, "addresses"), ", ", names,
+	    sizeof(names));
+	text_labelled(6, "addresses", names);
+	wanted(host, shown, sizeof(shown));
+	text_labelled(6, "must show", shown);
+	if (is_true(host, "requiretls"))
+		text_labelled(6, "", is_demanded(plan) ? "and the extension "
+		    "REQUIRETLS under TLS (RFC 8689)" : "REQUIRETLS is asked "
+		    "for where it offers it (RFC 8689)");
 	if (equal(requirement, "dane"))
 		print_records(json_object_get(host, "tlsa"));
-	join(json_object_get(host, "names"), ", ", names, sizeof(names));
-	if (named && (!equal(requirement, "dane") || has_anchor(host)))
-		labelled(6, "names", names);
+	text_join(json_object_get(host, "names"), ", ", names, sizeof(names));
+	if (has_names && (!equal(requirement, "dane") || has_anchor(host)))
+		text_labelled(6, "names", names);
 	if (equal(requirement, "fingerprint")) {
-		join(json_object_get(plan, "fingerprints"), " ", names,
+		text_join(json_object_get(plan, "fingerprints"), " ", names,
 		    sizeof(names));
-		labelled(6, "sha-256", names);
+		text_labelled(6, "sha-256", names);
 	}
 	print_otherwise(plan, host);
-	labelled(6, "because", text_of(host, "reason"));
+	print_ideal(host);
+	print_mismatch(host);
+	text_labelled(6, "because", text_of(host, "reason"));
 }
 
 /* The host that is tried first; null when there is none. */
@@ -439,7 +446,7 @@ static void print_verdict(const json_t *plan)
 {
 	const json_t *status = json_object_get(plan, "status");
 	const json_t *first = first_host(plan);
-	char shown[TEXT_BYTES];
+	char shown[TEXT_BYTES], how[400];
 
 	if (text_of(plan, "transport")[0] != '\0') {
 		snprintf(shown, sizeof(shown), "%s: %s", text_of(plan,
@@ -452,18 +459,63 @@ static void print_verdict(const json_t *plan)
 		    "failed") ? "is returned to its sender" : "waits",
 		    text_of(status, "status"), text_of(status, "text"));
 	} else if (first != NULL) {
+		in_short(first, how, sizeof(how));
 		snprintf(shown, sizeof(shown), "%s: mail goes to %s, %s",
-		    text_of(plan, "domain"), text_of(first, "name"),
-		    in_short(first));
+		    text_of(plan, "domain"), text_of(first, "name"), how);
 	} else {
 		snprintf(shown, sizeof(shown), "%s: no host",
 		    text_of(plan, "domain"));
 	}
-	wrap(0, shown);
+	text_wrap(0, shown);
 	if (text_of(plan, "alarm")[0] != '\0') {
 		printf("ALARM: ");
-		wrap(7, text_of(plan, "alarm"));
+		text_wrap(7, text_of(plan, "alarm"));
 	}
+}
+
+/* "dane", "sts" or both with " and " between. */
+static void print_vanished(size_t indent, const char *what)
+{
+	text_line(indent, equal(what, "dane") ? "memory knows of TLSA records "
+	    "that are there no more" : equal(what, "sts") ? "memory knows of "
+	    "an MTA-STS policy that is there no more" : "memory knows of TLSA "
+	    "records and an MTA-STS policy that are there no more");
+}
+
+/* Who decided instead of, or beside, the configuration. */
+static void print_circumstances(size_t indent, const json_t *plan)
+{
+	const json_t *exception = json_object_get(plan, "exception");
+	const json_t *pin = json_object_get(plan, "pin");
+	char shown[TEXT_BYTES];
+
+	if (text_of(plan, "message-level")[0] != '\0') {
+		snprintf(shown, sizeof(shown), "the level is the message's "
+		    "own: %s (queue set-tls)", text_of(plan,
+		    "message-level"));
+		text_line(indent, shown);
+	}
+	if (json_is_object(exception)) {
+		snprintf(shown, sizeof(shown), "exception %lld is in force: "
+		    "level %s for %s: %s", number_of(exception, "id"),
+		    text_of(exception, "level"), text_of(exception,
+		    "pattern"), text_of(exception, "reason"));
+		text_line(indent, shown);
+	}
+	if (json_is_object(pin)) {
+		snprintf(shown, sizeof(shown), "it is pinned: %s%s%s",
+		    text_of(pin, "level"), text_of(pin, "reason")[0] == '\0' ?
+		    "" : ": ", text_of(pin, "reason"));
+		text_line(indent, shown);
+	}
+	text_join(json_object_get(plan, "vanished"), " and ", shown,
+	    sizeof(shown));
+	if (shown[0] != '\0')
+		print_vanished(indent, shown);
+	if (is_demanded(plan))
+		text_line(indent, "the sender demands REQUIRETLS");
+	else if (equal(text_of(plan, "wish"), "optional"))
+		text_line(indent, "the sender says TLS-Required: No");
 }
 
 static void print_plan(const json_t *plan)
@@ -480,7 +532,8 @@ static void print_plan(const json_t *plan)
 	    ", with TLS from the first byte" : "", text_of(plan, "level"),
 	    text_of(plan, "destination"));
 	putchar('\n');
-	wrap(0, head);
+	text_wrap(0, head);
+	print_circumstances(2, plan);
 	if (json_array_size(hosts) == 0)
 		printf("  no host\n");
 	for (i = 0; i < json_array_size(hosts); i++)
@@ -505,6 +558,59 @@ void policy_print_summary(const json_t *object)
 	printf("\n");
 }
 
+/* --- the next attempt of a message --- */
+
+/* said: what was printed already about the whole of the plan. */
+static void print_next_host(const json_t *host, size_t number,
+    const char *said)
+{
+	const char *why = text_of(json_object_get(host, "skipped"), "text");
+	char shown[TEXT_BYTES], how[400];
+
+	printf("%*zu. ", 7, number);
+	if (is_true(host, "skip")) {
+		snprintf(shown, sizeof(shown), "%s: left out%s%s",
+		    text_of(host, "name"), equal(why, said) ? "" : ": ",
+		    equal(why, said) ? "" : why);
+		text_wrap(9, shown);
+		return;
+	}
+	in_short(host, how, sizeof(how));
+	snprintf(shown, sizeof(shown), "%s: %s%s", text_of(host, "name"), how,
+	    is_true(host, "requiretls") ? ", with REQUIRETLS" : "");
+	text_wrap(9, shown);
+	if (text_of(host, "reason")[0] != '\0')
+		text_line(9, text_of(host, "reason"));
+}
+
+void policy_print_next(const json_t *object)
+{
+	const json_t *hosts = json_object_get(object, "hosts");
+	const json_t *status = json_object_get(object, "status");
+	char shown[TEXT_BYTES];
+	size_t i;
+
+	if (text_of(object, "transport")[0] != '\0') {
+		text_line(4, equal(text_of(object, "transport"), "maildir") ?
+		    "into mailboxes here" : "it is discarded (route)");
+		return;
+	}
+	snprintf(shown, sizeof(shown), "level %s (destination %s)",
+	    text_of(object, "level"), text_of(object, "destination"));
+	text_line(4, shown);
+	print_circumstances(4, object);
+	if (status != NULL) {
+		snprintf(shown, sizeof(shown), "it would %s (%s): %s",
+		    equal(text_of(status, "outcome"), "failed") ?
+		    "be returned" : "wait", text_of(status, "status"),
+		    text_of(status, "text"));
+		text_line(4, shown);
+	}
+	for (i = 0; i < json_array_size(hosts); i++)
+		print_next_host(json_array_get(hosts, i), i + 1,
+		    text_of(status, "text"));
+}
+
 /* --- probes --- */
 
 static void print_certificate(const json_t *shown, size_t depth)
@@ -512,14 +618,14 @@ static void print_certificate(const json_t *shown, size_t depth)
 	char label[32], dates[80];
 
 	snprintf(label, sizeof(label), "chain %zu", depth);
-	labelled(4, label, text_of(shown, "subject"));
-	labelled(4, "  issuer", text_of(shown, "issuer"));
-	labelled(4, "  names", text_of(shown, "names"));
+	text_labelled(4, label, text_of(shown, "subject"));
+	text_labelled(4, "  issuer", text_of(shown, "issuer"));
+	text_labelled(4, "  names", text_of(shown, "names"));
 	snprintf(dates, sizeof(dates), "%.30s to %.30s", text_of(shown,
 	    "not-before"), text_of(shown, "not-after"));
-	labelled(4, "  valid", dates);
-	labelled(4, "  sha-256", text_of(shown, "certificate-sha256"));
-	labelled(4, "  of key", text_of(shown, "key-sha256"));
+	text_labelled(4, "  valid", dates);
+	text_labelled(4, "  sha-256", text_of(shown, "certificate-sha256"));
+	text_labelled(4, "  of key", text_of(shown, "key-sha256"));
 }
 
 static void print_tls(const json_t *tls)
@@ -531,11 +637,11 @@ static void print_tls(const json_t *tls)
 	snprintf(shown, sizeof(shown), "%s %s %s", text_of(tls, "version"),
 	    text_of(tls, "cipher"), text_of(tls, "group"));
 	if (text_of(tls, "version")[0] != '\0')
-		labelled(4, "TLS", shown);
-	labelled(4, "asked for", text_of(tls, "sni"));
-	labelled(4, "matched", text_of(tls, "matched-tlsa"));
-	labelled(4, "matched", text_of(tls, "matched-name"));
-	labelled(4, "problem", text_of(tls, "problem"));
+		text_labelled(4, "TLS", shown);
+	text_labelled(4, "asked for", text_of(tls, "sni"));
+	text_labelled(4, "matched", text_of(tls, "matched-tlsa"));
+	text_labelled(4, "matched", text_of(tls, "matched-name"));
+	text_labelled(4, "problem", text_of(tls, "problem"));
 	for (i = 0; i < json_array_size(chain); i++)
 		print_certificate(json_array_get(chain, i), i);
 }
@@ -546,8 +652,8 @@ void policy_print_probe(const json_t *object)
 	char shown[TEXT_BYTES], host[TEXT_BYTES], address[TEXT_BYTES];
 	bool mail = is_true(object, "mail");
 
-	clean(text_of(object, "host"), host, sizeof(host));
-	clean(text_of(object, "address"), address, sizeof(address));
+	text_clean(text_of(object, "host"), host, sizeof(host));
+	text_clean(text_of(object, "address"), address, sizeof(address));
 	printf("%s", host);
 	if (address[0] != '\0' && strcmp(address, host) != 0)
 		printf(" [%s]", address);
@@ -556,8 +662,8 @@ void policy_print_probe(const json_t *object)
 	printf("\n");
 	snprintf(shown, sizeof(shown), "%s: %s", text_of(object, "verdict"),
 	    mail ? "mail would go here" : "no mail here");
-	labelled(4, "verdict", shown);
-	labelled(4, "because", text_of(object, "text"));
+	text_labelled(4, "verdict", shown);
+	text_labelled(4, "because", text_of(object, "text"));
 	if (json_is_object(tls))
 		print_tls(tls);
 	printf("\n");
@@ -569,11 +675,12 @@ void policy_print_remembered(const json_t *object)
 {
 	char shown[TEXT_BYTES], patterns[TEXT_BYTES / 2];
 
-	line(0, text_of(object, "domain"));
+	text_line(0, text_of(object, "domain"));
 	snprintf(shown, sizeof(shown), "%s, id %s, fetched %s, expires %s",
 	    text_of(object, "mode"), text_of(object, "id"),
 	    text_of(object, "fetched"), text_of(object, "expires"));
-	labelled(4, "mode", shown);
-	join(json_object_get(object, "mx"), ", ", patterns, sizeof(patterns));
-	labelled(4, "mail hosts", patterns);
+	text_labelled(4, "mode", shown);
+	text_join(json_object_get(object, "mx"), ", ", patterns,
+	    sizeof(patterns));
+	text_labelled(4, "mail hosts", patterns);
 }

@@ -13,6 +13,8 @@
 void	 policy_print_explanation(const json_t *object);
 /* Only the plan in short, as the head of a probe. */
 void	 policy_print_summary(const json_t *object);
+/* What the next attempt of a message will do, indented below it. */
+void	 policy_print_next(const json_t *object);
 /* One connection of a probe. */
 void	 policy_print_probe(const json_t *object);
 /* One remembered MTA-STS policy. */

@@ -6,6 +6,7 @@
 #include "tools/control_client.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #include <unistd.h>
 
 #include "base/control.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
@@ -27,9 +27,31 @@ enum { ANSWER_SECONDS = 240 };
 struct answer {
 	void	(*line)(void *arg, const json_t *object);
 	void	*arg;
+	char	*message;	/* null: what is to be said is printed */
+	size_t	 message_size;
 	int	 code;
 	bool	 ended;
 };
+
+/* A sentence for the operator, or for who asks on their behalf. */
+__attribute__((format(printf, 2, 3)))
+static void say(const struct answer *answer, const char *format, ...)
+{
+	FILE *out = answer->code == CONTROL_OK && answer->ended ? stdout :
+	    stderr;
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (answer->message != NULL) {
+		vsnprintf(answer->message, answer->message_size, format,
+		    arguments);
+	} else {
+		fprintf(out, "postern: ");
+		vfprintf(out, format, arguments);
+		fprintf(out, "\n");
+	}
+	va_end(arguments);
+}
 
 void control_client_complain(const char *errors)
 {
@@ -82,18 +104,18 @@ static int connect_to(const char *path)
 	return fd;
 }
 
-static int open_socket(const char *path)
+static int open_socket(const char *path, const struct answer *answer)
 {
 	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	int fd = connect_to(path);
 
 	if (fd == -1 && errno == ENAMETOOLONG) {
-		fprintf(stderr, "postern: %s: the path is too long for a "
-		    "socket: set control-socket to a shorter one\n", path);
+		say(answer, "%s: the path is too long for a socket: set "
+		    "control-socket to a shorter one", path);
 		return -1;
 	}
 	if (fd == -1) {
-		fprintf(stderr, "postern: %s: %s%s\n", path, strerror(errno),
+		say(answer, "%s: %s%s", path, strerror(errno),
 		    errno == ENOENT || errno == ECONNREFUSED ?
 		    ": the server is not running" : errno == EACCES ?
 		    ": you are not in the group that may ask the server" : "");
@@ -141,16 +163,15 @@ static void take_line(struct answer *answer, const char *text)
 	const char *message;
 
 	if (object == NULL) {
-		fprintf(stderr, "postern: the server's answer is not JSON\n");
 		answer->code = CONTROL_INTERNAL;
+		say(answer, "the server's answer is not JSON");
 	} else if (json_is_integer(end)) {
 		answer->ended = true;
 		answer->code = (int)json_integer_value(end);
 		message = json_string_value(json_object_get(object,
 		    "message"));
 		if (message != NULL && message[0] != '\0')
-			fprintf(answer->code == CONTROL_OK ? stdout : stderr,
-			    "postern: %s\n", message);
+			say(answer, "%s", message);
 	} else if (answer->line != NULL) {
 		answer->line(answer->arg, object);
 	}
@@ -169,8 +190,8 @@ static int read_answers(int fd, struct answer *answer)
 	free(line);
 	fclose(in);
 	if (!answer->ended) {
-		fprintf(stderr, "postern: the server closed the connection "
-		    "before its answer was complete\n");
+		say(answer, "the server closed the connection before its "
+		    "answer was complete");
 		return CONTROL_UNAVAILABLE;
 	}
 	return answer->code;
@@ -180,28 +201,25 @@ static int converse(const struct conf *conf,
     const struct control_hello *hello, const char *request,
     struct answer *answer)
 {
-	int fd = open_socket(conf->control_socket);
+	int fd = open_socket(conf->control_socket, answer);
 
 	if (fd == -1)
 		return CONTROL_UNAVAILABLE;
 	if (send_all(fd, hello, sizeof(*hello)) == -1 || (request != NULL &&
 	    (send_all(fd, request, strlen(request)) == -1 ||
 	    send_all(fd, "\n", 1) == -1))) {
-		fprintf(stderr, "postern: cannot send the request: %s\n",
-		    strerror(errno));
+		say(answer, "cannot send the request: %s", strerror(errno));
 		close(fd);
 		return CONTROL_UNAVAILABLE;
 	}
 	return read_answers(fd, answer);
 }
 
-int control_client_ask(const struct conf *conf, enum role role,
-    const char *verb, json_t *arguments, void (*line)(void *arg,
-    const json_t *object), void *arg)
+static int ask(const struct conf *conf, enum role role, const char *verb,
+    json_t *arguments, struct answer *answer)
 {
 	struct control_hello hello = { .magic = CONTROL_MAGIC,
 	    .role = (uint8_t)role };
-	struct answer answer = { .line = line, .arg = arg };
 	json_t *request;
 	char *text;
 	int code;
@@ -212,9 +230,29 @@ int control_client_ask(const struct conf *conf, enum role role,
 	    arguments);
 	text = json_dumps(request, JSON_COMPACT);
 	json_decref(request);
-	code = converse(conf, &hello, text, &answer);
+	code = converse(conf, &hello, text, answer);
 	free(text);
 	return code;
+}
+
+int control_client_ask(const struct conf *conf, enum role role,
+    const char *verb, json_t *arguments, void (*line)(void *arg,
+    const json_t *object), void *arg)
+{
+	struct answer answer = { .line = line, .arg = arg };
+
+	return ask(conf, role, verb, arguments, &answer);
+}
+
+int control_client_ask_quietly(const struct conf *conf, enum role role,
+    const char *verb, json_t *arguments, struct control_client_answer *told)
+{
+	struct answer answer = { .line = told->line, .arg = told->arg,
+	    .message = told->message,
+	    .message_size = sizeof(told->message) };
+
+	told->message[0] = '\0';
+	return ask(conf, role, verb, arguments, &answer);
 }
 
 int control_client_tell(const struct conf *conf, unsigned verb,
@@ -225,18 +263,4 @@ int control_client_tell(const struct conf *conf, unsigned verb,
 	struct answer answer = { .line = line, .arg = arg };
 
 	return converse(conf, &hello, NULL, &answer);
-}
-
-void control_client_print(const char *text)
-{
-	char escaped[4096];
-	size_t length;
-
-	log_escape(text, strlen(text), escaped, sizeof(escaped));
-	length = strlen(escaped);
-	/* The quotes are for those who split lines at spaces. */
-	if (length >= 2 && escaped[0] == '"')
-		printf("%.*s", (int)(length - 2), escaped + 1);
-	else
-		fputs(escaped, stdout);
 }

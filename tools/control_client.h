@@ -13,6 +13,13 @@
 
 struct conf;
 
+/* What is to be done with an answer, and how it ended. */
+struct control_client_answer {
+	void	(*line)(void *arg, const json_t *object);	/* or null */
+	void	*arg;
+	char	 message[512];
+};
+
 /* Reads the configuration for a command; says what is wrong on stderr and
  * returns null when it cannot. */
 struct conf	*control_client_conf(const char *path);
@@ -30,13 +37,16 @@ int	 control_client_try(const struct conf *conf);
 int	 control_client_ask(const struct conf *conf, enum role role,
 	    const char *verb, json_t *arguments,
 	    void (*line)(void *arg, const json_t *object), void *arg);
-/* The same for the supervisor's own verbs (enum control_supervisor_verb). */
+/* The same, but nothing is printed: what would be, without "postern: ", is in
+ * message (may be empty). */
+int	 control_client_ask_quietly(const struct conf *conf, enum role role,
+	    const char *verb, json_t *arguments,
+	    struct control_client_answer *answer);
+/* For the supervisor's own verbs (enum control_supervisor_verb). */
 int	 control_client_tell(const struct conf *conf, unsigned verb,
 	    void (*line)(void *arg, const json_t *object), void *arg);
 
 /* Lines of errors, each as "postern: ..." on stderr. */
 void	 control_client_complain(const char *errors);
-/* Prints text with control characters escaped: it came from outside. */
-void	 control_client_print(const char *text);
 
 #endif

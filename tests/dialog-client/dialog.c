@@ -28,8 +28,8 @@
 #include "policy/plan.h"
 #include "queue/envelope.h"
 
-enum { JOBS_MAX = 8, LINES_MAX = 2000, SERVERS_MAX = 64, HOSTS_MAX = 4,
-    EXPECT_MAX = 64, PATIENCE_MS = 60000, DATA_MAX = 64 << 20 };
+enum { JOBS_MAX = 12, LINES_MAX = 2000, SERVERS_MAX = 64, HOSTS_MAX = 8,
+    EXPECT_MAX = 64, SIGHTINGS_MAX = 32, PATIENCE_MS = 60000, DATA_MAX = 64 << 20 };
 
 struct expectation {
 	char	 address[128];	/* "*": everyone */
@@ -37,6 +37,12 @@ struct expectation {
 	char	 code[16];
 	char	 reason[32];
 	char	 tls[32];
+	char	 text[200];
+};
+
+struct sighting {		/* of an observation */
+	char	 host[64];
+	char	 words[4][40];	/* stage, result, symptom, web */
 };
 
 struct scripted_job {
@@ -45,6 +51,13 @@ struct scripted_job {
 	enum requirement	 requirement_at[HOSTS_MAX];
 	bool			 differs_at[HOSTS_MAX];
 	bool			 skip_at[HOSTS_MAX];
+	bool			 forbidden_at[HOSTS_MAX];
+	enum requirement	 ideal;
+	enum plan_source	 ideal_source;
+	enum plan_wish		 wish;
+	bool			 expects_tls, sts_mismatch;
+	bool			 is_replan;	/* of the job before */
+	uint64_t		 sts_digest;
 	enum plan_source	 source;
 	struct dane_record	 tlsa[8];
 	uint8_t			 tlsa_data[8][DIGEST_BYTES];
@@ -56,7 +69,7 @@ struct scripted_job {
 	char			 pin[8];
 	enum conf_fallback	 no_starttls, broken_tls;
 	int64_t			 no_starttls_after, broken_tls_after;
-	char			 plan[64];
+	char			 plan[64], key[64];
 	int64_t			 trouble;
 	char			 from[128], envid[64];
 	struct { char address[128]; char original[128]; unsigned notify; }
@@ -66,6 +79,7 @@ struct scripted_job {
 	struct expectation	 expect[EXPECT_MAX];
 	size_t			 expect_count;
 	int			 expect_trouble;	/* -1: no matter */
+	unsigned		 expect_questions;	/* 0: no matter */
 };
 
 struct server {			/* one connection of the script */
@@ -97,6 +111,13 @@ static struct play {
 	size_t			 line_count;
 	struct scripted_job	*jobs;			/* owned */
 	size_t			 job_count, job_at;
+	size_t			 plan_at;	/* of jobs: job_at, or one of
+						 * its replans */
+	unsigned		 questions;	/* for this job */
+	struct sighting		 sightings[SIGHTINGS_MAX];
+	size_t			 sighting_count;
+	char			 sighted[SIGHTINGS_MAX][120];
+	size_t			 sighted_count;
 	struct server		 servers[SERVERS_MAX];
 	size_t			 server_count;
 	int			 hosts;
@@ -223,6 +244,10 @@ static bool world_line(const char *verb, char *rest)
 		conf->reuse_limit = strtol(rest, NULL, 10);
 	} else if (strcmp(verb, "hosts") == 0) {
 		play.hosts = (int)strtol(rest, NULL, 10);
+	} else if (strcmp(verb, "requiretls-bounce") == 0) {
+		conf->requiretls_bounce = REQUIRETLS_BOUNCE_DROP;
+	} else if (strcmp(verb, "requiretls-dane-ee") == 0) {
+		conf->requiretls_dane_ee = REQUIRETLS_DANE_NAME_TOO;
 	} else if (strcmp(verb, "closed") == 0) {
 		play.closed[strtol(rest, NULL, 10) - 1] = true;
 	} else {
@@ -301,6 +326,8 @@ static bool host_line(struct scripted_job *job, const char *verb, char *rest)
 
 	if (strcmp(verb, "skip") == 0) {
 		job->skip_at[index] = true;
+	} else if (strcmp(verb, "skip-for-good") == 0) {
+		job->skip_at[index] = job->forbidden_at[index] = true;
 	} else if (strcmp(verb, "require-at") == 0) {
 		word(&rest);
 		job->requirement_at[index] = find_requirement(rest);
@@ -322,6 +349,59 @@ static void set_requirement(struct scripted_job *job, const char *name)
 
 	job->requirement = find_requirement(name);
 	job->source = sources[job->requirement];
+}
+
+static void set_wish(struct scripted_job *job, const char *name)
+{
+	job->job.flags &= ~(uint32_t)(ENVELOPE_REQUIRETLS |
+	    ENVELOPE_TLS_OPTIONAL);
+	if (strcmp(name, "optional") == 0) {
+		job->wish = WISH_OPTIONAL;
+		job->job.flags |= ENVELOPE_TLS_OPTIONAL;
+		return;
+	}
+	job->wish = WISH_REQUIRETLS;
+	job->job.flags |= ENVELOPE_REQUIRETLS;
+	if (strcmp(name, "bounce") != 0)
+		return;
+	job->wish = WISH_REQUIRETLS_BOUNCE;
+	job->job.flags |= ENVELOPE_BOUNCE;
+	job->from[0] = '\0';
+}
+
+static void set_level(struct scripted_job *job, const char *name)
+{
+	int level;
+
+	for (level = 0; level < LEVEL_COUNT; level++)
+		if (strcmp(conf_level_name((enum conf_level)level),
+		    name) == 0)
+			job->job.tls_level = level;
+	if (job->job.tls_level == 0)
+		wrong("script: no such level %s", name);
+}
+
+/* What does not bind, and what the sender or the operator wishes. */
+static bool wish_line(struct scripted_job *job, const char *verb, char *rest)
+{
+	if (strcmp(verb, "ideal") == 0) {
+		job->ideal = find_requirement(word(&rest));
+		job->ideal_source = rest[0] == '\0' ? SOURCE_NONE :
+		    find_source(rest);
+	} else if (strcmp(verb, "wish") == 0) {
+		set_wish(job, rest);
+	} else if (strcmp(verb, "level") == 0) {
+		set_level(job, rest);
+	} else if (strcmp(verb, "expects-tls") == 0) {
+		job->expects_tls = true;
+	} else if (strcmp(verb, "sts-mismatch") == 0) {
+		job->sts_mismatch = true;
+	} else if (strcmp(verb, "sts") == 0) {
+		job->sts_digest = strtoul(rest, NULL, 10);
+	} else {
+		return host_line(job, verb, rest);
+	}
+	return true;
 }
 
 static bool plan_line(struct scripted_job *job, const char *verb, char *rest)
@@ -348,10 +428,12 @@ static bool plan_line(struct scripted_job *job, const char *verb, char *rest)
 		set_fallback(rest, &job->broken_tls, &job->broken_tls_after);
 	else if (strcmp(verb, "plan") == 0)
 		set_text(job->plan, sizeof(job->plan), rest);
+	else if (strcmp(verb, "key") == 0)
+		set_text(job->key, sizeof(job->key), rest);
 	else if (strcmp(verb, "trouble") == 0)
 		job->trouble = strtol(rest, NULL, 10);
 	else
-		return host_line(job, verb, rest);
+		return wish_line(job, verb, rest);
 	return true;
 }
 
@@ -438,6 +520,17 @@ static bool mail_line(struct scripted_job *job, const char *verb, char *rest)
 	return true;
 }
 
+static void add_sighting(char *rest)
+{
+	struct sighting *sighting = &play.sightings[play.sighting_count++];
+	size_t i;
+
+	set_text(sighting->host, sizeof(sighting->host), word(&rest));
+	for (i = 0; i < 4; i++)
+		set_text(sighting->words[i], sizeof(sighting->words[i]),
+		    word(&rest));
+}
+
 static bool expect_line(struct scripted_job *job, const char *verb,
     char *rest)
 {
@@ -456,6 +549,17 @@ static bool expect_line(struct scripted_job *job, const char *verb,
 		    word(&rest));
 		set_text(expect->tls, sizeof(expect->tls), rest);
 		job->expect_count++;
+	} else if (strcmp(verb, "expect-text") == 0) {
+		set_text(expect->address, sizeof(expect->address),
+		    word(&rest));
+		set_text(expect->text, sizeof(expect->text), rest);
+		job->expect_count++;
+	} else if (strcmp(verb, "expect-questions") == 0) {
+		job->expect_questions = (unsigned)strtoul(rest, NULL, 10);
+	} else if (strcmp(verb, "observed") == 0) {
+		add_sighting(rest);
+	} else if (strcmp(verb, "observed-text") == 0) {
+		set_text(play.sighted[play.sighted_count++], 120, rest);
 	} else if (strcmp(verb, "expect-trouble") == 0) {
 		job->expect_trouble = strcmp(rest, "yes") == 0;
 	} else {
@@ -477,6 +581,23 @@ static struct scripted_job *add_job(void)
 	set_text(job->from, sizeof(job->from), "sender@example.org");
 	job->body = unescape("Subject: test\\r\\n\\r\\nHello\\r\\n", &length);
 	job->job.body_length = length;
+	return job;
+}
+
+/* Like the one before, but the plan will be another. */
+static struct scripted_job *add_replan(void)
+{
+	struct scripted_job *last = &play.jobs[play.job_count - 1];
+	struct scripted_job *job = &play.jobs[play.job_count++];
+
+	*job = *last;
+	job->is_replan = true;
+	job->body = job->prefix = NULL;
+	job->expect_count = 0;
+	memset(job->skip_at, 0, sizeof(job->skip_at));
+	memset(job->forbidden_at, 0, sizeof(job->forbidden_at));
+	/* The records are in the job. */
+	job->tlsa_count = job->name_count = 0;
 	return job;
 }
 
@@ -509,6 +630,8 @@ static void read_script(const char *script)
 		verb = word(&rest);
 		if (strcmp(verb, "job") == 0)
 			job = add_job();
+		else if (strcmp(verb, "replan") == 0 && job != NULL)
+			job = add_replan();
 		else if (!world_line(verb, rest) && (job == NULL ||
 		    !(plan_line(job, verb, rest) ||
 		    mail_line(job, verb, rest) ||
@@ -706,6 +829,10 @@ static bool act(struct peer *peer, const char *verb, const char *rest)
 		wait_for(peer, rest);
 		return false;
 	}
+	if (strcmp(verb, "CHANGE") == 0) {
+		fake_policy_change(rest);
+		return true;
+	}
 	if (strcmp(verb, "CLOSE") == 0) {
 		close_peer(peer);
 		return false;
@@ -890,6 +1017,7 @@ static void set_pin(struct scripted_job *job, struct plan *plan)
 static void make_host(struct scripted_job *job, struct plan *plan, int index)
 {
 	struct plan_host *host = &plan->hosts[plan->host_count++];
+	enum requirement stronger;
 	size_t i;
 
 	snprintf(host->name, sizeof(host->name), "mx%d.test", index + 1);
@@ -901,17 +1029,35 @@ static void make_host(struct scripted_job *job, struct plan *plan, int index)
 	    job->requirement_at[index] : job->requirement;
 	host->source = job->source;
 	host->skip = job->skip_at[index];
-	if (host->skip)
-		status_print(&host->skipped, STATUS_DEFERRED, REASON_POLICY,
+	if (job->forbidden_at[index])
+		status_print(&host->skipped, STATUS_FAILED, REASON_REQUIRETLS,
+		    "5.7.10", "%s is not used: REQUIRETLS", host->name);
+	else if (host->skip)
+		status_print(&host->skipped, STATUS_DEFERRED, REASON_STS_MX,
 		    "4.7.5", "%s is not used: the test says so", host->name);
+	if (host->skip)
+		host->skipped_result = RESULT_VALIDATION_FAILURE;
+	host->ideal = job->ideal;
+	host->ideal_source = job->ideal_source;
+	host->expects_tls = job->expects_tls;
+	host->sts_mismatch = job->sts_mismatch;
+	host->requiretls = job->wish == WISH_REQUIRETLS ||
+	    job->wish == WISH_REQUIRETLS_BOUNCE;
+	if (job->tlsa_count > 0) {
+		host->tlsa_digest = 7000 + job->tlsa_count;
+		set_text(host->tlsa_domain, sizeof(host->tlsa_domain),
+		    host->name);
+	}
 	host->addresses = arena_alloc(play.arena, sizeof(struct endpoint));
 	host->address_count = 1;
 	endpoint_parse(host->addresses, "127.0.0.1", play.ports[index]);
-	if (host->requirement == REQUIRE_DANE) {
+	stronger = host->requirement > host->ideal ? host->requirement :
+	    host->ideal;
+	if (stronger == REQUIRE_DANE) {
 		host->tlsa = job->tlsa;
 		host->tlsa_count = job->tlsa_count;
 		host->also_name = job->also_name;
-	} else if (host->requirement != REQUIRE_NAME) {
+	} else if (stronger != REQUIRE_NAME) {
 		return;
 	}
 	if (job->name_count == 0)
@@ -919,6 +1065,15 @@ static void make_host(struct scripted_job *job, struct plan *plan, int index)
 	host->names = arena_alloc_array(play.arena, 4, sizeof(char *));
 	for (i = 0; i < job->name_count; i++)
 		host->names[host->name_count++] = job->names[i];
+}
+
+static bool all_forbidden(const struct scripted_job *job)
+{
+	int i;
+
+	for (i = 0; i < play.hosts && job->forbidden_at[i]; i++)
+		continue;
+	return i == play.hosts;
 }
 
 static void make_plan(struct scripted_job *job)
@@ -937,14 +1092,50 @@ static void make_plan(struct scripted_job *job)
 	plan->broken_tls = job->broken_tls;
 	plan->broken_tls_after = job->broken_tls_after;
 	plan->ttl = 60;
+	plan->wish = job->wish;
+	plan->sts_digest = job->sts_digest;
+	plan->generation = play.questions;
+	snprintf(plan->next_hop, sizeof(plan->next_hop), "example.net");
 	plan->implicit_tls = job->implicit_tls;
 	status_set(&plan->status, STATUS_DEFERRED, REASON_POLICY, "4.7.5",
 	    "no host may be used");
+	if (all_forbidden(job))
+		status_set(&plan->status, STATUS_FAILED, REASON_REQUIRETLS,
+		    "5.7.10", "no host may be used");
 	set_pin(job, plan);
 	digest_add(digest, &job->requirement, sizeof(job->requirement));
 	digest_add(digest, job->plan, strlen(job->plan));
+	digest_add(digest, &job->wish, sizeof(job->wish));
+	digest_add(digest, &job->ideal, sizeof(job->ideal));
 	digest_end(digest, plan->key);
+	if (job->key[0] != '\0')
+		digest_of(job->key, strlen(job->key), plan->key);
 	fake_policy_plan = plan;
+}
+
+/* The plan of the job first, then its replans, the last one again and again. */
+static void on_asked(void)
+{
+	size_t next = play.plan_at + 1;
+
+	if (play.questions++ > 0 && next < play.job_count &&
+	    play.jobs[next].is_replan)
+		play.plan_at = next;
+	make_plan(&play.jobs[play.plan_at]);
+	if (fake_policy_wish != play.jobs[play.job_at].wish)
+		wrong("the question has wish %d", (int)fake_policy_wish);
+	if (fake_policy_level != play.job->tls_level)
+		wrong("the question has level %d", fake_policy_level);
+}
+
+/* As the role does. */
+static void on_change(void *arg, const char *pattern)
+{
+	(void)arg;
+	if (pattern[0] == '\0')
+		pool_flush(play.scene.pool);
+	if (play.attempt != NULL)
+		attempt_replan(play.attempt, pattern);
 }
 
 static void start_job(void *unused)
@@ -954,7 +1145,8 @@ static void start_job(void *unused)
 	size_t i;
 
 	(void)unused;
-	make_plan(job);
+	play.plan_at = play.job_at;
+	play.questions = 0;
 	job->job.sender = job->from;
 	job->job.envid = job->envid[0] == '\0' ? NULL : job->envid;
 	job->job.domain = "example.net";
@@ -992,7 +1184,8 @@ static void compare(const struct expectation *expect, const char *address,
 	    (expect->reason[0] != '\0' && strcmp(expect->reason,
 	    status_reason_name(status->reason)) != 0) ||
 	    (expect->tls[0] != '\0' &&
-	    strcmp(expect->tls, tls_word(status)) != 0))
+	    strcmp(expect->tls, tls_word(status)) != 0) ||
+	    strstr(status->text, expect->text) == NULL)
 		wrong("%s: %s %s %s tls=%s \"%s\"; expected %s %s %s %s",
 		    address, status_outcome_name(status->outcome), enhanced,
 		    status_reason_name(status->reason), tls_word(status),
@@ -1024,6 +1217,9 @@ static void on_finished(const struct job *job, const struct status *statuses,
 		if (found == 0)
 			wrong("script: nobody is %s", expect->address);
 	}
+	if (scripted->expect_questions > 0 &&
+	    scripted->expect_questions != play.questions)
+		wrong("a plan was asked for %u times", play.questions);
 	if (scripted->expect_trouble >= 0 &&
 	    scripted->expect_trouble != (int)tls_trouble)
 		wrong("tls trouble is %d", tls_trouble);
@@ -1048,7 +1244,10 @@ static void on_over(void *arg, struct attempt *attempt)
 		loop_stop();
 		return;
 	}
-	if (++play.job_at < play.job_count) {
+	while (++play.job_at < play.job_count &&
+	    play.jobs[play.job_at].is_replan)
+		continue;
+	if (play.job_at < play.job_count) {
 		loop_defer(start_job, &play);
 		return;
 	}
@@ -1109,6 +1308,9 @@ static void begin(const char *script, struct dialog_result *result)
 	play.scene.pool = pool_new();
 	play.scene.over = on_over;
 	fake_worker_finished = on_finished;
+	fake_policy_asked = on_asked;
+	fake_policy_seen_count = 0;
+	policy_client_on_change(NULL, on_change, NULL);
 	read_script(script);
 	listen_all();
 }
@@ -1125,11 +1327,79 @@ static void end_attempt(void)
 		loop_run();
 }
 
+static const char *word_or_none(const char *text)
+{
+	return text[0] == '\0' ? "-" : text;
+}
+
+static void check_sighting(size_t index)
+{
+	static const char *const webs[WEB_STATES] = { "unknown", "valid",
+	    "invalid" };
+	static const char *const stages[OBSERVED_STAGES] = { "skipped",
+	    "failed", "clear", "secured" };
+	const struct sighting *wanted = &play.sightings[index];
+	const struct observation *seen = &fake_policy_seen[index];
+	const char *const words[4] = { stages[seen->stage],
+	    tls_result_name(seen->result), word_or_none(seen->symptom),
+	    webs[seen->web] };
+	size_t i;
+
+	if (strcmp(wanted->host, seen->host) != 0)
+		wrong("observation %zu is of %s", index + 1, seen->host);
+	for (i = 0; i < 4; i++)
+		if (wanted->words[i][0] != '\0' &&
+		    strcmp(wanted->words[i], words[i]) != 0)
+			wrong("observation %zu: %s %s, expected %s", index + 1,
+			    words[i], seen->reason, wanted->words[i]);
+	if (strcmp(seen->domain, "example.net") != 0)
+		wrong("observation %zu is for %s", index + 1, seen->domain);
+	/* Whoever failed says why. */
+	if ((seen->result != RESULT_SUCCESS) && seen->reason[0] == '\0')
+		wrong("observation %zu has no reason", index + 1);
+	if ((seen->address.length == 0) != (seen->stage == OBSERVED_SKIPPED))
+		wrong("observation %zu: address", index + 1);
+	if ((seen->chain_count > 0) != (seen->version[0] != '\0'))
+		wrong("observation %zu: chain", index + 1);
+}
+
+static void check_sighted(const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < fake_policy_seen_count; i++) {
+		const struct observation *seen = &fake_policy_seen[i];
+
+		if (strstr(seen->reason, text) != NULL ||
+		    strstr(seen->reply, text) != NULL ||
+		    strstr(seen->keywords, text) != NULL)
+			return;
+	}
+	wrong("nothing observed has the text %s", text);
+}
+
+static void check_observations(void)
+{
+	size_t i;
+
+	if (play.result->error[0] != '\0')
+		return;
+	for (i = 0; i < play.sighted_count; i++)
+		check_sighted(play.sighted[i]);
+	if (play.sighting_count == 0)
+		return;
+	for (i = 0; i < play.sighting_count && i < fake_policy_seen_count; i++)
+		check_sighting(i);
+	if (play.sighting_count != fake_policy_seen_count)
+		wrong("%zu observations", fake_policy_seen_count);
+}
+
 static void end(void)
 {
 	struct peer *peer;
 	size_t i;
 
+	check_observations();
 	for (i = 0; i < play.server_count; i++)
 		if (!play.servers[i].used && play.result->error[0] == '\0')
 			wrong("a connection was not made: server section %zu",

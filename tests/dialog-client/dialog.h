@@ -9,6 +9,7 @@
  *	reuse N			messages per connection
  *	hosts N			hosts in the plan; default 1
  *	closed N		host N refuses connections
+ *	requiretls-bounce drop, requiretls-dane-ee name-too
  *
  * then one or more jobs, done one after the other:
  *
@@ -28,7 +29,20 @@
  *	no-starttls clear | defer | SECONDS
  *	broken-tls clear | defer | SECONDS
  *	trouble SECONDS		TLS trouble was first seen so long ago
+ *	ideal R [S]		what is published but does not bind: requirement
+ *				and source
+ *	skip-for-good N		the same as skip, because of REQUIRETLS alone
+ *	wish requiretls | bounce | optional	the flags of the job, the plan's
+ *				wish, and for the first two requiretls of hosts
+ *	level NAME		the operator's level for the message
+ *	expects-tls		memory knows TLS of the hosts
+ *	sts D			the policy in force has this digest
+ *	sts-mismatch		and it leaves the hosts out
  *	plan TEXT		makes the key of the plan differ
+ *	key TEXT		the key of the plan, whatever is in it
+ *	replan			begins another plan for this job: the next one
+ *				asked for, and like the one before but for what
+ *				follows
  *	from A, to A [NOTIFY [ORCPT]], envid X, flags 8bit utf8 full headers
  *	many N			recipients u1@example.net to uN@example.net
  *	prefix TEXT, body TEXT	with \r \n \t \\ \xHH
@@ -38,6 +52,15 @@
  *	expect-all OUTCOME [CODE [REASON]]
  *	expect-trouble yes | no
  *	expect-tls A NAME	what the status says behind verify=, or none
+ *	expect-text A TEXT	the status has this text in it
+ *	expect-questions N	how often a plan is asked for, for this job
+ *	observed HOST STAGE RESULT [SYMPTOM [WEB]]	one line for each
+ *				observation of all jobs, in their order; the words
+ *				of policy/ and symptom.h, "-" for none; WEB is
+ *				valid, invalid or unknown. Without any such line
+ *				observations do not matter.
+ *	observed-text TEXT	and one of them has this as its reason or reply,
+ *				or among its keywords
  *
  * and the connections, in the order in which they come to each host:
  *
@@ -53,6 +76,7 @@
  *				authority, and good with its authority
  *	IN-TLS [NAME]		the session must be under TLS now, and the
  *				client have asked for this server name
+ *	CHANGE [PATTERN]	the policy for these domains changes (all)
  *	QUIET MS		nothing may come for so long
  *	PAUSE MS		do not even look for so long
  *	CLOSE, RESET		end the connection properly, or at once

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/stream.h"
@@ -62,6 +64,7 @@ struct dialog {
 	int64_t		 wait_end;	/* monotonic */
 	bool		 server_idle;
 	struct timer	 timer;
+	int		 log, stderr_was;	/* -1: the log is not kept */
 	char		*why;
 	size_t		 why_size;
 	bool		 failed;
@@ -622,6 +625,14 @@ static enum progress compare_prefix(struct dialog *dialog, const char *wanted)
 	return result;
 }
 
+static const char *tag_of(uint32_t flags)
+{
+	const char *tag = envelope_tls_tag(&(struct envelope){
+	    .flags = flags });
+
+	return tag == NULL ? "none" : tag;
+}
+
 static enum progress check_message(struct dialog *dialog, const char *name,
     const char *wanted)
 {
@@ -639,6 +650,8 @@ static enum progress check_message(struct dialog *dialog, const char *name,
 		return compare(dialog, fake_peers.protocol, wanted);
 	if (strcmp(name, "flags") == 0)
 		return compare_number(dialog, fake_peers.flags, wanted);
+	if (strcmp(name, "tag") == 0)
+		return compare(dialog, tag_of(fake_peers.flags), wanted);
 	if (strcmp(name, "begun") == 0)
 		return compare_number(dialog, fake_peers.begun, wanted);
 	if (strcmp(name, "ended") == 0)
@@ -657,6 +670,57 @@ static enum progress check_message(struct dialog *dialog, const char *name,
 	return fail(dialog, "nothing to check is named %s", name);
 }
 
+/* --- the log --- */
+
+static enum progress do_logged(struct dialog *dialog, const char *text)
+{
+	(void)text;
+	dialog->log = memfd_create("log", MFD_CLOEXEC);
+	dialog->stderr_was = dup(STDERR_FILENO);
+	if (dialog->log == -1 || dialog->stderr_was == -1 ||
+	    dup2(dialog->log, STDERR_FILENO) == -1)
+		return fail(dialog, "the log cannot be kept");
+	log_set_level(LOG_LEVEL_INFO);
+	return DONE;
+}
+
+static void stop_log(struct dialog *dialog)
+{
+	if (dialog->log == -1)
+		return;
+	log_flush();
+	log_set_level(LOG_LEVEL_ERROR);
+	dup2(dialog->stderr_was, STDERR_FILENO);
+	close(dialog->stderr_was);
+	close(dialog->log);
+}
+
+static bool is_logged(struct dialog *dialog, const char *pattern)
+{
+	char text[64 << 10], *rest = text, *line;
+	ssize_t length;
+
+	log_flush();
+	length = pread(dialog->log, text, sizeof(text) - 1, 0);
+	text[length < 0 ? 0 : length] = '\0';
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (glob(pattern, line))
+			return true;
+	return false;
+}
+
+static enum progress do_log(struct dialog *dialog, const char *text)
+{
+	return is_logged(dialog, text) ? DONE : fail(dialog, "not logged: %s",
+	    text);
+}
+
+static enum progress do_log_none(struct dialog *dialog, const char *text)
+{
+	return is_logged(dialog, text) ? fail(dialog, "logged: %s", text) :
+	    DONE;
+}
+
 static const struct {
 	const char	*kind;
 	bool		 connected;	/* needs the connection */
@@ -669,6 +733,7 @@ static const struct {
 	{ "once", false, do_nothing },
 	{ "set", false, do_set },
 	{ "early", false, do_early },
+	{ "logged", false, do_logged },
 	{ "C", true, do_client },
 	{ "C-raw", true, do_client_raw },
 	{ "C-split", true, do_client_split },
@@ -682,6 +747,8 @@ static const struct {
 	{ "S-first", true, do_server_first },
 	{ "C-deaf", true, do_deaf },
 	{ "E", true, do_ended },
+	{ "L", true, do_log },
+	{ "L-none", true, do_log_none },
 	{ "quiet", true, do_quiet },
 	{ "wait", true, do_wait },
 	{ "sessions", true, do_sessions },
@@ -785,6 +852,7 @@ static void finish(struct dialog *dialog)
 	if (dialog->tls != NULL)
 		tls_client_free(dialog->tls);
 	world_release(&dialog->world);
+	stop_log(dialog);
 	if (!dialog->failed && fake_peers_open() != 0)
 		fail(dialog, "%u requests were left open", fake_peers_open());
 	fake_peers_reset();
@@ -825,6 +893,7 @@ bool dialog_run(const char *path, bool bytewise, char *why, size_t size)
 	dialog->conf = mem_dup_string("");
 	dialog->listener = mem_dup_string("");
 	dialog->certificate = true;
+	dialog->log = -1;
 	dialog->address = "198.51.100.7";
 	buf_init(&dialog->early, 64 << 10);
 	buf_init(&dialog->sending, 1 << 20);

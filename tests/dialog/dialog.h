@@ -31,6 +31,9 @@
  *	wait: MS		so many milliseconds pass
  *	sessions: N		the server has so many
  *	M-NAME: VALUE		what the queue got; see check_message()
+ *	logged:			the log is kept from here on, for
+ *	L: PATTERN		a line of it is like this
+ *	L-none: PATTERN		no line of it is
  *	stop: stop-now: reload: CONF	the server is told so
  */
 #ifndef POSTERN_TESTS_DIALOG_DIALOG_H

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/header.h"
@@ -33,9 +34,32 @@ static void try_scan(const char *text, size_t size, size_t cut)
 	must(whole.ended == parts.ended);
 	must(whole.has_8bit == parts.has_8bit);
 	must(whole.has_utf8_header == parts.has_utf8_header);
+	must(whole.tls_required_count == parts.tls_required_count);
+	must(whole.tls_required_no == parts.tls_required_no);
+	must(whole.tls_required_no <= whole.tls_required_count);
 	must(whole.header_bytes == header_length(text, size));
 	must(whole.header_bytes <= size);
 	must(whole.has_8bit || !whole.has_utf8_header);
+}
+
+/* REQ-19: what the scan calls a tag is a field whose value is "No" and
+ * nothing else, as far as another reader can see. */
+static void try_tls_required(const char *text, size_t size)
+{
+	struct header_scan scan;
+	struct buf value;
+	bool says_no;
+
+	header_scan_init(&scan);
+	header_scan_feed(&scan, text, size);
+	if (scan.tls_required_count != 1 || memchr(text, '\0', size) != NULL ||
+	    memchr(text, '\r', size) != NULL)
+		return;
+	buf_init(&value, 1 << 20);
+	must(header_find(text, size, "TLS-Required", &value));
+	says_no = strcasecmp(buf_string(&value), "No") == 0;
+	must(says_no == (scan.tls_required_no == 1));
+	buf_release(&value);
 }
 
 static void try_find(const char *text, size_t size, const char *name)
@@ -73,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(text != NULL);
 	memcpy(text, data + 1, size - 1);
 	try_scan(text, size - 1, data[0] < size ? data[0] : size - 1);
+	try_tls_required(text, size - 1);
 	try_find(text, size - 1, "Subject");
 	try_find(text, size - 1, "a");
 	free(text);

@@ -2,7 +2,8 @@
 /*
  * What peers say to the queue and what its rows hold. The first byte chooses
  * the reader. Whatever comes, memory stays bounded; and what is believed can
- * be written again as exactly the same bytes, so nothing has two readings.
+ * be written again as exactly the same bytes, so nothing has two readings (rows
+ * of an earlier version aside, which are written in the latest).
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "base/status.h"
 #include "base/wire.h"
 #include "queue/client.h"
+#include "queue/destination.h"
 #include "queue/envelope.h"
 #include "queue/message.h"
 #include "queue/record.h"
@@ -153,12 +155,34 @@ static bool read_message_row(struct wire_reader *reader)
 	return message != NULL && record_put_message(&again, message) == 0;
 }
 
+/* A row of an earlier version is written in the latest one; from then on it
+ * stays as it is. */
+static void check_old_slice(void)
+{
+	struct record_slice *slice = record_get_slice(buf_data(&again),
+	    buf_length(&again), arena);
+	struct buf row;
+
+	must(slice != NULL && slice->tls_level == -1 && slice->tls_set == 0);
+	buf_init(&row, 16 << 20);
+	must(record_put_slice(&row, slice) == 0);
+	must(buf_length(&row) == buf_length(&again) &&
+	    memcmp(buf_data(&row), buf_data(&again), buf_length(&row)) == 0);
+	buf_release(&row);
+}
+
 static bool read_slice_row(struct wire_reader *reader)
 {
 	struct record_slice *slice = record_get_slice(reader->position,
 	    (size_t)(reader->end - reader->position), arena);
 
-	return slice != NULL && record_put_slice(&again, slice) == 0;
+	if (slice == NULL || record_put_slice(&again, slice) != 0)
+		return false;
+	must(record_slice_lane(slice) < LANE_COUNT);
+	if (*reader->position > 1)
+		return true;
+	check_old_slice();
+	return false;
 }
 
 static bool read_schedule_row(struct wire_reader *reader)
@@ -166,7 +190,14 @@ static bool read_schedule_row(struct wire_reader *reader)
 	struct record_schedule *row = record_get_schedule(reader->position,
 	    (size_t)(reader->end - reader->position), arena);
 
-	return row != NULL && record_put_schedule(&again, row) == 0;
+	if (row == NULL || record_put_schedule(&again, row) != 0)
+		return false;
+	must(row->lane < LANE_COUNT);
+	if (*reader->position > 1)
+		return true;
+	row = record_get_schedule(buf_data(&again), buf_length(&again), arena);
+	must(row != NULL && row->lane == LANE_COMMON);
+	return false;
 }
 
 static reader_function *const readers[] = { read_envelope, read_begin,

@@ -5,8 +5,8 @@
  * credit, failures); the rest is what the client says, where the byte 0xff
  * followed by n means: let the server work for some turns. What must hold:
  * nothing crashes or leaks, the contracts of the peers are kept (the fakes
- * abort), answers are lines of SMTP, nothing is accepted without 354 or BDAT,
- * and no recipient but our own gets through.
+ * abort), answers are lines of SMTP, nothing is accepted without 354 or BDAT or
+ * with REQUIRETLS in clear, and no recipient but our own gets through.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "queue/envelope.h"
 #include "smtpd/rules.h"
 #include "tests/smtpd_world.h"
 
@@ -84,6 +85,9 @@ static void check_message(void)
 {
 	if (fake_peers.begun == 0)
 		return;
+	/* REQ-6: there is no TLS here. */
+	if (fake_peers.flags & ENVELOPE_REQUIRETLS)
+		abort();
 	for (const char *at = strchr(fake_peers.recipients, '@'); at != NULL;
 	    at = strchr(at + 1, '@'))
 		if (strncmp(at, "@example.org", 12) != 0)

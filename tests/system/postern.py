@@ -99,7 +99,8 @@ class Postern:
 
     def __init__(self, folder, name="mx.example.org", text="", users=("alice",),
                  domain="example.org", certificate=None, workers=1,
-                 listener="", low_space="1M", environment=None, prefix=()):
+                 listener="", low_space="1M", environment=None, prefix=(),
+                 trust_anchor=""):
         self.folder = str(folder)
         self.port = free_port()
         self.path = os.path.join(self.folder, "postern.conf")
@@ -111,6 +112,7 @@ class Postern:
             "users": ", ".join('"%s"' % user for user in users),
             "port": self.port, "state": os.path.join(self.folder, "state"),
             "listener": listener, "low_space": low_space,
+            "anchor": trust_anchor,   # path of the DNS root's key
         }
         self.environment = environment   # added to ours
         self.prefix = list(prefix)       # a command that runs the server
@@ -135,7 +137,7 @@ class Postern:
                 "drop-privileges = no\n"
                 "smtpd-workers = %(workers)d\n"
                 "low-space = %(low_space)s\n"
-                'trust-anchor-file = ""\n'
+                'trust-anchor-file = "%(anchor)s"\n'
                 'domain "%(domain)s" { users = { %(users)s } }\n'
                 'listen smtp { addresses = { "127.0.0.1" } port = %(port)d '
                 "%(listener)s }\n") % self.parts + certificate + self.text)
@@ -240,8 +242,28 @@ class Postern:
             assert done.returncode == check, (words, done)
         return done.returncode, done.stdout, done.stderr
 
+    def policy(self, *words, check=None):
+        """The objects that `postern policy ... --json` prints."""
+        code, out, err = self.command("policy", *words, "--json")
+        assert code in ((0, 1) if check is None else (check,)), (words, code,
+                                                                 out, err)
+        return [json.loads(line) for line in out.splitlines()
+                if line.startswith("{")]
+
     def queue(self, *words):
-        """The objects that `postern queue ... --json` prints."""
+        """The objects that `postern queue ... --json` prints, but for what
+        `show` says of the next attempts: next_attempts() has those."""
+        return [one for one in self.queue_lines(*words)
+                if "policy" not in one and "problem" not in one]
+
+    def next_attempts(self, identifier):
+        """What `postern queue show` says of them, by domain: a plan, or null
+        where policy could not be asked."""
+        return {one["domain"]: one.get("policy")
+                for one in self.queue_lines("show", identifier)
+                if "policy" in one or "problem" in one}
+
+    def queue_lines(self, *words):
         code, out, err = self.command("queue", *words, "--json")
         assert code in (0, 1), (words, code, out, err)
         return [json.loads(line) for line in out.splitlines()

@@ -17,13 +17,18 @@ class Stranger(threading.Thread):
 
     replies: {verb: text} instead of the usual answer; keywords: what EHLO
     lists; certificate: offers STARTTLS with it; after_starttls: called with
-    the connected socket instead of a handshake; implicit: TLS comes first.
+    the connected socket instead of a handshake; implicit: TLS comes first;
+    requiretls: REQUIRETLS is listed under "tls", or "always".
+
+    While it runs a test may set .strip: what somebody in the path makes of
+    STARTTLS ("gone", "mangled", "blocked"; None: nothing), and clear .door: no
+    connection is greeted until it is set.
     """
 
     def __init__(self, certificate=None, replies=None, keywords=None,
                  after_starttls=None, greeting="220 stranger.example ESMTP",
                  tls_version=None, address="127.0.0.1", port=0,
-                 implicit=False):
+                 implicit=False, requiretls=None):
         super().__init__(daemon=True)
         self.listener = socket.create_server(
             (address, port), family=socket.AF_INET6 if ":" in address
@@ -36,9 +41,15 @@ class Stranger(threading.Thread):
         self.greeting = greeting
         self.tls_version = tls_version
         self.implicit = implicit
+        self.requiretls = requiretls
+        self.strip = None
+        self.door = threading.Event()
+        self.door.set()
+        self.mails = []      # (connection's number, secure, MAIL line)
         self.clear = []      # commands seen in clear
         self.secured = []    # commands seen under TLS
-        self.messages = []   # (secure, sender, recipients, data)
+        self.messages = []   # (secure, sender, recipients, data); sender is
+        #                      what stands behind MAIL FROM:, parameters too
         self.connections = 0
         self.start()
 
@@ -49,7 +60,8 @@ class Stranger(threading.Thread):
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self.serve, args=(connection,),
+            threading.Thread(target=self.serve,
+                             args=(connection, self.connections),
                              daemon=True).start()
 
     def close(self):
@@ -60,8 +72,11 @@ class Stranger(threading.Thread):
             return list(self.keywords)
         words = ["PIPELINING", "SIZE 50000000", "8BITMIME",
                  "ENHANCEDSTATUSCODES"]
-        if self.certificate and not secure:
-            words.append("STARTTLS")
+        if self.certificate and not secure and self.strip != "gone":
+            words.append("XXXXXXXA" if self.strip == "mangled"
+                         else "STARTTLS")
+        if self.requiretls and (secure or self.requiretls == "always"):
+            words.append("REQUIRETLS")
         return words
 
     def handshake(self, connection):
@@ -73,16 +88,16 @@ class Stranger(threading.Thread):
             context.maximum_version = self.tls_version
         return context.wrap_socket(connection, server_side=True)
 
-    def serve(self, connection):
+    def serve(self, connection, number):
         try:
             connection.settimeout(30)
-            self.talk(connection)
+            self.talk(connection, number)
         except (OSError, EOFError, ssl.SSLError):
             pass    # the other side went away: its business
         finally:
             connection.close()
 
-    def talk(self, connection):
+    def talk(self, connection, number):
         secure = self.implicit
         if secure:
             connection = self.handshake(connection)
@@ -92,6 +107,7 @@ class Stranger(threading.Thread):
         def answer(text):
             connection.sendall(text.encode() + b"\r\n")
 
+        self.door.wait(30)
         answer(self.greeting)
         while True:
             line = stream.readline()
@@ -112,6 +128,8 @@ class Stranger(threading.Thread):
                 for word in words[:-1]:
                     answer("250-" + word)
                 answer("250 " + words[-1])
+            elif verb == "STARTTLS" and self.strip:
+                answer("502 5.5.1 what")
             elif verb == "STARTTLS":
                 if verb not in self.replies:
                     answer("220 go ahead")
@@ -123,6 +141,7 @@ class Stranger(threading.Thread):
                 secure = True
             elif verb == "MAIL":
                 sender, recipients = text[10:], []
+                self.mails.append((number, secure, text))
                 answer("250 2.1.0 fine")
             elif verb == "RCPT":
                 recipients.append(text[8:])

@@ -66,6 +66,53 @@ Server(("127.0.0.1", int(os.environ["LAB_PORT"])), Session).serve_forever()
 stop|refresh|flush|settled|log) ;;
 esac
 """
+# One that promises REQUIRETLS and sends on, under TLS, without it.
+CARELESS = """#!/bin/sh
+case $1 in
+start) setsid python3 -c '
+import os, smtplib, socketserver, ssl
+server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+server.load_cert_chain(os.environ["LAB_CERTIFICATE"], os.environ["LAB_KEY"])
+client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+class Session(socketserver.StreamRequestHandler):
+    def say(self, text):
+        self.wfile.write(text + b"\\r\\n")
+        self.wfile.flush()
+    def handle(self):
+        offer = b"STARTTLS"
+        self.say(b"220 careless ESMTP")
+        while line := self.rfile.readline():
+            verb = line[:4].upper()
+            if verb == b"EHLO":
+                self.say(b"250-careless\\r\\n250 " + offer)
+                continue
+            self.say(b"354 go on" if verb == b"DATA" else b"220 ok" if
+                     verb == b"STAR" else b"250 ok")
+            if verb == b"STAR":
+                self.request = server.wrap_socket(self.request,
+                                                  server_side=True)
+                self.setup()
+                offer = b"REQUIRETLS"
+            elif verb == b"DATA":
+                text = b""
+                while (more := self.rfile.readline()) != b".\\r\\n":
+                    text += more
+                with smtplib.SMTP("192.0.2.10") as out:
+                    out.starttls(context=client)
+                    out.sendmail("alice@origin.example", "a@example.net",
+                                 text)
+                self.say(b"250 ok")
+            elif verb == b"QUIT":
+                return
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+Server(("127.0.0.1", int(os.environ["LAB_PORT"])), Session).serve_forever()
+' </dev/null >>$LAB_DIR/log 2>&1 & ;;
+log) cat "$LAB_DIR/log" ;;
+stop|refresh|flush|settled) ;;
+esac
+"""
 UNFIT = "#!/bin/sh\necho 'some words'\necho 'this one needs a moon'\nexit 77\n"
 
 
@@ -533,6 +580,52 @@ def test_a_hang_is_told(folder):
     done = lab("run", "--mta", driver, path)
     assert done.returncode == 1, done
     assert done.stdout.splitlines()[1].split()[2] == "hung", done
+
+
+REQUIRED = PLAIN + """
+fault offer { host mx.example.net { requiretls = yes } }
+step without { to = a@example.net requiretls = yes expect = encrypted }
+step with { faults = { offer } to = a@example.net requiretls = yes
+    header = { "TLS-Required: No" } expect = encrypted }
+"""
+
+
+@needs_namespaces
+def test_requiretls_that_is_lost_is_told(folder):
+    """REQ-46"""
+    driver = write(folder, "careless", CARELESS, 0o755)
+    path = write(folder, "mine.scenario", REQUIRED)
+    done = lab("run", "--mta", driver, path)
+    assert done.returncode == 1, done
+    for step in "without", "with":
+        assert ("careless, step %s: too lax: expected encrypted; "
+                "mx.example.net took the message without REQUIRETLS" % step
+                ) in done.stdout
+
+
+@needs_namespaces
+def test_requiretls_that_is_not_offered_is_told(folder):
+    driver = write(folder, "lazy", LAZY, 0o755)
+    path = write(folder, "mine.scenario", REQUIRED)
+    done = lab("run", "--mta", driver, path)
+    assert done.returncode == 1, done
+    assert done.stdout.splitlines()[1].split()[3] == "hung", done
+    assert "it offers no STARTTLS" in done.stdout
+
+
+@needs_namespaces
+def test_what_is_asked_of_the_driver(folder):
+    """It hears of REQUIRETLS and memory before it starts anything."""
+    driver = write(folder, "modest", """#!/bin/sh
+echo "${LAB_REQUIRETLS:-no} ${LAB_MEMORY:-no}"
+exit 77
+""", 0o755)
+    for text, said in ((ENCRYPTED, "no no"), (REQUIRED, "yes no"), (
+            ENCRYPTED + "sender { memory = warn }\n", "no warn")):
+        path = write(folder, "mine.scenario", text)
+        done = lab("run", "--mta", driver, path)
+        assert done.returncode == UNAVAILABLE, done
+        assert "modest cannot be judged here: " + said in done.stdout
 
 
 @needs_namespaces

@@ -124,7 +124,12 @@ def compare(differences, key, ours, theirs, done):
             f"{key}: {expected[2]}\n{done.stdout}{done.stderr}")
 
 
-@pytest.mark.parametrize("name,faults,domain", worlds("dane-", "tls-"),
+# The chains of the TLS worlds say little about TLSA records that those of DANE
+# do not say: for long runs.
+CHAINS = ("dane-", "tls-") if "POSTERN_LONG" in os.environ else ("dane-",)
+
+
+@pytest.mark.parametrize("name,faults,domain", worlds(*CHAINS),
                          ids=identifier)
 def test_ldns_dane(name, faults, domain):
     """DANE-85 to DANE-112, by chains that really were shown."""

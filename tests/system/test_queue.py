@@ -142,8 +142,10 @@ def test_list_shape(world):
                                   "gina@clear.example"]
     erin, gina = (by_address["erin@one.dead.example"],
                   by_address["gina@clear.example"])
-    assert set(erin) == {"address", "state", "attempts", "next", "tried",
-                         "reason", "status", "text", "host", "tls", "held"}
+    assert set(erin) == {"address", "domain", "state", "attempts", "next",
+                         "tried", "reason", "status", "text", "host", "tls",
+                         "held", "tls-level"}
+    assert erin["domain"] == "one.dead.example" and erin["tls-level"] is None
     assert (erin["reason"], erin["status"]) == ("connect", "4.4.1")
     assert "127.0.0.1" in erin["host"] and "refused" in erin["text"]
     assert gina["reason"] == "no-starttls"

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "base/hash.h"
@@ -151,6 +152,72 @@ static void test_visit(void **unused)
 	hash_free(visit.hash);
 }
 
+struct scan {
+	unsigned	 seen[KEYS];
+	unsigned	 most, now;	/* entries in one call */
+};
+
+static void scan_one(void *arg, const void *key, size_t length, void *value)
+{
+	struct scan *scan = arg;
+
+	(void)length;
+	assert_memory_equal(key, &(uint64_t){ (uintptr_t)value - 1 },
+	    sizeof(uint64_t));
+	if ((uintptr_t)value <= KEYS)
+		scan->seen[(uintptr_t)value - 1]++;
+	if (++scan->now > scan->most)
+		scan->most = scan->now;
+}
+
+static void *value_of(uint64_t key)
+{
+	return (void *)(uintptr_t)(key + 1);
+}
+
+/* Keys from KEYS up to this one, and no more. */
+static uint64_t set_extra(struct hash *hash, uint64_t now, uint64_t wanted)
+{
+	for (; now < wanted; now++)
+		hash_put_id(hash, now, value_of(now));
+	for (; now > wanted; now--)
+		hash_remove_id(hash, now - 1);
+	return now;
+}
+
+/* Whatever comes, goes and resizes the table between the calls, what stays is
+ * visited; no call visits much. */
+static void test_scan(void **unused)
+{
+	static struct scan scan;
+	struct hash *hash = hash_new();
+	uint64_t cursor = 0, i, more = KEYS;
+	int round, calls;
+
+	(void)unused;
+	for (i = 0; i < KEYS; i++)
+		hash_put_id(hash, i, value_of(i));
+	for (round = 0; round < 8; round++) {
+		memset(&scan, 0, sizeof(scan));
+		calls = 0;
+		do {
+			scan.now = 0;
+			cursor = hash_scan(hash, cursor, scan_one, &scan);
+			/* To eight times the keys and back, the sooner the
+			 * later the round. */
+			if (round > 0 && ++calls % (1 << (12 - round)) == 0)
+				more = set_extra(hash, more, more == KEYS ?
+				    8 * KEYS : KEYS);
+		} while (cursor != 0);
+		for (i = 0; i < KEYS; i++)
+			assert_true(round > 0 ? scan.seen[i] >= 1 :
+			    scan.seen[i] == 1);
+		assert_in_range(scan.most, 1, 64);
+		assert_true(round == 0 || calls > 1 << (12 - round));
+	}
+	hash_free(hash);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_random_verbs),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_visit),
+		cmocka_unit_test(test_scan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

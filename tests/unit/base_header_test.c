@@ -92,6 +92,95 @@ static void test_scan(void **state)
 	}
 }
 
+/*
+ * REQ-16, REQ-19, REQ-20, REQ-21: fields in the outer header, in every case
+ * and folding, and what is another value: comments are no part of the grammar.
+ * The counts hold after every byte, since a message may end with its header.
+ */
+static void test_tls_required(void **state)
+{
+	static const struct {
+		const char	*text;
+		unsigned	 count, no;
+	} cases[] = {
+		{ "TLS-Required: No\r\n\r\n", 1, 1 },
+		{ "TLS-Required: No\r\n", 1, 1 },
+		{ "TLS-Required: No", 1, 1 },
+		{ "TLS-Required:No\n\n", 1, 1 },
+		{ "tls-required: no\r\n\r\n", 1, 1 },
+		{ "TLS-REQUIRED: nO\r\n\r\n", 1, 1 },
+		{ "TLS-Required : NO\r\n\r\n", 1, 1 },
+		{ "TLS-Required                                 : No\r\n\r\n",
+		    1, 1 },
+		{ "TLS-Required: \t No \t \r\n\r\n", 1, 1 },
+		{ "TLS-Required:\r\n No\r\n\r\n", 1, 1 },
+		{ "TLS-Required:\r\n\tNo\r\n \r\n\r\n", 1, 1 },
+		{ "TLS-Required: No\r\nSubject: x\r\n\r\n", 1, 1 },
+		{ "Subject: x\r\nTLS-Required: No\r\nTo: y\r\n\r\n", 1, 1 },
+		/* another value */
+		{ "TLS-Required:\r\n\r\n", 1, 0 },
+		{ "TLS-Required: \r\nNo\r\n\r\n", 1, 0 },
+		{ "TLS-Required: Yes\r\n\r\n", 1, 0 },
+		{ "TLS-Required: N\r\n\r\n", 1, 0 },
+		{ "TLS-Required: N\r\n o\r\n\r\n", 1, 0 },
+		{ "TLS-Required: N o\r\n\r\n", 1, 0 },
+		{ "TLS-Required: None\r\n\r\n", 1, 0 },
+		{ "TLS-Required: No, please\r\n\r\n", 1, 0 },
+		{ "TLS-Required: No\r\n way\r\n\r\n", 1, 0 },
+		{ "TLS-Required: No No\r\n\r\n", 1, 0 },
+		{ "TLS-Required: No;\r\n\r\n", 1, 0 },
+		{ "TLS-Required: \"No\"\r\n\r\n", 1, 0 },
+		{ "TLS-Required: (not needed) No\r\n\r\n", 1, 0 },
+		{ "TLS-Required: No (not needed)\r\n\r\n", 1, 0 },
+		{ "TLS-Required: xNo\r\n\r\n", 1, 0 },
+		/* several */
+		{ "TLS-Required: No\r\nTLS-Required: No\r\n\r\n", 2, 2 },
+		{ "TLS-Required: No\r\nTLS-Required: Yes\r\n\r\n", 2, 1 },
+		{ "TLS-Required: x\r\nA: b\r\nTLS-Required: No\r\n\r\n",
+		    2, 1 },
+		{ "TLS-Required: No\r\n TLS-Required: No\r\n\r\n", 1, 0 },
+		/* no such field */
+		{ "", 0, 0 },
+		{ "\r\nTLS-Required: No\r\n", 0, 0 },
+		{ "Subject: x\r\n\r\nTLS-Required: No\r\n", 0, 0 },
+		{ "Content-Type: message/rfc822\r\n\r\n"
+		    "TLS-Required: No\r\n\r\n", 0, 0 },
+		{ "X-TLS-Required: No\r\n\r\n", 0, 0 },
+		{ "TLS-Required-X: No\r\n\r\n", 0, 0 },
+		{ "TLS-Require: No\r\n\r\n", 0, 0 },
+		{ "TLS Required: No\r\n\r\n", 0, 0 },
+		{ "Subject: a\r\n TLS-Required: No\r\n\r\n", 0, 0 },
+		{ "Subject: TLS-Required: No\r\n\r\n", 0, 0 },
+		{ "TLS-Required                                 x: No\r\n\r\n",
+		    0, 0 },
+		{ "TLS-Required\r\n: No\r\n\r\n", 0, 0 }
+	};
+	struct header_scan scan;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *text = cases[i].text;
+		size_t length = strlen(text);
+
+		/* length + 1: byte by byte */
+		for (size_t cut = 0; cut <= length + 1; cut++) {
+			header_scan_init(&scan);
+			for (size_t j = 0; cut > length && j < length; j++)
+				header_scan_feed(&scan, text + j, 1);
+			if (cut <= length) {
+				header_scan_feed(&scan, text, cut);
+				header_scan_feed(&scan, text + cut,
+				    length - cut);
+			}
+			if (scan.tls_required_count != cases[i].count ||
+			    scan.tls_required_no != cases[i].no)
+				fail_msg("%s, cut %zu: %u %u", text, cut,
+				    scan.tls_required_count,
+				    scan.tls_required_no);
+		}
+	}
+}
+
 static void test_find(void **state)
 {
 	static const char header[] =
@@ -244,7 +333,9 @@ static void test_add_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_scan), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_tls_required),
+		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_fold_and_find),
 		cmocka_unit_test(test_add_limits)

@@ -200,6 +200,64 @@ static void test_names(void **state)
 		assert_true(strlen(status_outcome_name(i)) > 5);
 }
 
+/* Rows have them; the names are said at the command line. */
+static void test_reason_numbers(void **state)
+{
+	static const char *const names[] = { "none", "reply", "connect", "lost",
+	    "timeout", "protocol", "dns", "dns-bogus", "no-host", "null-mx",
+	    "loop", "no-starttls", "starttls-refused", "tls-handshake",
+	    "certificate", "policy", "mailbox", "local", "expired", "operator",
+	    "media", "dane-mismatch", "sts-mx", "sts-cert", "requiretls" };
+
+	(void)state;
+	assert_int_equal(STATUS_REASONS, COUNT(names));
+	for (int i = 0; i < STATUS_REASONS; i++)
+		assert_string_equal(status_reason_name(i), names[i]);
+}
+
+/* What a word means, as names; and which of them are about TLS. */
+static void test_reason_sets(void **state)
+{
+	static const struct {
+		const char	*word;
+		const char	*reasons;
+	} cases[] = {
+		{ "reply", " reply" },
+		{ "none", " none" },
+		{ "requiretls", " requiretls" },
+		{ "broken-tls", " starttls-refused tls-handshake" },
+		{ "temporary-dns", " dns dns-bogus" },
+		{ "tls", " dns-bogus no-starttls starttls-refused "
+		    "tls-handshake certificate policy dane-mismatch sts-mx "
+		    "sts-cert requiretls" },
+		{ "", "" }, { "TLS", "" }, { "tls ", "" }, { "dane", "" }
+	};
+	struct status status;
+	uint64_t about = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t set = status_reason_set(cases[i].word);
+		char text[512] = "";
+
+		for (int j = 0; j < STATUS_REASONS; j++) {
+			if ((set >> j & 1) == 0)
+				continue;
+			strncat(text, " ", sizeof text - strlen(text) - 1);
+			strncat(text, status_reason_name(j),
+			    sizeof text - strlen(text) - 1);
+		}
+		assert_string_equal(text, cases[i].reasons);
+		assert_int_equal(set >> STATUS_REASONS, 0);
+	}
+	for (int j = 0; j < STATUS_REASONS; j++) {
+		status_set(&status, STATUS_DEFERRED, j, "4.7.5", "x");
+		about |= (uint64_t)status_is_about_tls(&status) << j;
+	}
+	assert_int_equal(about, status_reason_set("tls") &
+	    ~status_reason_set("dns-bogus") & ~status_reason_set("policy"));
+}
+
 static size_t encode(const struct status *status, uint8_t *out, size_t size)
 {
 	struct wire_writer writer;
@@ -283,7 +341,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_from_reply), cmocka_unit_test(test_set),
 		cmocka_unit_test(test_long_text), cmocka_unit_test(test_host),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_wire)
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_reason_numbers),
+		cmocka_unit_test(test_reason_sets), cmocka_unit_test(test_wire)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

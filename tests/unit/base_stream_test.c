@@ -978,6 +978,7 @@ static void test_plaintext_to_tls_port(void **state)
 	    STREAM_FAILURE_HANDSHAKE);
 	assert_string_equal(stream_problem(owner.stream),
 	    "handshake: peer sent clear text instead of TLS");
+	assert_false(stream_was_lost(owner.stream));
 	stream_finish(owner.stream, 10000);
 	join_peer(&peer);
 	/* An alert record begins with 21. */
@@ -1050,6 +1051,8 @@ static void test_alert_is_named(void **state)
 	run();
 	assert_string_equal(stream_problem(owner.stream),
 	    "handshake: sslv3 alert handshake failure");
+	/* REQ-45 tells what may pass from what will not. */
+	assert_false(stream_was_lost(owner.stream));
 	stream_free(owner.stream);
 	join_peer(&peer);
 
@@ -1059,6 +1062,7 @@ static void test_alert_is_named(void **state)
 	run();
 	assert_int_equal(stream_failure(owner.stream),
 	    STREAM_FAILURE_HANDSHAKE);
+	assert_true(stream_was_lost(owner.stream));
 	/* Which of the two depends on what the peer had not read. */
 	if (strcmp(stream_problem(owner.stream),
 	    "handshake: Connection reset by peer") != 0)

@@ -2,9 +2,10 @@
 /*
  * TLS_CHECK_DANE in whole handshakes: which records and which chains go
  * together (DANE-85 to DANE-102), names (DANE-105 to DANE-114, T-10 to T-14),
- * digest agility (DANE-125 to DANE-130), and the certificate for the web's
- * authorities as well (DANE-139). The server is a plain OpenSSL session that
- * shows whatever it is told.
+ * digest agility (DANE-125 to DANE-130), the certificate for the web's
+ * authorities as well (DANE-139), a name beside usage 3 (REQ-36a), and what
+ * reports call each failure (RPT-36 to RPT-40, RPT-48). The server is a plain
+ * OpenSSL session that shows whatever it is told.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -286,6 +287,25 @@ struct dane_case {
 	const char	*problem;
 };
 
+/* RPT-48: what the words of a problem are to a report. */
+static enum tls_verdict verdict_of(const char *problem)
+{
+	if (problem == NULL)
+		return TLS_VERDICT_NONE;
+	if (strncmp(problem, NO_MATCH, strlen(NO_MATCH)) == 0 ||
+	    strcmp(problem, USELESS) == 0)
+		return TLS_VERDICT_NO_MATCH;
+	if (strstr(problem, "the certificate is not") != NULL &&
+	    strstr(problem, "not valid before") == NULL)
+		return strstr(problem, "a TLS server") == NULL ?
+		    TLS_VERDICT_NAME : TLS_VERDICT_UNTRUSTED;
+	if (strstr(problem, "no list of trusted") != NULL)
+		return TLS_VERDICT_OTHER;
+	return strstr(problem, "expired") != NULL ||
+	    strstr(problem, "not valid before") != NULL ?
+	    TLS_VERDICT_EXPIRED : TLS_VERDICT_UNTRUSTED;
+}
+
 static void check_case(const struct dane_case *test)
 {
 	struct tls_facts facts;
@@ -297,6 +317,7 @@ static void check_case(const struct dane_case *test)
 		fail_msg("chain \"%s\", records \"%s\": %s", test->chain,
 		    test->tlsa, facts.verified ? "verified" : facts.problem);
 	assert_int_equal(facts.verified, facts.problem[0] == '\0');
+	assert_int_equal(facts.verdict, verdict_of(test->problem));
 	assert_int_equal(facts.verified, facts.matched_tlsa[0] != '\0');
 	if (test->match == NULL) {
 		if (strncmp(facts.problem, test->problem,
@@ -769,6 +790,7 @@ static void test_also_name(void **state)
 		    cases[i].problem, strlen(cases[i].problem)) != 0))
 			fail_msg("%s, %s: %s", cases[i].chain, cases[i].tlsa,
 			    facts.problem);
+		assert_int_equal(facts.verdict, verdict_of(cases[i].problem));
 		SSL_CTX_free(context);
 		tls_client_free(client);
 		mem_free(records);
@@ -814,6 +836,11 @@ static void test_note_name(void **state)
 		meet_context(context, client, &expect, &facts);
 		assert_int_equal(facts.verified, cases[i].verified);
 		assert_int_equal(facts.problem[0] == '\0', facts.verified);
+		assert_int_equal(facts.verdict, cases[i].verified ?
+		    TLS_VERDICT_NONE : TLS_VERDICT_NO_MATCH);
+		/* "Met" is not said where nobody could tell. */
+		assert_int_equal(facts.note_met, cases[i].verified &&
+		    cases[i].trust != NULL && cases[i].noted[0] == '\0');
 		if (strncmp(facts.noted, cases[i].noted,
 		    strlen(cases[i].noted)) != 0 ||
 		    (facts.noted[0] != '\0') != (cases[i].noted[0] != '\0'))
@@ -822,6 +849,50 @@ static void test_note_name(void **state)
 		SSL_CTX_free(context);
 		tls_client_free(client);
 		mem_free(records);
+	}
+}
+
+/* REQ-36a: requiretls-dane-ee = name-too. The same records without it are
+ * met, whatever the name. */
+static void test_ee_names(void **state)
+{
+	static const struct {
+		const char	*chain, *tlsa;
+		enum tls_verdict verdict;
+	} cases[] = {
+		{ "leaf middle", "3 1 1 leaf", TLS_VERDICT_NONE },
+		{ "self", "3 0 1 self", TLS_VERDICT_NONE },
+		{ "star middle", "3 1 1 star", TLS_VERDICT_NONE },
+		{ "stale middle", "3 1 1 stale", TLS_VERDICT_NONE },
+		{ "other middle", "3 1 1 other", TLS_VERDICT_NAME },
+		{ "nameless middle", "3 1 1 nameless", TLS_VERDICT_NAME },
+		{ "other middle", "3 1 1 !other", TLS_VERDICT_NO_MATCH },
+		{ "leaf middle", "2 1 1 middle", TLS_VERDICT_NONE },
+		{ "other middle", "2 1 1 middle", TLS_VERDICT_NAME },
+		/* a record of each kind: usage 3 excuses no name then */
+		{ "other middle", "3 1 1 other, 2 1 1 middle",
+		    TLS_VERDICT_NAME },
+	};
+	struct tls_expect expect = for_mx;
+	struct tls_facts facts;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		expect.ee_names = true;
+		meet(cases[i].chain, cases[i].tlsa, &expect, &facts);
+		if (facts.verdict != cases[i].verdict ||
+		    facts.verified != (cases[i].verdict == TLS_VERDICT_NONE))
+			fail_msg("%s, %s: %s", cases[i].chain, cases[i].tlsa,
+			    facts.problem);
+		if (cases[i].verdict == TLS_VERDICT_NAME)
+			assert_memory_equal(facts.problem, NOT_FOR,
+			    strlen(NOT_FOR));
+		expect.ee_names = false;
+		meet(cases[i].chain, cases[i].tlsa, &expect, &facts);
+		if (cases[i].tlsa[0] == '3')
+			assert_int_equal(facts.verified,
+			    strchr(cases[i].tlsa, '!') == NULL);
 	}
 }
 
@@ -925,6 +996,7 @@ int main(void)
 		cmocka_unit_test(test_worked_example),
 		cmocka_unit_test(test_also_name),
 		cmocka_unit_test(test_note_name),
+		cmocka_unit_test(test_ee_names),
 		cmocka_unit_test(test_chain_facts),
 		cmocka_unit_test(test_chain_names),
 		cmocka_unit_test(test_kinds_apart),

@@ -105,6 +105,7 @@ static void test_facts(void **state)
 	/* Nothing was asked, so nothing was shown. */
 	assert_false(facts.verified);
 	assert_string_equal(facts.problem, "");
+	assert_int_equal(facts.verdict, TLS_VERDICT_NONE);
 	tls_server_free(server);
 }
 
@@ -176,6 +177,9 @@ static void test_names(void **state)
 		assert_int_equal(facts.problem[0] == '\0', facts.verified);
 		assert_int_equal(facts.matched_name[0] != '\0',
 		    facts.verified);
+		/* RPT-36 */
+		assert_int_equal(facts.verdict, facts.verified ?
+		    TLS_VERDICT_NONE : TLS_VERDICT_NAME);
 		tls_server_free(server);
 		certificate_free(shown);
 	}
@@ -221,6 +225,11 @@ static void check_path(const struct certificate_plan *plan,
 	if (expected != NULL && strncmp(facts.problem, expected,
 	    strlen(expected)) != 0)
 		fail_msg("%s, not: %s", facts.problem, expected);
+	/* RPT-37, RPT-38 */
+	assert_int_equal(facts.verdict, expected == NULL ? TLS_VERDICT_NONE :
+	    strstr(expected, "expired") != NULL ||
+	    strstr(expected, "not valid before") != NULL ?
+	    TLS_VERDICT_EXPIRED : TLS_VERDICT_UNTRUSTED);
 	tls_server_free(server);
 	certificate_free(shown);
 }
@@ -293,6 +302,8 @@ static void test_chain(void **state)
 		meet(server, &expect, certificate_pem(authority), &facts);
 		assert_string_equal(facts.problem, problems[i]);
 		assert_int_equal(facts.verified, i == 0);
+		assert_int_equal(facts.verdict, i == 0 ? TLS_VERDICT_NONE :
+		    TLS_VERDICT_EXPIRED);
 		/* No trusted certificates at all: nothing is verified. */
 		meet(server, &expect, NULL, &facts);
 		assert_false(facts.verified);
@@ -318,6 +329,7 @@ static void test_fingerprint(void **state)
 	meet(server, &expect, NULL, &facts);
 	assert_false(facts.verified);
 	assert_string_not_equal(facts.problem, "");
+	assert_int_equal(facts.verdict, TLS_VERDICT_NO_MATCH);
 	/* The pin decides alone: dates, issuer and names do not count. */
 	memcpy(pins[1], certificate_digest(expired), DIGEST_BYTES);
 	meet(server, &expect, NULL, &facts);

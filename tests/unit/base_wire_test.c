@@ -251,13 +251,22 @@ static void test_texts(void **unused)
 {
 	struct arena *arena = arena_new(1000);
 	struct wire_reader reader;
-	size_t i;
+	char array[11];
+	size_t size, i;
 
 	(void)unused;
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		wire_read_begin(&reader, texts[i].bytes, texts[i].length);
 		assert_string_equal(wire_get_text(&reader, arena,
 		    texts[i].max), texts[i].text);
+		assert_int_equal(wire_read_end(&reader),
+		    texts[i].good ? 0 : -1);
+		size = texts[i].max < 10 ? texts[i].max + 1 : 10;
+		memset(array, 'x', sizeof(array));
+		wire_read_begin(&reader, texts[i].bytes, texts[i].length);
+		wire_copy_text(&reader, array, size);
+		assert_string_equal(array, texts[i].text);
+		assert_int_equal(array[size], 'x');
 		assert_int_equal(wire_read_end(&reader),
 		    texts[i].good ? 0 : -1);
 	}

@@ -3,7 +3,8 @@
  * conf/check.c: what must hold across options. Each row is a text and the
  * whole of what is told about it; the line before each text gives a host
  * name, so that the first line of a text is line 2. Covers TLS-14 (a public
- * host may demand TLS only by choice, so it is never a default), SMTP-20.
+ * host may demand TLS only by choice, so it is never a default), SMTP-20,
+ * DANE-57, DANE-113, STS-21 (names of other scripts).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,15 +140,15 @@ static const struct row bad_sections[] = {
 	{ "domain a_b { users = x }",
 	    "f.conf:2: domain 'a_b' is not a domain name; accepted: "
 	    "letters, digits and hyphens between dots, such as "
-	    "example.org; xn-- form for others\n" },
+	    "example.org; other scripts, too\n" },
 	{ "domain 192.0.2.1 { users = x }",
 	    "f.conf:2: domain '192.0.2.1' is not a domain name; "
 	    "accepted: letters, digits and hyphens between dots, such "
-	    "as example.org; xn-- form for others\n" },
+	    "as example.org; other scripts, too\n" },
 	{ "domain \"\" { users = x }",
 	    "f.conf:2: domain '' is not a domain name; accepted: "
 	    "letters, digits and hyphens between dots, such as "
-	    "example.org; xn-- form for others\n" },
+	    "example.org; other scripts, too\n" },
 	{ "domain a.b { users = { \"a@b\", \"a b\", \"\\\"a b\\\"\" } }",
 	    "f.conf:2: domain a.b: user 'a@b' is not a local part; "
 	    "accepted: what stands left of the @ in an address\n"
@@ -267,10 +268,59 @@ static const struct row bad_sections[] = {
 	    "f.conf:2: broken-tls = \"clear-after 1000d\" is not one of "
 	    "the words; accepted: clear, defer or \"clear-after T\" with "
 	    "T from 1s to 100d\n" },
+	{ "destination a.x { level = may\n"
+	    "memory = defer }\n"
+	    "destination b.x { level = verify memory = observe }\n"
+	    "destination c.x { level = none memory = defer }",
+	    "f.conf:3: destination a.x: memory means nothing at level may; "
+	    "set the level or remove it\n"
+	    "f.conf:4: destination b.x: memory means nothing at level "
+	    "verify; set the level or remove it\n"
+	    "f.conf:5: destination c.x: memory means nothing at level none; "
+	    "set the level or remove it\n" },
+	{ "memory-observations = 0 memory-age = 10m",
+	    "f.conf:2: memory-observations = 0 is out of range; accepted: 1 "
+	    "to 10000\n"
+	    "f.conf:2: memory-age = 10m is out of range; accepted: 1h to "
+	    "3650d, in seconds or with s, m, h or d\n" },
+	{ "tls-required-no = no",
+	    "f.conf:2: tls-required-no = no is not one of the words; "
+	    "accepted: everybody, relay or nobody\n" },
 	{ "destination a_x { }",
 	    "f.conf:2: destination 'a_x' is not a pattern; accepted: a "
 	    "domain name, \".DOMAIN\" for all names below it, "
 	    "\"[ADDRESS]\" or \"*\"\n" },
+};
+
+/* DANE-57, STS-21: what cannot be a name, with its line and the reason; and
+ * two spellings of one name are one name. */
+static const struct row bad_names[] = {
+	{ "domain bü_cher.example { users = x }",
+	    "f.conf:2: domain 'bü_cher.example': it is not a domain name: "
+	    "labels of letters, digits and hyphens, 63 bytes at most, stand "
+	    "between single dots; accepted: a name such as example.org, in "
+	    "any script, or its xn-- form\n" },
+	{ "route .a {\nhost = ☃.example }\n"
+	    "destination .☃.example { }",
+	    "f.conf:3: route: host = '☃.example': a character in it cannot "
+	    "stand in a domain name (IDNA2008); accepted: a name such as "
+	    "example.org, in any script, or its xn-- form\n"
+	    "f.conf:4: destination '.☃.example': a character in it cannot "
+	    "stand in a domain name (IDNA2008); accepted: a name such as "
+	    "example.org, in any script, or its xn-- form\n" },
+	{ "postmaster = a@\xff.example",
+	    "f.conf:2: postmaster = 'a@\xff.example': it is not UTF-8; "
+	    "accepted: a name such as example.org, in any script, or its "
+	    "xn-- form\n" },
+	{ "domain bücher.example { users = x }\n"
+	    "domain xn--bcher-kva.example { users = x }",
+	    "f.conf:3: domain xn--bcher-kva.example is there twice, first in "
+	    "line 2; put all its options into one\n" },
+	{ "destination .example { }\n"
+	    "route xn--bcher-kva.example { } route BÜCHER.example { }",
+	    "f.conf:3: route xn--bcher-kva.example is never used, because "
+	    "route xn--bcher-kva.example in line 3 matches first; remove it "
+	    "or move it up\n" },
 };
 
 /* These stand alone. */
@@ -321,6 +371,19 @@ static const struct row advised[] = {
 	    "f.conf:3: destination a.x: broken-tls = clear makes "
 	    "no-starttls worth little: who can hide STARTTLS can as "
 	    "well break it\n" },
+	{ "listen a { tls = none } requiretls = yes\n"
+	    "domain a.b { users = x }",
+	    "f.conf:2: requiretls = yes, but REQUIRETLS is offered under TLS "
+	    "only and there is no certificate; add a section certificate NAME "
+	    "{ chain = ... key = ... }\n" },
+	{ "certificate c { chain = /c key = /k } domain a.b { users "
+	    "= x } requiretls = yes\n"
+	    "destination a.x { level = strict memory = defer }\n"
+	    "destination b.x { level = dane memory = defer }\n"
+	    "destination c.x { level = encrypt memory = warn }",
+	    "f.conf:3: destination a.x: memory = defer adds nothing at level "
+	    "strict, which never sends in clear; it still tells of records "
+	    "and policies that vanish, as warn does\n" },
 	{ "certificate c { chain = /c key = /k } domain a.b { users "
 	    "= x }\n"
 	    "route \"*\" { }\n"
@@ -377,6 +440,45 @@ static void test_sections(void **state)
 	check_rows(first_line, bad_sections, COUNT(bad_sections));
 }
 
+static void test_names(void **state)
+{
+	(void)state;
+	check_rows(first_line, bad_names, COUNT(bad_names));
+}
+
+/* Wherever a name stands: what the roles see is A-labels. */
+static void test_international(void **state)
+{
+	static const char text[] = "hostname = MX.BÜCHER.example\n"
+	    "postmaster = Info@bücher.example\n"
+	    "domain bücher.example { users = x }\n"
+	    "route .bücher.example { host = \"relay.straße.example\" }\n"
+	    "destination \"*.bücher.example\" { level = verify\n"
+	    "names = { \".bücher.example\", a.example } }";
+	char *errors = NULL;
+	struct conf *conf = read_text("", text, &errors);
+
+	(void)state;
+	if (conf == NULL)
+		fail_msg("refused: %s", errors);
+	assert_string_equal(conf->hostname, "mx.xn--bcher-kva.example");
+	assert_string_equal(conf->postmaster, "Info@xn--bcher-kva.example");
+	assert_string_equal(conf->domains[0].name, "xn--bcher-kva.example");
+	assert_non_null(strstr(conf->domains[0].maildir,
+	    "/xn--bcher-kva.example"));
+	assert_string_equal(conf->routes[0].pattern,
+	    ".xn--bcher-kva.example");
+	assert_string_equal(conf->routes[0].host,
+	    "relay.xn--strae-oqa.example");
+	assert_ptr_equal(conf_destination_find(conf,
+	    "a.xn--bcher-kva.example"), &conf->destinations[0]);
+	assert_string_equal(conf->destinations[0].names.items[0],
+	    ".xn--bcher-kva.example");
+	assert_string_equal(conf->destinations[0].names.items[1],
+	    "a.example");
+	conf_free(conf);
+}
+
 static void test_hosts(void **state)
 {
 	(void)state;
@@ -427,6 +529,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_international),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_machine_name),

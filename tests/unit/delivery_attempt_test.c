@@ -30,6 +30,7 @@
 #include "delivery/pool.h"
 #include "delivery/profile.h"
 #include "policy/plan.h"
+#include "queue/envelope.h"
 #include "tests/fake_policy_client.h"
 #include "tests/fake_worker.h"
 #include "tests/unit/certificates.h"
@@ -102,6 +103,7 @@ static int set_up(void **state)
 	plan.hosts = &host;
 	fake_policy_plan = &plan;
 	fake_worker_finished = on_finished;
+	fake_policy_seen_count = 0;
 	finished = 0;
 	memset(&last, 0, sizeof(last));
 	return 0;
@@ -188,7 +190,88 @@ static void asks_for_the_domain(void **state)
 	assert_int_equal(fake_policy_next.port, 587);
 	assert_true(fake_policy_next.implicit_tls);
 	assert_in_range(fake_policy_waited, 7205, 7300);
+	assert_int_equal(fake_policy_wish, WISH_NONE);
+	assert_int_equal(fake_policy_level, -1);
 	loop_run();
+	assert_int_equal(finished, 1);
+}
+
+/* What the sender and the operator wish goes into the question. */
+static void asks_with_the_wish(void **state)
+{
+	static const struct {
+		uint32_t	 flags;
+		const char	*sender;
+		enum plan_wish	 wish;
+	} cases[] = {
+		{ 0, "a@a.test", WISH_NONE },
+		{ 0, "", WISH_NONE },
+		{ ENVELOPE_BOUNCE, "", WISH_NONE },
+		{ ENVELOPE_REQUIRETLS, "a@a.test", WISH_REQUIRETLS },
+		{ ENVELOPE_REQUIRETLS, "", WISH_REQUIRETLS_BOUNCE },
+		{ ENVELOPE_REQUIRETLS | ENVELOPE_BOUNCE, "",
+		    WISH_REQUIRETLS_BOUNCE },
+		{ ENVELOPE_TLS_OPTIONAL, "a@a.test", WISH_OPTIONAL },
+		{ ENVELOPE_TLS_OPTIONAL, "", WISH_OPTIONAL },
+		/* REQ-17 */
+		{ ENVELOPE_TLS_OPTIONAL | ENVELOPE_REQUIRETLS, "a@a.test",
+		    WISH_REQUIRETLS },
+	};
+	struct job *job;
+	size_t i;
+
+	(void)state;
+	plan.host_count = 0;
+	status_set(&plan.status, STATUS_DEFERRED, REASON_DNS, "4.4.3", "x");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		job = make_job(TRANSPORT_SMTP, "b@b.test");
+		job->flags = cases[i].flags;
+		job->sender = (char *)(uintptr_t)cases[i].sender;
+		job->tls_level = (int)i;
+		attempt_start(&scene, job);
+		assert_int_equal(fake_policy_wish, cases[i].wish);
+		assert_int_equal(fake_policy_level, i);
+		loop_run();
+	}
+	assert_int_equal(finished, i);
+}
+
+/* A plan that was made for other mail is not gone by. */
+static void plan_of_another_wish(void **state)
+{
+	struct job *job = make_job(TRANSPORT_SMTP, "b@b.test");
+
+	(void)state;
+	plan.host_count = 1;
+	job->flags = ENVELOPE_REQUIRETLS;
+	attempt_start(&scene, job);
+	loop_run();
+	assert_int_equal(finished, 1);
+	assert_int_equal(last.outcome, STATUS_DEFERRED);
+	assert_int_equal(last.reason, REASON_LOCAL);
+	assert_int_equal(fake_policy_seen_count, 0);
+}
+
+/* The end of the role does not wait for policy, which may be gone first: who
+ * is settled is reported, the others wait. */
+static void stop_while_asking(void **state)
+{
+	struct job *job = make_job(TRANSPORT_SMTP, "b@b.test");
+	struct attempt *attempt;
+
+	(void)state;
+	fake_job_add(job, "bad\r\n@b.test", NULL, 0);
+	plan.host_count = 1;
+	attempt = attempt_start(&scene, job);
+	/* nothing to ask again: nothing was answered yet */
+	attempt_replan(attempt, "");
+	assert_true(attempt_stop(attempt));
+	assert_int_equal(finished, 1);
+	assert_int_equal(last.outcome, STATUS_DEFERRED);
+	assert_int_equal(last.reason, REASON_LOCAL);
+	/* and nothing comes of a change any more */
+	attempt_replan(attempt, "");
+	some_turns(3);
 	assert_int_equal(finished, 1);
 }
 
@@ -634,6 +717,9 @@ int main(void)
 		WITH_SCENE(misdirected),
 		WITH_SCENE(no_hosts),
 		WITH_SCENE(asks_for_the_domain),
+		WITH_SCENE(asks_with_the_wish),
+		WITH_SCENE(plan_of_another_wish),
+		WITH_SCENE(stop_while_asking),
 		WITH_SCENE(bad_addresses),
 		WITH_SCENE(written_loopback),
 		WITH_SCENE(unsafe_address),

@@ -15,7 +15,7 @@
 #include "delivery/symptom.h"
 
 enum { TLS = 1, MANGLED = 2, PIPELINING = 4, BIT8 = 8, UTF8 = 16, DSN = 32,
-    SIZE = 64 };
+    SIZE = 64, REQUIRETLS = 128 };
 
 static const struct capability_case {
 	const char	*lines;
@@ -32,6 +32,9 @@ static const struct capability_case {
 	{ "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
 	    "250-DSN\r\n250-SIZE 1000\r\n250 STARTTLS\r\n",
 	    TLS | PIPELINING | BIT8 | UTF8 | DSN | SIZE, 1000 },
+	/* REQ-1 */
+	{ "250-mx\r\n250 requiretls\r\n", REQUIRETLS, 0 },
+	{ "250-mx\r\n250 REQUIRETLSX\r\n", 0, 0 },
 	/* SMTP-92, SMTP-94 */
 	{ "250-mx\r\n250 SIZE\r\n", SIZE, 0 },
 	{ "250-mx\r\n250 SIZE 0\r\n", SIZE, 0 },
@@ -58,7 +61,8 @@ static int flags_of(const struct capability *capability)
 	    (capability->pipelining ? PIPELINING : 0) |
 	    (capability->eight_bit ? BIT8 : 0) |
 	    (capability->utf8 ? UTF8 : 0) | (capability->dsn ? DSN : 0) |
-	    (capability->size ? SIZE : 0);
+	    (capability->size ? SIZE : 0) |
+	    (capability->requiretls ? REQUIRETLS : 0);
 }
 
 static void table(void **state)
@@ -81,6 +85,43 @@ static void table(void **state)
 			fail_msg("%s: flags %d, limit %llu", cases[i].lines,
 			    flags_of(&capability),
 			    (unsigned long long)capability.size_limit);
+		buf_release(&input);
+		answer_release(&answer);
+	}
+}
+
+/* What is remembered of an EHLO in clear. */
+static void words(void **state)
+{
+	static const struct {
+		const char	*lines;
+		size_t		 size;
+		const char	*words;
+	} wanted[] = {
+		{ "250 mx\r\n", 100, "" },
+		{ "250-mx greets\r\n250 STARTTLS\r\n", 100, "STARTTLS" },
+		{ "250-mx\r\n250-Size 10 20\r\n250-\r\n250-XXXXXXXA\r\n"
+		    "250 HELP \r\n", 100, "Size XXXXXXXA HELP" },
+		{ "250-mx\r\n250-ONE\r\n250-TWO\r\n250 THREE\r\n", 9,
+		    "ONE TWO" },
+		{ "250-mx\r\n250-ONE\r\n250 TWO\r\n", 8, "ONE TWO" },
+		{ "250-mx\r\n250-ONE\r\n250 TWO\r\n", 7, "ONE" },
+		{ "250-mx\r\n250 a\x01\xff\r\n", 100, "a??" },
+	};
+	struct answer answer;
+	struct buf input;
+	char out[100];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		answer_init(&answer);
+		buf_init(&input, 4096);
+		buf_add_string(&input, wanted[i].lines);
+		assert_int_equal(answer_read(&answer, &input), ANSWER_READY);
+		memset(out, 'x', sizeof(out));
+		capability_words(&answer, out, wanted[i].size);
+		assert_string_equal(out, wanted[i].words);
 		buf_release(&input);
 		answer_release(&answer);
 	}
@@ -113,10 +154,44 @@ static void symptoms(void **state)
 		assert_int_equal(symptom_enhanced(symptom)[0], '4');
 		assert_false(symptom_is_missing(symptom) &&
 		    symptom_is_broken(symptom));
+		/* RPT-35, RPT-39 */
+		assert_int_equal(symptom_result(symptom),
+		    symptom == SYMPTOM_NONE ||
+		    symptom == SYMPTOM_NO_REQUIRETLS ? RESULT_SUCCESS :
+		    strncmp(symptom_name(symptom), "starttls-", 9) == 0 &&
+		    symptom != SYMPTOM_INJECTION ?
+		    RESULT_STARTTLS_NOT_SUPPORTED :
+		    symptom == SYMPTOM_NO_EHLO ?
+		    RESULT_STARTTLS_NOT_SUPPORTED :
+		    RESULT_VALIDATION_FAILURE);
+		/* An observation has room for 23 bytes of it. */
+		assert_in_range(strlen(symptom_name(symptom)), 1, 23);
 		if (symptom != SYMPTOM_NONE)
-			assert_int_not_equal(symptom_reason(symptom),
-			    REASON_NONE);
+			assert_int_not_equal(symptom_reason(symptom,
+			    SOURCE_LEVEL), REASON_NONE);
+		/* Who asks matters to certificates alone. */
+		if (symptom != SYMPTOM_CERTIFICATE)
+			assert_int_equal(symptom_reason(symptom, SOURCE_DANE),
+			    symptom_reason(symptom, SOURCE_STS));
 	}
+	/* REQ-45: what is only for now */
+	assert_false(symptom_is_lasting(SYMPTOM_REFUSED_FOR_NOW));
+	assert_false(symptom_is_lasting(SYMPTOM_CLOSING));
+	assert_false(symptom_is_lasting(SYMPTOM_CUT));
+	assert_false(symptom_is_lasting(SYMPTOM_STALLED));
+	assert_false(symptom_is_lasting(SYMPTOM_INJECTION));
+	assert_true(symptom_is_lasting(SYMPTOM_ABSENT));
+	assert_true(symptom_is_lasting(SYMPTOM_REFUSED));
+	assert_true(symptom_is_lasting(SYMPTOM_CERTIFICATE));
+	assert_true(symptom_is_lasting(SYMPTOM_NO_REQUIRETLS));
+	assert_int_equal(symptom_reason(SYMPTOM_CERTIFICATE, SOURCE_DANE),
+	    REASON_DANE_MISMATCH);
+	assert_int_equal(symptom_reason(SYMPTOM_CERTIFICATE,
+	    SOURCE_HALF_DANE), REASON_DANE_MISMATCH);
+	assert_int_equal(symptom_reason(SYMPTOM_CERTIFICATE, SOURCE_STS),
+	    REASON_STS_CERTIFICATE);
+	assert_int_equal(symptom_reason(SYMPTOM_CERTIFICATE, SOURCE_PIN),
+	    REASON_CERTIFICATE);
 	assert_false(symptom_is_broken(SYMPTOM_INJECTION));
 	assert_false(symptom_is_broken(SYMPTOM_CERTIFICATE));
 	assert_false(symptom_is_missing(SYMPTOM_CERTIFICATE));
@@ -128,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table),
+		cmocka_unit_test(words),
 		cmocka_unit_test(reset),
 		cmocka_unit_test(symptoms),
 	};

@@ -31,6 +31,7 @@
 #include "delivery/drop.h"
 #include "delivery/maildir.h"
 #include "delivery/maildir_text.h"
+#include "queue/envelope.h"
 #include "tests/fake_worker.h"
 
 /* --- the calls --- */
@@ -548,6 +549,21 @@ static void drop_two(void **state)
 	    "Subject: x\n\nHello\n.dot\n");
 }
 
+/* REQ-48: mail that demands REQUIRETLS has arrived. */
+static void drop_requiretls(void **state)
+{
+	static const char body[] = "Subject: x\r\n\r\nHello\r\n";
+	struct fake_job plan = { .body = body,
+	    .body_length = sizeof(body) - 1, .flags = ENVELOPE_REQUIRETLS };
+	struct job *job = drop_job(&plan);
+
+	(void)state;
+	fake_job_add(job, "alice@example.org", NULL, 0);
+	run_drop(job);
+	assert_int_equal(statuses[0].outcome, STATUS_DELIVERED);
+	assert_int_equal(count_files("example.org/alice/new", NULL, 0), 1);
+}
+
 /* SMTP-174: the same mailbox twice is a loop; its neighbour is not. */
 static void drop_loop(void **state)
 {
@@ -689,6 +705,7 @@ int main(void)
 		cmocka_unit_test(text_table),
 		cmocka_unit_test(long_line),
 		WITH_FOLDER(drop_two),
+		WITH_FOLDER(drop_requiretls),
 		WITH_FOLDER(drop_loop),
 		WITH_FOLDER(drop_unreadable),
 		WITH_FOLDER(drop_large),

@@ -83,7 +83,9 @@ static void answer_hello(struct visit *visit)
 	bool secure = stream_is_secure(visit->stream);
 
 	hellos++;
-	if (secure || visit->server->manner == NO_STARTTLS)
+	if (secure && visit->server->manner == WELL)
+		say(visit, "250-mx.test\r\n250 REQUIRETLS\r\n");
+	else if (secure || visit->server->manner == NO_STARTTLS)
 		say(visit, "250-mx.test\r\n250 HELP\r\n");
 	else if (visit->server->manner == MANGLED)
 		say(visit, "250-mx.test\r\n250 XXXXXXXA\r\n");
@@ -361,6 +363,29 @@ static void shows_dane(void **state)
 	assert_int_equal(quits, 2);
 }
 
+/* What is published and does not bind, and whether REQUIRETLS would do. */
+static void shows_more(void **state)
+{
+	struct plan_host *host;
+
+	(void)state;
+	host = add_host(WELL, REQUIRE_OPPORTUNISTIC);
+	host->ideal = REQUIRE_NAME;
+	host->ideal_source = SOURCE_STS;
+	add_host(WELL, REQUIRE_OPPORTUNISTIC);
+	add_host(NO_STARTTLS, REQUIRE_OPPORTUNISTIC);
+	run();
+	check(0, "opportunistic", true, "");
+	assert_string_equal(text_of(0, "ideal"), "name");
+	assert_true(json_is_true(json_object_get(reports[0], "ideal-met")));
+	assert_true(json_is_true(json_object_get(reports[0], "requiretls")));
+	/* Nobody proved who it is. */
+	assert_null(json_object_get(reports[1], "ideal"));
+	assert_true(json_is_false(json_object_get(reports[1],
+	    "requiretls")));
+	assert_null(json_object_get(reports[2], "requiretls"));
+}
+
 /* What is refused is shown, too. */
 static void shows_mismatch(void **state)
 {
@@ -509,6 +534,7 @@ int main(void)
 	cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		WITH_WORLD(shows_dane),
+		WITH_WORLD(shows_more),
 		WITH_WORLD(shows_mismatch),
 		WITH_WORLD(every_kind),
 		WITH_WORLD(opportunistic),

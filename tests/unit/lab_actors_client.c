@@ -270,7 +270,9 @@ static bool send_mail(struct client *client)
 	    client->call->sender : "a@sender.example";
 	char line[200];
 
-	snprintf(line, sizeof(line), "MAIL FROM:<%s>", sender);
+	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s%s", sender,
+	    client->call->parameters != NULL ? " " : "",
+	    client->call->parameters != NULL ? client->call->parameters : "");
 	return say(client, line) == 250 &&
 	    say(client, "RCPT TO:<b@rcpt.example>") == 250 &&
 	    say(client, "DATA") == 354 && send_content(client);

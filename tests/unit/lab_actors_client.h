@@ -23,6 +23,7 @@ struct call {
 	bool		 careless;	/* goes on in clear behind TLS */
 	const char	*servername;	/* null: none */
 	const char	*sender;	/* null: "a@sender.example" */
+	const char	*parameters;	/* behind MAIL FROM; null: none */
 	const char	*content;	/* null: a short one */
 	const char	*expected;	/* words */
 };

@@ -414,6 +414,64 @@ static void unknown_names(void **state)
 	}
 }
 
+/* --- REQUIRETLS --- */
+
+/* Offered where it is to be, and taken there and nowhere else; and what is
+ * noted of a notification. */
+static void requiretls(void **state)
+{
+	static const struct {
+		enum lab_requiretls	 manner;
+		struct call		 call;
+		bool			 offered_in_clear;
+		const char		*talk, *story;
+	} rows[] = {
+		{ LAB_REQUIRETLS_NO, { .parameters = "REQUIRETLS" }, false,
+		    "555 221 eof", "MAIL+ QUIT+ end" },
+		{ LAB_REQUIRETLS_NO, { .parameters = "SIZE=3 BODY=8BITMIME" },
+		    false, GOOD, TOLD },
+		{ LAB_REQUIRETLS_YES, { .parameters = "SIZE=3 requiretls" },
+		    false, GOOD, "message+(m1 requiretls) QUIT+ end" },
+		{ LAB_REQUIRETLS_YES, { .parameters = "REQUIRETLSX" }, false,
+		    GOOD, TOLD },
+		{ LAB_REQUIRETLS_YES, { .sender = "\"a> REQUIRETLS\"@b" },
+		    false, GOOD, TOLD },
+		{ LAB_REQUIRETLS_CLEAR, { .parameters = "REQUIRETLS" }, true,
+		    "555 221 eof", "MAIL+ QUIT+ end" },
+		{ LAB_REQUIRETLS_YES, { .parameters = "REQUIRETLS",
+		    .sender = "", .content = "Subject: no\r\n\r\n"
+		    "Status: 5.7.30 (no)\r\nX-Postern-Lab: m1\r\n" }, false,
+		    GOOD, "message+(m1 dsn requiretls 5.7.30) QUIT+ end" },
+		{ LAB_REQUIRETLS_NO, { .sender = "", .content = "\r\n"
+		    "Status:4.4.1\r\nstatus: 5.4.4\r\nText.\r\n" }, false,
+		    GOOD, "message+( dsn text 4.4.1 5.4.4) QUIT+ end" },
+	};
+
+	(void)state;
+	if (!entered)
+		skip();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct lab_host *host = make_host();
+		struct call call = rows[i].call;
+		char story[1024] = "";
+		struct talk talk;
+
+		call.port = SMTP_PORT;
+		call.address = "127.0.1.1";
+		call.expected = "";
+		host->requiretls = rows[i].manner;
+		start(host);
+		call_make(&call, &talk);
+		scene_story(&scene, "x", story, sizeof(story));
+		if (!ends_with(talk.words, rows[i].talk) ||
+		    !ends_with(story, rows[i].story) ||
+		    (strstr(talk.ehlo, "REQUIRETLS") != NULL) !=
+		    rows[i].offered_in_clear)
+			fail_msg("row %zu: %s; %s", i, talk.words, story);
+		end();
+	}
+}
+
 /* --- addresses --- */
 
 /* A policy host is at all of its addresses and at no other. */
@@ -463,6 +521,7 @@ int main(void)
 		cmocka_unit_test(tickets),
 		cmocka_unit_test(client_certificates),
 		cmocka_unit_test(unknown_names),
+		cmocka_unit_test(requiretls),
 		cmocka_unit_test(policies_have_addresses)
 	};
 

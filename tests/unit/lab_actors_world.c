@@ -142,6 +142,27 @@ json_t *scene_event(struct scene *scene, int milliseconds)
 	return event;
 }
 
+/* "message+(MARKER dsn impostor requiretls text STATUS)" */
+static void tell_message(const json_t *event, const char *plus, char *out,
+    size_t size)
+{
+	static const char *const flags[] = { "dsn", "impostor", "requiretls",
+	    "text" };
+	const json_t *status;
+	size_t used, i;
+
+	used = (size_t)snprintf(out, size, "message%s(%s", plus,
+	    json_string_value(json_object_get(event, "marker")));
+	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (json_is_true(json_object_get(event, flags[i])))
+			used += (size_t)snprintf(out + used, size - used,
+			    " %s", flags[i]);
+	json_array_foreach(json_object_get(event, "statuses"), i, status)
+		used += (size_t)snprintf(out + used, size - used, " %s",
+		    json_string_value(status));
+	snprintf(out + used, size - used, ")");
+}
+
 /* The words of one event. */
 static void tell(const json_t *event, const char *kind, char *out,
     size_t size)
@@ -157,11 +178,7 @@ static void tell(const json_t *event, const char *kind, char *out,
 		snprintf(out, size, "%s", json_object_get(event, "problem") !=
 		    NULL ? "no-tls" : "tls");
 	else if (strcmp(kind, "message") == 0)
-		snprintf(out, size, "message%s(%s%s%s)", plus,
-		    json_string_value(json_object_get(event, "marker")),
-		    json_is_true(json_object_get(event, "dsn")) ? " dsn" : "",
-		    json_is_true(json_object_get(event, "impostor")) ?
-		    " impostor" : "");
+		tell_message(event, plus, out, size);
 	else if (strcmp(kind, "fetch") == 0)
 		snprintf(out, size, "fetch(%s %lld)", json_string_value(
 		    json_object_get(event, "path")), (long long)

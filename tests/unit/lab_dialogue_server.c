@@ -80,6 +80,12 @@ static void say_whether(struct lab_link *link, bool holds)
 	say(link, holds ? "250 yes|" : "599 no|");
 }
 
+static void expect_line(struct lab_link *link, const char *wanted)
+{
+	if (lab_link_line(link, &line) != 1 || strcmp(line.text, wanted) != 0)
+		lab_link_cut(link);
+}
+
 static void take_early(struct lab_link *link)
 {
 	char data[EARLY_MAX];
@@ -185,6 +191,8 @@ static void follow(struct lab_link *link, const char *word,
 		say(link, rest);
 	else if (is_word(word, "<"))
 		lab_link_line(link, &line);
+	else if (is_word(word, "then"))
+		expect_line(link, rest);
 	else if (is_word(word, "is"))
 		say_whether(link, strcmp(line.text, rest) == 0);
 	else if (is_word(word, "got"))

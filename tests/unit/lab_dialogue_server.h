@@ -6,6 +6,7 @@
  *
  *	> BYTES		says them (as in a dialogue)
  *	<		reads a line
+ *	then LINE	reads a line; cuts the connection when it is another
  *	is LINE		says 250, or 599 when the last line was another
  *	got BYTES	says 250 when a single read brings just these; else 599
  *	reads N		reads a line; says 250 when that took at least N reads
@@ -26,7 +27,7 @@
 
 #include <sys/types.h>
 
-enum { WORDS_MAX = 16 };
+enum { WORDS_MAX = 40 };
 
 struct server {
 	int	 port;

@@ -233,6 +233,9 @@ static const struct row policies[] = {
 	{ POLICY("fault = explode"), "is no fault; accepted: \"\", close" }
 };
 
+#define TEN "xxxxxxxxxx"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
 /* Behind "title = x\n", with a host h and a certificate c in the world. */
 static const struct row steps[] = {
 	{ "step s { to = a@b.example expect = clear clock = \"+8d\" }", NULL },
@@ -269,6 +272,44 @@ static const struct row steps[] = {
 	    "\"tlsa-invalid dane\" } }", "POLICY-TYPE one of tlsa, sts" },
 	{ "step s { to = a@b.example expect = deferred report = { "
 	    "\"tlsa-invalid tlsa x\" } }", "is in no report" },
+	{ "step s { to = a@b.example requiretls = yes parameters = \"RET=FULL\" "
+	    "header = { \"A: b\", \" c\", \"D:e\" } body = { \"\", \".\" } "
+	    "expect = bounced notification = { requiretls, 5.7.30 } }", NULL },
+	{ "step s { to = a@b.example expect = clear header = { \"A b\" } }",
+	    "'A b' is no line of a header" },
+	{ "step s { to = a@b.example expect = clear header = { \" b\" } }",
+	    "is no line of a header" },
+	{ "step s { to = a@b.example expect = clear header = { \"A : b\" } }",
+	    "is no line of a header" },
+	{ "step s { to = a@b.example expect = clear body = { \""
+	    HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED "\" } }", NULL },
+	{ "step s { to = a@b.example expect = clear body = { \""
+	    HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED "x\" } }",
+	    "too long for a line" },
+	{ "step s { to = a@b.example expect = clear parameters = \"A> B\" }",
+	    "cannot stand behind MAIL FROM" },
+	{ "step s { to = a@b.example expect = bounced "
+	    "notification = { 5.7 } }", "accepted: requiretls, or a status" },
+	{ "step s { to = a@b.example expect = bounced "
+	    "notification = { 5.7.30.1 } }", "accepted: requiretls, or" },
+	{ "step s { to = a@b.example expect = bounced "
+	    "notification = { 5.7.1000 } }", "accepted: requiretls, or" },
+	{ "step s { to = a@b.example expect = deferred } "
+	    "step t { requiretls = yes expect = deferred }",
+	    "are about a new message" },
+	{ "step s { to = a@b.example expect = deferred } "
+	    "step t { header = { \"A: b\" } expect = deferred }",
+	    "are about a new message" },
+	{ "step s { to = a@b.example expect = deferred } "
+	    "step t { expect = bounced notification = { 5.7.10 } }", NULL },
+	{ "step s { dialogue = { \"connect smtp\" } requiretls = yes }",
+	    "do not go with a dialogue" },
+	{ "step s { dialogue = { \"connect smtp\" } "
+	    "notification = { 5.7.10 } }", "do not go with a dialogue" },
+	{ "sender { memory = defer } "
+	    "step s { to = a@b.example expect = clear }", NULL },
+	{ "sender { memory = always } "
+	    "step s { to = a@b.example expect = clear }", "memory 'always'" },
 	{ "step s { to = a@b.example expect = deferred arrives = { a@b } }",
 	    "belong to a dialogue" },
 	{ "step s { to = a@b.example expect = deferred never = { a@b } }",

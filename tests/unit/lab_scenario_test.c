@@ -140,6 +140,13 @@ static void test_defaults(void **state)
 	assert_int_equal(world->policies[0].status, 200);
 	assert_string_equal(world->policies[0].type, "text/plain");
 	assert_string_equal(scenario->sender.broken_tls, "");
+	assert_string_equal(scenario->sender.memory, "");
+	assert_int_equal(world->hosts[0].requiretls, LAB_REQUIRETLS_NO);
+	assert_false(scenario->steps[0].requiretls);
+	assert_string_equal(scenario->steps[0].parameters, "");
+	assert_int_equal(scenario->steps[0].header.count, 0);
+	assert_int_equal(scenario->steps[0].notification.count, 0);
+	assert_false(lab_scenario_asks_requiretls(scenario));
 	lab_scenario_free(scenario);
 }
 

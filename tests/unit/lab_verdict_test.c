@@ -8,6 +8,12 @@
  *	m	MAIL in clear			o	MAIL in clear, origin's host
  *	x	mx2 saw a connection		2	a delivery of another message
  *	h	mx showed its key
+ * and of REQUIRETLS:
+ *	r	delivered under TLS, asking for it
+ *	l	MAIL in clear that asks for it
+ *	q	a bounce that asks for it, of status 5.7.30
+ *	w	one that holds the text of the message
+ *	s	one of status 4.4.1 and 5.4.4
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +41,21 @@ static json_t *command(const char *actor, bool tls)
 	    "command", "line", "MAIL FROM:<a@b>", "tls", tls);
 }
 
+/* Further members; the format is json_pack()'s. */
+static json_t *with(json_t *event, const char *format, ...)
+{
+	va_list arguments;
+	json_t *more;
+
+	va_start(arguments, format);
+	more = json_vpack_ex(NULL, 0, format, arguments);
+	va_end(arguments);
+	assert_non_null(more);
+	json_object_update(event, more);
+	json_decref(more);
+	return event;
+}
+
 static json_t *event_of(char letter)
 {
 	switch (letter) {
@@ -49,6 +70,16 @@ static json_t *event_of(char letter)
 	case '2': return message("8", true, false, false);
 	case 'h': return json_pack("{s:s, s:s}", "actor", "mx", "event",
 	    "handshake");
+	case 'r': return with(message("7", true, false, false), "{s:b}",
+	    "requiretls", 1);
+	case 'l': return with(command("mx", false), "{s:s}", "line",
+	    "MAIL FROM:<a@b> SIZE=1 REQUIRETLS");
+	case 'q': return with(message("7", true, true, false),
+	    "{s:b, s:[s]}", "requiretls", 1, "statuses", "5.7.30");
+	case 'w': return with(message("", true, true, false), "{s:b}",
+	    "text", 1);
+	case 's': return with(message("", true, true, false), "{s:[s, s]}",
+	    "statuses", "4.4.1", "5.4.4");
 	default: return command("mx", true);
 	}
 }
@@ -326,6 +357,88 @@ static void test_states(void **state)
 	}
 }
 
+/* RFC 8689: what a message that asks for REQUIRETLS may not meet, and what one
+ * that does not may not. REQ-4, REQ-46, REQ-61, REQ-70, REQ-71. */
+static void test_requiretls(void **state)
+{
+	static const struct {
+		bool			 asks;
+		enum lab_outcome	 expect;
+		const char		*notification;
+		const char		*seen, *healed, *twin;
+		enum lab_mark		 mark;
+		const char		*said;
+	} cases[] = {
+		{ true, LAB_AUTHENTICATED, NULL, "r", NULL, "", LAB_CORRECT,
+		    "not where another key" },
+		{ true, LAB_AUTHENTICATED, NULL, "r", NULL, "q", LAB_CORRECT,
+		    "returned where another key answers" },
+		{ true, LAB_AUTHENTICATED, NULL, "r", NULL, "r", LAB_TOO_LAX,
+		    "to another key" },
+		{ true, LAB_AUTHENTICATED, NULL, "t", NULL, "", LAB_TOO_LAX,
+		    "mx took the message without REQUIRETLS" },
+		{ true, LAB_DEFERRED, NULL, "", "t", NULL, LAB_TOO_LAX,
+		    "mx took the message without REQUIRETLS" },
+		{ true, LAB_DEFERRED, NULL, "", "r", NULL, LAB_CORRECT, "" },
+		{ true, LAB_BOUNCED, NULL, "2q", NULL, NULL, LAB_CORRECT,
+		    "" },
+		{ true, LAB_BOUNCED, NULL, "lq", NULL, NULL, LAB_TOO_LAX,
+		    "heard MAIL" },
+		{ true, LAB_BOUNCED, NULL, "w", NULL, NULL, LAB_TOO_LAX,
+		    "with the text of a message that asks" },
+		{ true, LAB_BOUNCED, "requiretls", "q", NULL, NULL,
+		    LAB_CORRECT, "" },
+		{ true, LAB_BOUNCED, "requiretls", "s", NULL, NULL,
+		    LAB_TOO_LAX, "without REQUIRETLS to mx" },
+		{ true, LAB_BOUNCED, "5.7.30", "q", NULL, NULL, LAB_CORRECT,
+		    "" },
+		{ true, LAB_BOUNCED, "5.4.4", "s", NULL, NULL, LAB_CORRECT,
+		    "" },
+		{ true, LAB_BOUNCED, "5.7.10", "s", NULL, NULL,
+		    LAB_TOO_STRICT, "the notification says 4.4.1" },
+		{ true, LAB_BOUNCED, "5.7.10", "b", NULL, NULL,
+		    LAB_TOO_STRICT, "no status code" },
+		/* of another message */
+		{ true, LAB_DEFERRED, "5.7.10", "2", "2r", NULL, LAB_CORRECT,
+		    "" },
+		/* nobody asked for it */
+		{ false, LAB_AUTHENTICATED, NULL, "r", NULL, "", LAB_TOO_LAX,
+		    "mx was asked for REQUIRETLS" },
+		{ false, LAB_BOUNCED, NULL, "w", NULL, NULL, LAB_CORRECT,
+		    "" },
+		{ false, LAB_AUTHENTICATED, NULL, "t", NULL, "q",
+		    LAB_TOO_LAX, "mx was asked for REQUIRETLS, for which "
+		    "nobody asked in the twin world" },
+		{ false, LAB_CLEAR, NULL, "lc", NULL, NULL, LAB_TOO_LAX,
+		    "MAIL with REQUIRETLS in clear" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *words[] = { (char *)(uintptr_t)cases[i].notification };
+		const struct lab_step step = { .expect = cases[i].expect,
+		    .no_clear_mail = cases[i].expect != LAB_CLEAR,
+		    .notification = { words, words[0] != NULL } };
+		json_t *seen = seen_of(cases[i].seen, cases[i].healed);
+		json_t *twin = cases[i].twin != NULL ?
+		    seen_of(cases[i].twin, NULL) : NULL;
+		struct lab_verdict verdict;
+
+		json_object_set_new(seen, "requiretls",
+		    json_boolean(cases[i].asks));
+		if (twin != NULL)
+			json_object_set_new(twin, "requiretls",
+			    json_boolean(cases[i].asks));
+		lab_judge(&step, LAB_PROFILE_RFC, seen, twin, &verdict);
+		if (verdict.mark != cases[i].mark ||
+		    strstr(verdict.said, cases[i].said) == NULL)
+			fail_msg("case %zu: %s: %s", i,
+			    lab_mark_name(verdict.mark), verdict.said);
+		json_decref(seen);
+		json_decref(twin);
+	}
+}
+
 static void test_dialogues(void **state)
 {
 	static const struct {
@@ -444,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_accept),
 		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_requiretls),
 		cmocka_unit_test(test_dialogues),
 		cmocka_unit_test(test_long_sentence),
 		cmocka_unit_test(test_marks),

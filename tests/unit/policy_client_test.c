@@ -3,6 +3,8 @@
  * policy/client.c over a socket pair: the test is the policy process. Every
  * question is answered exactly once or cancelled, whatever policy does: dies,
  * comes back, answers nonsense, answers the wrong question, says nothing.
+ * Changes are heard of, also those of a restart; observations cost nobody the
+ * channel.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -24,6 +26,7 @@
 #include "base/net.h"
 #include "policy/client.h"
 #include "policy/message.h"
+#include "policy/observation.h"
 #include "policy/plan.h"
 
 enum { QUESTIONS_MAX = 64, TURNS = 12 };
@@ -36,6 +39,9 @@ static unsigned asked;
 static unsigned closed;
 static unsigned cancelled;
 static uint32_t last_cancelled;
+static unsigned observed;
+static char observed_host[300];
+static bool deaf;			/* reads nothing */
 
 /* The asking side. */
 static struct policy_client *client;
@@ -45,6 +51,7 @@ static size_t last_hosts;
 static char last_name[300];
 static struct policy_request *victim;	/* cancelled inside a callback */
 static bool again;			/* asks anew inside a callback */
+static char changes[300];		/* patterns, each with a blank */
 
 /* The whole question as policy takes it apart. */
 static void read_plan_question(char *domain, size_t size,
@@ -57,7 +64,19 @@ static void read_plan_question(char *domain, size_t size,
 	assert_int_equal(wire_get_u8(body), 1);		/* MX */
 	assert_int_equal(wire_get_u8(body), 1);		/* TLS at once */
 	assert_int_equal(wire_get_u64(body), 7200);
+	assert_int_equal(wire_get_u8(body), WISH_OPTIONAL);
+	assert_int_equal(wire_get_u8(body), LEVEL_STRICT + 1);
 	assert_int_equal(wire_read_end(body), 0);
+}
+
+static void on_observation(struct wire_reader *body)
+{
+	struct observation seen;
+
+	assert_int_equal(0, observation_get(body, &seen));
+	assert_int_equal(0, wire_read_end(body));
+	snprintf(observed_host, sizeof(observed_host), "%s", seen.host);
+	observed++;
 }
 
 static void on_question(void *arg, struct channel *channel,
@@ -70,6 +89,11 @@ static void on_question(void *arg, struct channel *channel,
 	if (message->type == POLICY_CANCEL) {
 		cancelled++;
 		last_cancelled = message->request;
+		arena_free(arena);
+		return;
+	}
+	if (message->type == POLICY_OBSERVED) {
+		on_observation(&message->body);
 		arena_free(arena);
 		return;
 	}
@@ -97,9 +121,10 @@ static const struct channel_rule rules[] = {
 	{ .type = POLICY_PLAN, .max = POLICY_QUESTION_MAX },
 	{ .type = POLICY_REVERSE, .max = 64 },
 	{ .type = POLICY_CANCEL, .max = 0 },
+	{ .type = POLICY_OBSERVED, .max = OBSERVATION_WIRE_MAX },
 };
 static const struct channel_handler handler = { .rules = rules,
-    .rule_count = 3, .message = on_question, .closed = on_closed };
+    .rule_count = 4, .message = on_question, .closed = on_closed };
 
 static void stop(void *arg)
 {
@@ -126,6 +151,8 @@ static void connect_policy(void)
 	    SOCK_CLOEXEC, 0, fds));
 	asked = 0;
 	policy = channel_new(fds[1], "client", &handler, NULL, 1 << 20);
+	if (deaf)
+		channel_pause(policy);
 	policy_client_connect(client, fds[0]);
 	some_turns();
 }
@@ -156,7 +183,8 @@ static struct policy_request *ask(const char *domain)
 	struct conf_next_hop next = { .transport = TRANSPORT_SMTP, .port = 465,
 	    .mx = true, .implicit_tls = true };
 	struct policy_question question = { .domain = domain, .next = &next,
-	    .waited = 7200 };
+	    .waited = 7200, .wish = WISH_OPTIONAL,
+	    .message_level = LEVEL_STRICT };
 	unsigned before = plans;
 	struct policy_request *request;
 
@@ -199,7 +227,9 @@ static int set_up(void **state)
 {
 	(void)state;
 	client = policy_client_new();
-	plans = names = asked = closed = cancelled = 0;
+	plans = names = asked = closed = cancelled = observed = 0;
+	changes[0] = '\0';
+	deaf = false;
 	victim = NULL;
 	again = false;
 	memset(&last, 0, sizeof(last));
@@ -447,6 +477,116 @@ static void test_freed(void **state)
 	assert_int_equal(plans + names, 0);
 }
 
+/* --- changes and observations --- */
+
+static void on_change(void *arg, const char *pattern)
+{
+	size_t used = strlen(changes);
+
+	(void)arg;
+	snprintf(changes + used, sizeof(changes) - used, "%s ", pattern[0] ==
+	    '\0' ? "all" : pattern);
+}
+
+static void tell_change(const char *pattern)
+{
+	wire_put_text(channel_begin(policy, POLICY_CHANGED, 0), pattern);
+	channel_end(policy);
+	some_turns();
+}
+
+static void test_changes(void **state)
+{
+	char name[POLICY_NAME_MAX + 2];
+
+	(void)state;
+	connect_policy();
+	tell_change("nobody.listens");
+	policy_client_on_change(client, on_change, NULL);
+	tell_change("a.example");
+	tell_change(".b.example");
+	tell_change("");
+	assert_string_equal(changes, "a.example .b.example all ");
+	/* Policy was restarted: whatever changed meanwhile. */
+	changes[0] = '\0';
+	connect_policy();
+	assert_string_equal(changes, "all ");
+	/* What is no pattern ends the channel. */
+	closed = 0;
+	changes[0] = '\0';
+	memset(name, 'a', sizeof(name));
+	name[POLICY_NAME_MAX + 1] = '\0';
+	tell_change(name);
+	assert_int_equal(closed, 1);
+	assert_string_equal(changes, "");
+}
+
+static void test_first_connection_is_no_change(void **state)
+{
+	(void)state;
+	policy_client_on_change(client, on_change, NULL);
+	connect_policy();
+	assert_string_equal(changes, "");
+}
+
+/* The client goes before it could tell. */
+static void test_freed_with_a_change(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	policy_client_on_change(client, on_change, NULL);
+	connect_policy();
+	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0, fds));
+	policy_client_connect(client, fds[0]);
+	policy_client_free(client);
+	client = policy_client_new();
+	some_turns();
+	assert_string_equal(changes, "");
+	close(fds[1]);
+}
+
+static void observe(const char *host)
+{
+	struct observation seen = { .domain = "a.example",
+	    .stage = OBSERVED_SECURED };
+
+	snprintf(seen.host, sizeof(seen.host), "%s", host);
+	policy_observe(client, &seen);
+}
+
+/* While policy is away they are dropped, and so they are when it does not
+ * read: the channel stays for the questions. */
+static void test_observations(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	observe("too-early.example");
+	connect_policy();
+	assert_int_equal(observed, 0);
+	observe("mx.a.example");
+	some_turns();
+	assert_int_equal(observed, 1);
+	assert_string_equal(observed_host, "mx.a.example");
+	deaf = true;
+	connect_policy();
+	closed = 0;
+	for (i = 0; i < 100000; i++)
+		observe("flood.example");
+	some_turns();
+	ask("one.example");
+	channel_resume(policy);
+	for (i = 0; i < 1000 && asked == 0; i++)
+		some_turns();
+	assert_int_equal(asked, 1);
+	assert_int_equal(closed, 0);
+	assert_in_range(observed, 1000, 99999);
+	answer_plan(numbers[0], "still heard");
+	assert_int_equal(plans, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -456,6 +596,8 @@ int main(void)
 		TEST(test_replaced), TEST(test_cancel),
 		TEST(test_inside_callback), TEST(test_malformed),
 		TEST(test_wrong_kind), TEST(test_deadline), TEST(test_freed),
+		TEST(test_changes), TEST(test_first_connection_is_no_change),
+		TEST(test_freed_with_a_change), TEST(test_observations),
 	};
 	int status;
 

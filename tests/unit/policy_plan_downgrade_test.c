@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Thousands of worlds made at random, each with one answer after the other
- * taken away. Who can only make lookups fail, which is all that DNSSEC leaves
- * to an attacker, must never win: no host may ask for less than before, and
- * none that was skipped may be used (DANE-7, DANE-11, DANE-62, STS-17). Also
- * what holds in every world: levels, keys, the wire.
+ * Thousands of worlds made at random, with wishes, exceptions, pins and memory,
+ * each with one answer after the other taken away. Who can only make lookups
+ * fail, which is all that DNSSEC leaves to an attacker, must never win: no host
+ * may ask for less than before, none that was skipped may be used, and no mail
+ * may be given back for it (DANE-7, DANE-11, DANE-62, STS-17, REQ-45). Also
+ * what holds in every world: levels, wishes side by side, keys, the wire.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -30,6 +31,8 @@ struct world {
 	uint32_t		 state;		/* of the random numbers */
 	struct conf_destination	 destination;
 	struct conf_next_hop	 next;
+	struct plan_exception	 exception;
+	struct plan_pin		 pin;
 	struct plan_facts	 facts;
 	struct fact		 known[FACTS_MAX];
 	struct endpoint		 v4, v6;
@@ -160,10 +163,61 @@ static void add_mx(struct world *world)
 		add_host(world, hosts[i]);
 }
 
+static void add_memory(struct world *world, enum query_type type,
+    const char *name)
+{
+	struct fact *fact = add(world, type, "%s", name);
+	struct fact_memory *memory;
+
+	fact->ttl = UINT32_MAX;
+	if (pick(world, 2) == 0)
+		return;
+	memory = arena_alloc(world->arena, sizeof(*memory));
+	memory->expects_tls = pick(world, 2) == 0;
+	memory->expects_dane = pick(world, 2) == 0;
+	memory->expects_sts = pick(world, 2) == 0;
+	memory->known_clear = !memory->expects_tls && pick(world, 2) == 0;
+	fact->result = FACT_DATA;
+	fact->memory = memory;
+	fact->count = 1;
+}
+
+/* Most messages have none of it. */
+static void add_wishes(struct world *world)
+{
+	static const enum conf_level excepted[] = { LEVEL_NONE, LEVEL_MAY,
+	    LEVEL_ENCRYPT };
+	static const enum conf_level own[] = { LEVEL_NONE, LEVEL_MAY,
+	    LEVEL_ENCRYPT, LEVEL_AUTO, LEVEL_DANE, LEVEL_DANE_ONLY, LEVEL_STS,
+	    LEVEL_STRICT };
+	struct plan_facts *facts = &world->facts;
+
+	facts->wish = pick(world, 2) == 0 ? WISH_NONE : pick(world, WISHES);
+	facts->message_level = pick(world, 5) == 0 ?
+	    (int)own[pick(world, 8)] : -1;
+	facts->requiretls_names = pick(world, 2) == 0;
+	if (pick(world, 5) == 0) {
+		world->exception = (struct plan_exception){ .id = 7,
+		    .level = excepted[pick(world, 3)] };
+		facts->exception = &world->exception;
+	}
+	if (pick(world, 5) == 0) {
+		world->pin = (struct plan_pin){ .domain = "example",
+		    .level = pick(world, PIN_LEVELS),
+		    .fingerprints = { { 1 } }, .fingerprint_count = 1 };
+		facts->pin = &world->pin;
+	}
+}
+
 static void make_world(struct world *world, unsigned seed)
 {
 	static const enum conf_level levels[] = { LEVEL_AUTO, LEVEL_ENCRYPT,
-	    LEVEL_DANE, LEVEL_DANE_ONLY, LEVEL_STS, LEVEL_STRICT };
+	    LEVEL_DANE, LEVEL_DANE_ONLY, LEVEL_STS, LEVEL_STRICT, LEVEL_AUTO,
+	    LEVEL_NONE, LEVEL_MAY, LEVEL_VERIFY, LEVEL_SECURE,
+	    LEVEL_FINGERPRINT };
+	static const char *const names[] = { "example", "mx0.example",
+	    "mx1.example", "mx2.example" };
+	size_t i;
 
 	memset(world, 0, sizeof(*world));
 	world->arena = arena_new(1 << 20);
@@ -173,8 +227,9 @@ static void make_world(struct world *world, unsigned seed)
 	world->next = (struct conf_next_hop){ .port = 25, .mx = true,
 	    .implicit_tls = pick(world, 8) == 0 };
 	world->destination = (struct conf_destination){
-	    .pattern = (char *)"*", .level = levels[pick(world, 6)],
-	    .insecure_mx = pick(world, 3), .sts_with_dane = pick(world, 2) };
+	    .pattern = (char *)"*", .level = levels[pick(world, 12)],
+	    .insecure_mx = pick(world, 3), .sts_with_dane = pick(world, 2),
+	    .memory = pick(world, 3) };
 	world->facts = (struct plan_facts){ .next = &world->next,
 	    .domain = "example", .destination = &world->destination,
 	    .ipv4 = true, .ipv6 = true, .sts_discovery_wait = WAIT,
@@ -183,6 +238,10 @@ static void make_world(struct world *world, unsigned seed)
 	add_host(world, "example");
 	add_sts(world, QUERY_STS);
 	add_sts(world, QUERY_STS_CACHED);
+	add_wishes(world);
+	add_memory(world, QUERY_MEMORY, "example");
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		add_memory(world, QUERY_MEMORY_HOST, names[i]);
 }
 
 static void decide(const struct world *world, struct arena *arena,
@@ -200,7 +259,8 @@ static int strength(const struct plan_host *host)
 {
 	static const int strengths[REQUIREMENTS] = { [REQUIRE_CLEAR] = 0,
 	    [REQUIRE_OPPORTUNISTIC] = 1, [REQUIRE_ENCRYPTED] = 2,
-	    [REQUIRE_NAME] = 3, [REQUIRE_DANE] = 3 };
+	    [REQUIRE_NAME] = 3, [REQUIRE_FINGERPRINT] = 3,
+	    [REQUIRE_DANE] = 3 };
 
 	return strengths[host->requirement] + host->also_name;
 }
@@ -226,10 +286,12 @@ static void check_not_weaker(const struct plan *before,
 		host = &after->hosts[i];
 		if (host->skip)
 			continue;
-		/* A remembered policy that is fulfilled is no weaker one. */
-		if (lost->query.type == QUERY_STS &&
-		    (host->also_name || (host->source == SOURCE_STS &&
-		    host->requirement == REQUIRE_NAME)))
+		/* A remembered policy that is fulfilled is no weaker one, nor
+		 * is a pinned name that it vouches for. */
+		if (lost->query.type == QUERY_STS && (host->also_name ||
+		    (host->requirement == REQUIRE_NAME &&
+		    (host->source == SOURCE_STS ||
+		    after->wish == WISH_REQUIRETLS))))
 			continue;
 		old = find_host(before, host->name);
 		if (old == NULL || old->skip ||
@@ -239,6 +301,31 @@ static void check_not_weaker(const struct plan *before,
 			    lost->query.name, host->name,
 			    requirement_name(host->requirement));
 	}
+}
+
+/* Nor is mail given back, nor told to be gone what could not be asked for. */
+static void check_not_worse(const struct plan *before,
+    const struct plan *after, const struct fact *lost, unsigned seed)
+{
+	bool failed = !plan_can_try(after) &&
+	    after->status.outcome == STATUS_FAILED;
+
+	/* Our own cache is out of an attacker's reach (vector "null MX, the
+	 * cache cannot be read"). */
+	if (failed && lost->query.type != QUERY_STS_CACHED &&
+	    (plan_can_try(before) ||
+	    before->status.outcome != STATUS_FAILED))
+		fail_msg("world %u: without %s %s mail is given back", seed,
+		    query_type_name(lost->query.type), lost->query.name);
+	assert_true(before->vanished_dane || !after->vanished_dane);
+	assert_true(before->vanished_sts || !after->vanished_sts);
+}
+
+/* What is remembered is nobody's answer. */
+static bool is_lookup(const struct fact *fact)
+{
+	return fact->query.type != QUERY_MEMORY &&
+	    fact->query.type != QUERY_MEMORY_HOST;
 }
 
 /* An error and a bogus answer are one thing (DANE-7). */
@@ -272,11 +359,14 @@ static void test_downgrade(void **state)
 		weaker += plan_can_try(&plan);
 		for (i = 0; i < world.facts.fact_count; i++) {
 			kept = world.known[i];
+			if (!is_lookup(&kept))
+				continue;
 			world.known[i] = (struct fact){ .query = kept.query,
 			    .result = FACT_ERROR };
 			arena_reset(arenas[1]);
 			decide(&world, arenas[1], &error);
 			check_not_weaker(&plan, &error, &kept, seed);
+			check_not_worse(&plan, &error, &kept, seed);
 			world.known[i].result = FACT_BOGUS;
 			arena_reset(arenas[2]);
 			decide(&world, arenas[2], &bogus);
@@ -291,18 +381,113 @@ static void test_downgrade(void **state)
 		arena_free(arenas[i]);
 }
 
+/* --- what holds in every world --- */
+
+/* Said anew, so that it does not repeat the code: who set the level, and does
+ * what is published bind? */
+static enum conf_level level_in(const struct world *world)
+{
+	if (world->facts.message_level >= 0)
+		return (enum conf_level)world->facts.message_level;
+	return world->facts.exception != NULL ? world->exception.level :
+	    world->destination.level;
+}
+
+static bool is_excepted(const struct world *world)
+{
+	return world->facts.exception != NULL &&
+	    world->facts.message_level < 0;
+}
+
+static bool is_free(const struct world *world)
+{
+	enum conf_level level = level_in(world);
+
+	return is_excepted(world) || level == LEVEL_NONE ||
+	    level == LEVEL_MAY || (world->facts.wish == WISH_OPTIONAL &&
+	    (level == LEVEL_AUTO || level == LEVEL_DANE ||
+	    level == LEVEL_ENCRYPT));
+}
+
+/* Pins bind but under an exception and a message's own none or may. */
+static const struct plan_pin *pin_in(const struct world *world)
+{
+	int own = world->facts.message_level;
+
+	if (is_excepted(world) || own == LEVEL_NONE || own == LEVEL_MAY)
+		return NULL;
+	return world->facts.pin;
+}
+
+static bool is_unsigned_mx(const struct world *world)
+{
+	const struct fact *fact = &world->known[0];
+
+	assert_int_equal(fact->query.type, QUERY_MX);
+	return fact->result == FACT_DATA && !fact->secure;
+}
+
+static bool has_enforced_policy(const struct world *world)
+{
+	const struct fact *fact;
+	size_t i;
+
+	for (i = 0; i < world->facts.fact_count; i++) {
+		fact = &world->known[i];
+		if (fact->sts != NULL &&
+		    fact->sts->policy.mode == STS_MODE_ENFORCE)
+			return true;
+	}
+	return false;
+}
+
+/* REQ-30 to REQ-39. */
+static void check_requiretls(const struct world *world,
+    const struct plan_host *host)
+{
+	enum conf_level level = level_in(world);
+	const struct plan_pin *pin = pin_in(world);
+
+	assert_true(host->requiretls);
+	assert_in_range(host->requirement, REQUIRE_NAME, REQUIRE_DANE);
+	if (!is_unsigned_mx(world))
+		return;
+	/* Names that nobody signed are nobody's word, pinned or not. */
+	assert_true(host->source == SOURCE_STS || level == LEVEL_SECURE ||
+	    level == LEVEL_FINGERPRINT ||
+	    host->requirement == REQUIRE_FINGERPRINT ||
+	    ((level == LEVEL_VERIFY || pin != NULL) &&
+	    has_enforced_policy(world)));
+}
+
+/* TLS-73, REQ-60: what an administrator asks for is there. */
+static void check_pin(const struct world *world, const struct plan_host *host)
+{
+	const struct plan_pin *pin = pin_in(world);
+
+	if (pin == NULL)
+		return;
+	if (pin->level == PIN_FINGERPRINT)
+		assert_int_equal(host->requirement, REQUIRE_FINGERPRINT);
+	else
+		assert_in_range(host->requirement, pin->level == PIN_VERIFY ?
+		    REQUIRE_NAME : REQUIRE_ENCRYPTED, REQUIRE_DANE);
+}
+
 /* What each level promises of a host that is used. */
 static void check_level(const struct world *world,
     const struct plan_host *host)
 {
-	bool proven = host->requirement == REQUIRE_NAME ||
+	bool pinned = host->requirement == REQUIRE_FINGERPRINT;
+	bool proven = pinned || host->requirement == REQUIRE_NAME ||
 	    (host->requirement == REQUIRE_DANE &&
 	    host->source != SOURCE_HALF_DANE);
 
-	switch (world->destination.level) {
+	switch (level_in(world)) {
 	case LEVEL_DANE_ONLY:
-		assert_int_equal(host->requirement, REQUIRE_DANE);
-		assert_int_equal(host->source, SOURCE_DANE);
+		if (!pinned)
+			assert_int_equal(host->source, SOURCE_DANE);
+		assert_true(proven);
 		break;
 	case LEVEL_STRICT:
 		assert_true(proven);
@@ -322,24 +507,133 @@ static void check_level(const struct world *world,
 		    REQUIRE_DANE);
 }
 
+/* DANE-140, STS-108: nobody's policy but an administrator's is asked for. */
+static void check_free(const struct world *world, const struct plan_host *host)
+{
+	assert_true(host->source == SOURCE_NONE ||
+	    host->source == SOURCE_LEVEL || host->source == SOURCE_PIN);
+	if (host->source == SOURCE_LEVEL)
+		assert_true(level_in(world) == LEVEL_ENCRYPT ||
+		    world->next.implicit_tls);
+	assert_false(host->expects_tls);
+	assert_true(host->tlsa_count == 0 || host->ideal == REQUIRE_DANE);
+}
+
+static void check_means(const struct plan_host *host)
+{
+	enum requirement most = host->ideal > host->requirement ?
+	    host->ideal : host->requirement;
+
+	assert_int_equal(host->tlsa_count > 0, most == REQUIRE_DANE);
+	assert_int_equal(host->name_count > 0, most == REQUIRE_DANE ||
+	    most == REQUIRE_NAME);
+	if (most == REQUIRE_DANE) {
+		assert_string_equal(host->names[0], host->sni);
+		assert_string_equal(host->tlsa_domain, host->sni);
+	}
+	if (host->ideal > host->requirement)
+		assert_true(host->requirement == REQUIRE_OPPORTUNISTIC ||
+		    host->requirement == REQUIRE_ENCRYPTED);
+	assert_int_equal(host->tlsa_domain[0] != '\0',
+	    host->tlsa_digest != 0);
+}
+
 static void check_host(const struct world *world, const struct plan_host *host)
 {
 	if (host->skip) {
-		assert_int_equal(host->skipped.outcome, STATUS_DEFERRED);
-		assert_int_equal(host->skipped.enhanced_class, 4);
+		assert_int_not_equal(host->skipped_result, RESULT_SUCCESS);
+		if (host->skipped.outcome == STATUS_FAILED)
+			assert_int_equal(host->skipped.reason,
+			    REASON_REQUIRETLS);
+		else
+			assert_int_equal(host->skipped.enhanced_class, 4);
+		assert_true(host->skipped.outcome == STATUS_DEFERRED ||
+		    world->facts.wish == WISH_REQUIRETLS);
+		/* Nothing published keeps a host from being used, but that
+		 * there is no address. */
+		if (is_free(world) && world->facts.wish != WISH_REQUIRETLS)
+			assert_int_equal(host->skipped.enhanced_subject, 4);
 		return;
 	}
+	check_means(host);
 	check_level(world, host);
-	assert_int_equal(host->tlsa_count > 0,
-	    host->requirement == REQUIRE_DANE);
-	assert_int_equal(host->name_count > 0,
-	    host->requirement == REQUIRE_DANE ||
-	    host->requirement == REQUIRE_NAME);
-	if (host->requirement == REQUIRE_DANE)
-		assert_string_equal(host->names[0], host->sni);
+	check_pin(world, host);
+	if (world->facts.wish == WISH_REQUIRETLS)
+		check_requiretls(world, host);
+	else if (is_free(world))
+		check_free(world, host);
+	if (host->source == SOURCE_MEMORY)
+		assert_int_equal(world->destination.memory, MEMORY_DEFER);
 	if (host->source == SOURCE_HALF_DANE &&
-	    host->requirement == REQUIRE_DANE)
+	    host->requirement == REQUIRE_DANE &&
+	    !(world->facts.wish == WISH_REQUIRETLS &&
+	    world->facts.requiretls_names))
 		assert_int_equal(host->name_count, 1);
+}
+
+/* A host may have an address lookup that fails, for nobody's wish. */
+static void compare_wishes(const struct plan *none, const struct plan *other,
+    enum plan_wish wish, unsigned seed)
+{
+	const struct plan_host *host, *old;
+	size_t i;
+
+	for (i = 0; i < other->host_count; i++) {
+		host = &other->hosts[i];
+		old = find_host(none, host->name);
+		assert_non_null(old);
+		if (wish == WISH_OPTIONAL) {
+			/* never more than without it, and never fewer hosts */
+			if ((host->skip && !old->skip) || (!host->skip &&
+			    !old->skip && strength(host) > strength(old)))
+				fail_msg("world %u: TLS-Required: No asks for "
+				    "more of %s", seed, host->name);
+		} else if (wish == WISH_REQUIRETLS) {
+			/* never less, nor a host that is out without it */
+			if (!host->skip && (old->skip || strength(host) <
+			    strength(old)))
+				fail_msg("world %u: REQUIRETLS asks for less "
+				    "of %s", seed, host->name);
+		} else if (host->skip != old->skip ||
+		    host->requirement != old->requirement ||
+		    host->source != old->source ||
+		    host->ideal != old->ideal) {
+			fail_msg("world %u: a bounce is not as other mail to "
+			    "%s", seed, host->name);
+		}
+	}
+}
+
+/* The same world with each wish: TLS-73, REQ-73, and no connection is shared
+ * between them (REQ-47). */
+static void test_wishes(void **state)
+{
+	static struct world world;
+	struct arena *arenas[WISHES];
+	struct plan plans[WISHES];
+	unsigned seed;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < WISHES; i++)
+		arenas[i] = arena_new(PLAN_MEMORY_MAX);
+	for (seed = 1; seed <= WORLDS; seed++) {
+		make_world(&world, seed);
+		for (i = 0; i < WISHES; i++) {
+			world.facts.wish = i;
+			arena_reset(arenas[i]);
+			decide(&world, arenas[i], &plans[i]);
+			assert_int_equal(plans[i].wish, i);
+			compare_wishes(&plans[WISH_NONE], &plans[i], i, seed);
+			for (j = 0; j < i; j++)
+				assert_true(plans[i].host_count == 0 ||
+				    memcmp(plans[i].key, plans[j].key,
+				    DIGEST_BYTES) != 0);
+		}
+		arena_free(world.arena);
+	}
+	for (i = 0; i < WISHES; i++)
+		arena_free(arenas[i]);
 }
 
 static void check_wire(const struct plan *plan)
@@ -411,6 +705,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_downgrade),
 		cmocka_unit_test(test_always),
+		cmocka_unit_test(test_wishes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

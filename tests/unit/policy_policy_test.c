@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * policy/policy.c as the role that it is: the test is supervisor, delivery,
- * smtpd and name server. A reload asks what is under way anew, a peer that
+ * smtpd, name server and operator. A reload asks what is under way anew, and
+ * so does whatever else changes plans: exceptions, pins, memory. A peer that
  * goes takes its questions along, nonsense costs only the channel that it came
  * by, and too many questions at once are answered with a deferral.
  */
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -30,9 +32,12 @@
 #include "base/net.h"
 #include "base/process.h"
 #include "conf/bundle.h"
+#include "policy/exception.h"
 #include "policy/message.h"
+#include "policy/observation.h"
 #include "policy/plan.h"
 #include "policy/policy.h"
+#include "policy/records.h"
 
 /* More than the limit of questions even when all but those that wait for the
  * name server are answered between two reads. */
@@ -46,7 +51,20 @@ static struct endpoint server_address;
 static bool speaks;
 static unsigned queries;
 
-/* Whatever was asked does not exist; without SOA, so not cached for long. */
+/* "hostN.lab" has an address. The length of the answer. */
+static size_t answer_address(uint8_t *packet, size_t end)
+{
+	static const uint8_t record[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60,
+	    0, 4, 192, 0, 2, 9 };
+
+	packet[3] = 0x80;
+	packet[7] = 1;
+	memcpy(packet + end, record, sizeof(record));
+	return end + sizeof(record);
+}
+
+/* Whatever else was asked does not exist; without SOA, so not cached for
+ * long. */
 static void on_query(void *arg, int flags)
 {
 	uint8_t packet[512];
@@ -66,7 +84,10 @@ static void on_query(void *arg, int flags)
 	packet[2] = 0x81;
 	packet[3] = 0x83;		/* NXDOMAIN */
 	memset(packet + 6, 0, 6);
-	sendto(server, packet, end + 5, 0, (struct sockaddr *)&from, length);
+	end += 5;
+	if (memcmp(packet + 13, "host", 4) == 0 && packet[end - 3] == 1)
+		end = answer_address(packet, end);
+	sendto(server, packet, end, 0, (struct sockaddr *)&from, length);
 }
 
 static void start_server(void)
@@ -91,6 +112,10 @@ struct end {
 	struct status	 last;		/* of a plan without hosts */
 	size_t		 hosts;
 	enum requirement requirement;
+	enum plan_source source;
+	uint64_t	 exception;
+	uint64_t	 generation;
+	char		 changes[400];	/* patterns, each with a blank */
 	unsigned	 deferred;
 	unsigned	 refused;	/* ... for there being too many */
 	char		 name[300];
@@ -104,11 +129,27 @@ static void on_plan(struct end *end, struct channel_message *message)
 	assert_non_null(plan);
 	end->last = plan->status;
 	end->hosts = plan->host_count;
-	if (plan->host_count > 0)
+	end->exception = plan->exception;
+	end->generation = plan->generation;
+	if (plan->host_count > 0) {
 		end->requirement = plan->hosts[0].requirement;
-	else
+		end->source = plan->hosts[0].source;
+	} else
 		end->deferred += plan->status.outcome == STATUS_DEFERRED;
 	end->refused += strstr(plan->status.text, "too many plans") != NULL;
+	arena_free(arena);
+}
+
+static void on_change(struct end *end, struct channel_message *message)
+{
+	struct arena *arena = arena_new(4096);
+	const char *pattern = wire_get_text(&message->body, arena,
+	    POLICY_NAME_MAX);
+	size_t used = strlen(end->changes);
+
+	assert_int_equal(0, wire_read_end(&message->body));
+	snprintf(end->changes + used, sizeof(end->changes) - used, "%s ",
+	    pattern[0] == '\0' ? "all" : pattern);
 	arena_free(arena);
 }
 
@@ -119,6 +160,10 @@ static void on_answer(void *arg, struct channel *channel,
 	struct arena *arena;
 
 	(void)channel;
+	if (message->type == POLICY_CHANGED) {
+		on_change(end, message);
+		return;
+	}
 	end->answers++;
 	end->last_number = message->request;
 	if (message->type == POLICY_PLAN_ANSWER) {
@@ -142,9 +187,10 @@ static void on_closed(void *arg, struct channel *channel)
 static const struct channel_rule rules[] = {
 	{ .type = POLICY_PLAN_ANSWER, .max = POLICY_PLAN_MAX },
 	{ .type = POLICY_REVERSE_ANSWER, .max = POLICY_NAME_MAX + 8 },
+	{ .type = POLICY_CHANGED, .max = POLICY_NAME_MAX + 8 },
 };
 static const struct channel_handler handler = { .rules = rules,
-    .rule_count = 2, .message = on_answer, .closed = on_closed };
+    .rule_count = 3, .message = on_answer, .closed = on_closed };
 
 static void stop(void *arg)
 {
@@ -193,6 +239,9 @@ static void end_close(struct end *end)
 	some_turns();
 }
 
+/* As it goes over the wire: the level plus one. */
+static uint8_t ask_wish, ask_level;
+
 static void ask(struct end *end, uint32_t number, const char *domain,
     const char *host)
 {
@@ -205,6 +254,8 @@ static void ask(struct end *end, uint32_t number, const char *domain,
 	wire_put_u8(writer, host[0] == '\0');
 	wire_put_u8(writer, 0);
 	wire_put_u64(writer, 60);
+	wire_put_u8(writer, ask_wish);
+	wire_put_u8(writer, ask_level);
 	channel_end(end->channel);
 }
 
@@ -220,6 +271,7 @@ static void ask_name(struct end *end, uint32_t number)
 }
 
 static char folder[] = "/tmp/postern-policy-XXXXXX";
+static const char *memory_option = "";
 
 static void configure(const char *level)
 {
@@ -230,8 +282,10 @@ static void configure(const char *level)
 	snprintf(text, sizeof(text), "hostname = us.lab\nresolver = forward\n"
 	    "forwarders = { \"127.0.0.1@%u\" }\ntrust-anchor-file = \"\"\n"
 	    "ipv6 = no\nresolver-timeout = 20\nstate-directory = \"%s\"\n"
-	    "destination \"*\" { level = %s }\n",
-	    (unsigned)endpoint_port(&server_address), folder, level);
+	    "memory-observations = 3\n"
+	    "destination \"*\" { level = %s %s }\n",
+	    (unsigned)endpoint_port(&server_address), folder, level,
+	    memory_option);
 	buf_init(&bytes, 1 << 20);
 	assert_int_equal(0, bundle_encode(&bundle, ROLE_POLICY, &bytes));
 	if (policy_entry.configure(buf_data(&bytes), buf_length(&bytes),
@@ -268,6 +322,7 @@ static void test_reload(void **state)
 	wait_answers(&end, 5);
 	assert_int_equal(end.last_number, 4);
 	assert_int_equal(end.last.outcome, STATUS_FAILED);	/* NXDOMAIN */
+	assert_string_equal(end.changes, "all all all ");
 	end_close(&end);
 }
 
@@ -380,6 +435,8 @@ static int set_up(void **state)
 {
 	(void)state;
 	speaks = false;
+	ask_wish = WISH_NONE;
+	ask_level = 0;
 	return 0;
 }
 
@@ -512,6 +569,417 @@ static void test_cancel(void **state)
 	end_close(&end);
 }
 
+/* --- what changes plans --- */
+
+/* Requests under way and open connections hear of it at once; and it ends by
+ * itself. */
+static void test_exception(void **state)
+{
+	struct end end, other;
+	int64_t start;
+	uint64_t generation;
+	int fd;
+
+	(void)state;
+	configure("encrypt");
+	end_open(&end, ROLE_DELIVERY, 0);
+	end_open(&other, ROLE_DELIVERY, 1);
+	ask(&end, 1, "exempt.lab", "192.0.2.1");
+	wait_answers(&end, 1);
+	assert_int_equal(end.requirement, REQUIRE_ENCRYPTED);
+	assert_int_equal(end.exception, 0);
+	generation = end.generation;
+	fd = operator_asks("{\"verb\":\"exception-add\",\"arguments\":{"
+	    "\"domain\":\"Exempt.lab\",\"level\":\"may\",\"until\":2,"
+	    "\"reason\":\"ticket 41\"}}\n", true);
+	operator_hears(fd, "\"end\":0");
+	assert_non_null(strstr(operator_said, "\"domain\":\"exempt.lab\""));
+	assert_non_null(strstr(operator_said, "\"author\":\"root (uid 0)\""));
+	some_turns();
+	assert_string_equal(end.changes, "exempt.lab ");
+	assert_string_equal(other.changes, "exempt.lab ");
+	ask(&end, 2, "exempt.lab", "192.0.2.1");
+	ask(&other, 1, "other.lab", "192.0.2.1");
+	wait_answers(&end, 2);
+	wait_answers(&other, 1);
+	assert_int_equal(end.requirement, REQUIRE_OPPORTUNISTIC);
+	assert_int_not_equal(end.exception, 0);
+	assert_true(end.generation > generation);
+	assert_int_equal(other.requirement, REQUIRE_ENCRYPTED);
+	fd = operator_asks("{\"verb\":\"exception-list\",\"arguments\":{}}\n",
+	    false);
+	operator_hears(fd, "\"uses\":1");
+	start = clock_monotonic();
+	while (strcmp(end.changes, "exempt.lab exempt.lab ") != 0 &&
+	    clock_monotonic() - start < 10000) {
+		some_turns();
+		usleep(1000);
+	}
+	assert_string_equal(end.changes, "exempt.lab exempt.lab ");
+	ask(&end, 3, "exempt.lab", "192.0.2.1");
+	wait_answers(&end, 3);
+	assert_int_equal(end.requirement, REQUIRE_ENCRYPTED);
+	fd = operator_asks("{\"verb\":\"exception-list\",\"arguments\":{}}\n",
+	    false);
+	operator_hears(fd, "\"end\":1");
+	end_close(&end);
+	end_close(&other);
+	configure("may");
+}
+
+/* A plan that is made but not sent when the exception comes, for the domain
+ * and for all below another; revoked, it is the old plan again. */
+static void test_exception_in_between(void **state)
+{
+	static const char *const arguments[] = { "between.lab", ".lab" };
+	struct exception wanted = { .level = LEVEL_NONE,
+	    .reason = "a test", .author = "uid 0" }, made;
+	struct end end;
+	char request[200];
+	size_t i;
+	int fd;
+
+	(void)state;
+	configure("encrypt");
+	for (i = 0; i < 2; i++) {
+		end_open(&end, ROLE_DELIVERY, 0);
+		ask(&end, 1, "between.lab", "192.0.2.1");
+		loop_defer(stop, NULL);
+		loop_run();
+		loop_defer(stop, NULL);
+		loop_run();
+		assert_int_equal(end.answers, 0);
+		snprintf(wanted.pattern, sizeof(wanted.pattern), "%s",
+		    arguments[i]);
+		wanted.until = clock_wall() + 60000;
+		assert_null(exceptions_add(policy_records()->exceptions,
+		    &wanted, &made));
+		wait_answers(&end, 1);
+		assert_int_equal(end.requirement, REQUIRE_CLEAR);
+		assert_int_equal(end.exception, made.id);
+		some_turns();
+		assert_int_equal(end.answers, 1);
+		snprintf(request, sizeof(request), "{\"verb\":"
+		    "\"exception-revoke\",\"arguments\":{\"id\":%u}}\n",
+		    (unsigned)made.id);
+		fd = operator_asks(request, true);
+		operator_hears(fd, "\"reason\":\"a test\"");
+		ask(&end, 2, "between.lab", "192.0.2.1");
+		wait_answers(&end, 2);
+		assert_int_equal(end.requirement, REQUIRE_ENCRYPTED);
+		fd = operator_asks(request, true);
+		operator_hears(fd, "\"end\":1");
+		end_close(&end);
+	}
+	configure("may");
+}
+
+static void test_wish_and_level(void **state)
+{
+	struct end end;
+
+	(void)state;
+	end_open(&end, ROLE_DELIVERY, 0);
+	ask_level = LEVEL_ENCRYPT + 1;
+	ask(&end, 1, "example.org", "192.0.2.1");
+	wait_answers(&end, 1);
+	assert_int_equal(end.requirement, REQUIRE_ENCRYPTED);
+	/* REQUIRETLS needs more than an address. */
+	ask_level = 0;
+	ask_wish = WISH_REQUIRETLS;
+	ask(&end, 2, "example.org", "[192.0.2.1]");
+	wait_answers(&end, 2);
+	assert_int_equal(end.last.reason, REASON_REQUIRETLS);
+	/* Levels that need names, and wishes that are none: nonsense. */
+	ask_wish = WISH_NONE;
+	ask_level = LEVEL_VERIFY + 1;
+	ask(&end, 3, "example.org", "192.0.2.1");
+	some_turns();
+	assert_null(end.channel);
+	end_open(&end, ROLE_DELIVERY, 0);
+	ask_level = 0;
+	ask_wish = WISHES;
+	ask(&end, 4, "example.org", "192.0.2.1");
+	some_turns();
+	assert_null(end.channel);
+}
+
+/* --- what delivery saw --- */
+
+static void observe(struct end *end, const char *host,
+    enum observed_stage stage, const char *symptom)
+{
+	struct observation seen = { .stage = stage,
+	    .requirement = REQUIRE_OPPORTUNISTIC };
+
+	snprintf(seen.domain, sizeof(seen.domain), "%s", host);
+	snprintf(seen.host, sizeof(seen.host), "%s", host);
+	snprintf(seen.symptom, sizeof(seen.symptom), "%s", symptom);
+	if (stage == OBSERVED_SECURED)
+		snprintf(seen.version, sizeof(seen.version), "TLSv1.3");
+	else
+		seen.result = RESULT_STARTTLS_NOT_SUPPORTED;
+	endpoint_parse(&seen.address, "192.0.2.9", 25);
+	observation_put(channel_begin(end->channel, POLICY_OBSERVED, 0),
+	    &seen);
+	channel_end(end->channel);
+}
+
+/* Three connections under TLS, and with memory = defer TLS is required; what
+ * is missing then is an event, and all of it is counted. */
+static void test_memory(void **state)
+{
+	struct end end;
+	int fd, i;
+
+	(void)state;
+	speaks = true;
+	memory_option = "memory = defer";
+	configure("auto");
+	end_open(&end, ROLE_DELIVERY, 0);
+	ask(&end, 1, "learned.lab", "host1.lab");
+	wait_answers(&end, 1);
+	assert_int_equal(end.hosts, 1);
+	assert_int_equal(end.requirement, REQUIRE_OPPORTUNISTIC);
+	observe(&end, "host1.lab", OBSERVED_CLEAR, "starttls-absent");
+	for (i = 0; i < 3; i++)
+		observe(&end, "host1.lab", OBSERVED_SECURED, "");
+	some_turns();
+	/* The destination began to bind, and the host, which may be anybody's. */
+	assert_string_equal(end.changes, "all ");
+	ask(&end, 2, "learned.lab", "host1.lab");
+	wait_answers(&end, 2);
+	assert_int_equal(end.requirement, REQUIRE_ENCRYPTED);
+	assert_int_equal(end.source, SOURCE_MEMORY);
+	/* Without TLS before it was known: no event; now: one. */
+	fd = operator_asks("{\"verb\":\"events\",\"arguments\":{\"since\":"
+	    "3600}}\n", false);
+	operator_hears(fd, "\"end\":1");
+	observe(&end, "host1.lab", OBSERVED_CLEAR, "starttls-absent");
+	some_turns();
+	fd = operator_asks("{\"verb\":\"events\",\"arguments\":{\"since\":"
+	    "3600,\"domain\":\"host1.lab\"}}\n", false);
+	operator_hears(fd, "\"end\":0");
+	assert_non_null(strstr(operator_said, "\"kind\":\"downgrade\""));
+	assert_non_null(strstr(operator_said,
+	    "\"signature\":\"keyword-gone\""));
+	assert_non_null(strstr(operator_said, "\"memory\":true"));
+	assert_non_null(strstr(operator_said, "\"mail\":\"clear\""));
+	fd = operator_asks("{\"verb\":\"events\",\"arguments\":{\"since\":"
+	    "3600,\"domain\":\"other.lab\"}}\n", false);
+	operator_hears(fd, "\"end\":1");
+	fd = operator_asks("{\"verb\":\"outcomes\",\"arguments\":{}}\n",
+	    false);
+	operator_hears(fd, "\"total-successful-session-count\":3,"
+	    "\"total-failure-session-count\":2");
+	end_close(&end);
+}
+
+/* Follows the one before: what it learnt is shown, taken along and forgotten,
+ * and each change is heard of. */
+static void test_memory_verbs(void **state)
+{
+	struct end end;
+	char request[8000], *line;
+	int fd;
+
+	(void)state;
+	speaks = true;
+	end_open(&end, ROLE_DELIVERY, 0);
+	fd = operator_asks("{\"verb\":\"memory-show\",\"arguments\":{"
+	    "\"name\":\"host1.lab\"}}\n", false);
+	operator_hears(fd, "\"end\":0");
+	assert_non_null(strstr(operator_said, "\"destination\":\"host1.lab\""));
+	assert_non_null(strstr(operator_said, "\"host\":\"host1.lab\""));
+	fd = operator_asks("{\"verb\":\"memory-list\",\"arguments\":{"
+	    "\"name\":\"lab\"}}\n", false);
+	operator_hears(fd, "\"host\":\"host1.lab\"");
+	fd = operator_asks("{\"verb\":\"memory-list\",\"arguments\":{"
+	    "\"name\":\"ost1.lab\"}}\n", false);
+	operator_hears(fd, "\"end\":1");
+	fd = operator_asks("{\"verb\":\"memory-export\",\"arguments\":{}}\n",
+	    false);
+	operator_hears(fd, "\"end\":0");
+	line = strstr(operator_said, "{\"destination\"");
+	assert_non_null(line);
+	*strchr(line, '\n') = '\0';
+	snprintf(request, sizeof(request), "{\"verb\":\"memory-import\","
+	    "\"arguments\":{\"objects\":[%s,{\"no\":1}]}}\n", line);
+	fd = operator_asks("{\"verb\":\"memory-forget\",\"arguments\":{"
+	    "\"name\":\"host1.lab\"}}\n", true);
+	operator_hears(fd, "\"forgotten\":2");
+	some_turns();
+	assert_non_null(strstr(end.changes, "host1.lab "));
+	ask(&end, 1, "learned.lab", "host1.lab");
+	wait_answers(&end, 1);
+	assert_int_equal(end.requirement, REQUIRE_OPPORTUNISTIC);
+	fd = operator_asks(request, true);
+	operator_hears(fd, "\"imported\":1");
+	assert_non_null(strstr(operator_said, "\"index\":1"));
+	assert_non_null(strstr(operator_said, "\"end\":65"));
+	ask(&end, 2, "learned.lab", "host1.lab");
+	wait_answers(&end, 2);
+	assert_int_equal(end.source, SOURCE_MEMORY);
+	memory_option = "";
+	configure("may");
+	end_close(&end);
+}
+
+static void test_pin(void **state)
+{
+	struct end end;
+	int fd;
+
+	(void)state;
+	speaks = true;
+	end_open(&end, ROLE_DELIVERY, 0);
+	fd = operator_asks("{\"verb\":\"memory-pin\",\"arguments\":{"
+	    "\"domain\":\"host2.lab\",\"level\":\"verify\",\"reason\":"
+	    "\"a bank\"}}\n", true);
+	operator_hears(fd, "\"pinned\":\"host2.lab\"");
+	some_turns();
+	assert_string_equal(end.changes, "host2.lab ");
+	ask(&end, 1, "host2.lab", "host2.lab");
+	wait_answers(&end, 1);
+	assert_int_equal(end.requirement, REQUIRE_NAME);
+	assert_int_equal(end.source, SOURCE_PIN);
+	fd = operator_asks("{\"verb\":\"memory-show\",\"arguments\":{"
+	    "\"name\":\"host2.lab\"}}\n", false);
+	operator_hears(fd, "\"author\":\"root (uid 0)\"");
+	fd = operator_asks("{\"verb\":\"memory-unpin\",\"arguments\":{"
+	    "\"domain\":\"host2.lab\"}}\n", true);
+	operator_hears(fd, "\"unpinned\":\"host2.lab\"");
+	some_turns();
+	assert_string_equal(end.changes, "host2.lab host2.lab ");
+	ask(&end, 2, "host2.lab", "host2.lab");
+	wait_answers(&end, 2);
+	assert_int_equal(end.requirement, REQUIRE_OPPORTUNISTIC);
+	end_close(&end);
+}
+
+/* An observation is believed from delivery only, and only whole. */
+static void test_observation_nonsense(void **state)
+{
+	struct end end;
+
+	(void)state;
+	end_open(&end, ROLE_SMTPD, 1);
+	observe(&end, "host9.lab", OBSERVED_SECURED, "");
+	some_turns();
+	assert_null(end.channel);
+	end_open(&end, ROLE_DELIVERY, 0);
+	wire_put_text(channel_begin(end.channel, POLICY_OBSERVED, 0), "a");
+	channel_end(end.channel);
+	some_turns();
+	assert_null(end.channel);
+}
+
+/* --- arguments --- */
+
+static const struct {
+	const char	*verb;
+	const char	*arguments;
+	const char	*named;		/* in the sentence; null: denied */
+} wrongs[] = {
+	{ "explain", "{\"domain\":\"a.lab\",\"wish\":\"no\"}", "wish" },
+	{ "explain", "{\"domain\":\"a.lab\",\"level\":\"verify\"}",
+	    "level" },
+	{ "explain", "{\"domain\":\"a.lab\",\"waited\":-1}", "waited" },
+	{ "memory-list", "{\"name\":\"no name\"}", "name" },
+	{ "memory-show", "{}", "name" },
+	{ "memory-forget", "{\"name\":7}", "name" },
+	{ "memory-pin", "{\"domain\":\"a.lab\",\"level\":\"may\","
+	    "\"reason\":\"x\"}", "level" },
+	{ "memory-pin", "{\"domain\":\"a.lab\",\"level\":\"verify\"}",
+	    "reason" },
+	{ "memory-pin", "{\"domain\":\"a.lab\",\"level\":\"verify\","
+	    "\"reason\":\"x\",\"fingerprints\":[\"00\"]}", "fingerprints" },
+	{ "memory-pin", "{\"domain\":\"a.lab\",\"level\":\"fingerprint\","
+	    "\"reason\":\"x\",\"fingerprints\":[\"00\"]}", "fingerprints" },
+	{ "memory-pin", "{\"domain\":\"a.lab\",\"level\":\"fingerprint\","
+	    "\"reason\":\"x\"}", "fingerprints" },
+	{ "memory-unpin", "{}", "domain" },
+	{ "memory-import", "{\"objects\":[]}", "objects" },
+	{ "memory-import", "{}", "objects" },
+	{ "exception-add", "{\"domain\":\"*\",\"level\":\"may\","
+	    "\"until\":60,\"reason\":\"x\"}", "domain" },
+	{ "exception-add", "{\"domain\":\"a.lab\",\"level\":\"strict\","
+	    "\"until\":60,\"reason\":\"x\"}", "level" },
+	{ "exception-add", "{\"domain\":\"a.lab\",\"level\":\"may\","
+	    "\"reason\":\"x\"}", "until" },
+	{ "exception-add", "{\"domain\":\"a.lab\",\"level\":\"may\","
+	    "\"until\":99999999,\"reason\":\"x\"}", "until" },
+	{ "exception-add", "{\"domain\":\"a.lab\",\"level\":\"may\","
+	    "\"until\":\"tomorrow\",\"reason\":\"x\"}", "until" },
+	{ "exception-add", "{\"domain\":\"a.lab\",\"level\":\"may\","
+	    "\"until\":\"2020-01-01T00:00:00Z\",\"reason\":\"x\"}", "until" },
+	{ "exception-add", "{\"domain\":\"a.lab\",\"level\":\"may\","
+	    "\"until\":60,\"reason\":\"  \"}", "reason" },
+	{ "exception-add", "{\"domain\":\"a.lab\",\"level\":\"may\","
+	    "\"until\":60,\"reason\":\"a\\nb\"}", "reason" },
+	{ "exception-revoke", "{\"id\":\"1\"}", "id" },
+	{ "events", "{}", "since" },
+	{ "events", "{\"since\":60,\"domain\":7}", "domain" },
+	{ "outcomes", "{\"day\":\"today\"}", "day" },
+	{ "memory-forget", "{\"name\":\"a.lab\"}", NULL },
+	{ "memory-pin", "{}", NULL }, { "memory-unpin", "{}", NULL },
+	{ "memory-import", "{}", NULL }, { "exception-add", "{}", NULL },
+	{ "exception-revoke", "{\"id\":1}", NULL },
+};
+
+static void test_wrong_arguments(void **state)
+{
+	char request[400], expected[60];
+	size_t i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++) {
+		snprintf(request, sizeof(request),
+		    "{\"verb\":\"%s\",\"arguments\":%s}\n",
+		    wrongs[i].verb, wrongs[i].arguments);
+		fd = operator_asks(request, wrongs[i].named != NULL);
+		if (wrongs[i].named == NULL) {
+			operator_hears(fd, "\"end\":77");
+			continue;
+		}
+		snprintf(expected, sizeof(expected),
+		    "{\"end\":64,\"message\":\"argument \\\"%s\\\": ",
+		    wrongs[i].named);
+		operator_hears(fd, expected);
+	}
+}
+
+/* The forms of time of RFC 3339; all of them a day or so from now. */
+static void test_until(void **state)
+{
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%SZ",
+	    "%Y-%m-%dt%H:%M:%S.25z", "%Y-%m-%dT%H:%M:%S+02:00",
+	    "%Y-%m-%dT%H:%M:%S-11:30" };
+	static const int seconds_east[] = { 0, 0, 7200, -41400 };
+	time_t until = (time_t)(clock_wall() / 1000) + 86400, local;
+	char text[60], request[300], expected[60];
+	struct tm parts;
+	size_t i;
+	int fd;
+
+	(void)state;
+	gmtime_r(&until, &parts);
+	strftime(expected, sizeof(expected),
+	    "\"until\":\"%Y-%m-%dT%H:%M:%SZ\"", &parts);
+	for (i = 0; i < 4; i++) {
+		local = until + seconds_east[i];
+		gmtime_r(&local, &parts);
+		strftime(text, sizeof(text), forms[i], &parts);
+		snprintf(request, sizeof(request), "{\"verb\":"
+		    "\"exception-add\",\"arguments\":{\"domain\":"
+		    "\"until.lab\",\"level\":\"may\",\"until\":\"%s\","
+		    "\"reason\":\"x\"}}\n", text);
+		fd = operator_asks(request, true);
+		operator_hears(fd, expected);
+	}
+}
+
 static int remove_one(const char *path, const struct stat *status, int type,
     struct FTW *where)
 {
@@ -539,7 +1007,11 @@ int main(void)
 		TEST(test_reload), TEST(test_reload_in_between),
 		TEST(test_peer_goes), TEST(test_nonsense), TEST(test_cancel),
 		TEST(test_explain), TEST(test_explain_reload),
-		TEST(test_remembered), TEST(test_flood),
+		TEST(test_remembered), TEST(test_exception),
+		TEST(test_exception_in_between), TEST(test_wish_and_level),
+		TEST(test_memory), TEST(test_memory_verbs), TEST(test_pin),
+		TEST(test_observation_nonsense), TEST(test_wrong_arguments),
+		TEST(test_until), TEST(test_flood),
 	};
 	int status;
 

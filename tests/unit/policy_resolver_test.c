@@ -469,7 +469,7 @@ static void test_plan_in_time(void **state)
 	    .level = LEVEL_MAY } };
 	struct plan_context context = { .conf = &conf };
 	struct plan_question question = { .domain = "many.lab",
-	    .next = &next };
+	    .next = &next, .message_level = -1 };
 	int64_t start = clock_monotonic();
 
 	(void)state;

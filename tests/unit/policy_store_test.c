@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * policy/store.c on a real directory: what was put is there after a restart,
- * after kill -9 at any moment, and inside a chroot; damage is moved aside and
- * never brought in (S-38).
+ * after kill -9 at any moment, and inside a chroot; a batch is there as a whole
+ * or not at all; damage is moved aside and never brought in (S-38, H-07).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,6 +26,7 @@
 
 #include "base/log.h"
 #include "policy/store.h"
+#include "tests/unit/base_child.h"
 
 static char parent[64], directory[80];
 
@@ -142,6 +143,56 @@ static void test_rows(void **state)
 	policy_store_close(store);
 }
 
+/* Puts and deletes of one batch, in their order; an empty value is a row. */
+static void test_batch(void **state)
+{
+	const struct policy_store_change first[] = {
+		{ "a.example", "one", 3 }, { "b.example", "two", 3 },
+		{ "c.example", "", 0 }, { "absent.example", NULL, 0 },
+	}, second[] = {
+		{ "a.example", NULL, 0 }, { "d.example", "four", 4 },
+		{ "d.example", "another", 7 }, { "b.example", NULL, 0 },
+		{ "b.example", "again", 5 },
+	};
+	struct policy_store *store = open_store();
+	struct sum sum;
+
+	(void)state;
+	assert_int_equal(0, policy_store_apply(store, first, 0));
+	assert_int_equal(sum_of(store).rows, 0);
+	assert_int_equal(0, policy_store_apply(store, first, 4));
+	assert_string_equal(sum_of(store).keys,
+	    "a.example b.example c.example ");
+	assert_int_equal(0, policy_store_apply(store, second, 5));
+	policy_store_close(store);
+	store = open_store();
+	sum = sum_of(store);
+	assert_string_equal(sum.keys, "b.example c.example d.example ");
+	assert_int_equal(sum.bytes, 5 + 0 + 7);
+	assert_false(policy_store_is_anew(store));
+	policy_store_close(store);
+}
+
+/* The longest keys there may be, and enough of them to divide pages. */
+static void test_long_keys(void **state)
+{
+	struct policy_store *store = open_store();
+	char key[POLICY_STORE_KEY_MAX + 1];
+	int i;
+
+	(void)state;
+	memset(key, 'k', sizeof(key));
+	key[POLICY_STORE_KEY_MAX] = '\0';
+	for (i = 0; i < 100; i++) {
+		key[i] = 'j';
+		put(store, key, "a value");
+	}
+	policy_store_close(store);
+	store = open_store();
+	assert_int_equal(sum_of(store).rows, 100);
+	policy_store_close(store);
+}
+
 /* The log does not grow for ever. */
 static void test_bounded(void **state)
 {
@@ -200,6 +251,62 @@ static void test_killed(void **state)
 		    acknowledged + 2);
 		policy_store_close(store);
 		number = acknowledged + 1;
+	}
+	assert_int_equal(count_named(parent, "damaged"), 0);
+}
+
+/* Batches of 40 rows, killed at any moment: all of one, or none (H-07). */
+static void kill_batches(unsigned round)
+{
+	struct policy_store_change changes[40];
+	char keys[40][32], value[200] = "";
+	int ends[2];
+	unsigned batch, i;
+	struct policy_store *store;
+	pid_t child;
+
+	assert_int_equal(0, pipe(ends));
+	child = fork();
+	if (child == 0) {
+		store = policy_store_open(directory);
+		for (batch = 0;; batch++) {
+			for (i = 0; i < 40; i++) {
+				snprintf(keys[i], sizeof(keys[i]),
+				    "%02u-%06u", i, batch + 1000 * round);
+				changes[i] = (struct policy_store_change){
+				    keys[i], value, sizeof(value) };
+			}
+			if (policy_store_apply(store, changes, 40) != 0 ||
+			    write(ends[1], &batch, sizeof(batch)) < 0)
+				_exit(1);
+		}
+	}
+	close(ends[1]);
+	do
+		assert_int_equal(sizeof(batch), read(ends[0], &batch,
+		    sizeof(batch)));
+	while (batch < 5 + round);
+	usleep(700 * round);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(ends[0]);
+}
+
+static void test_killed_in_batch(void **state)
+{
+	struct policy_store *store;
+	unsigned round, rows = 0;
+	struct sum sum;
+
+	(void)state;
+	for (round = 0; round < 8; round++) {
+		kill_batches(round);
+		store = open_store();
+		sum = sum_of(store);
+		policy_store_close(store);
+		assert_int_equal(sum.rows % 40, 0);
+		assert_true(sum.rows >= rows + 40 * (6 + round));
+		rows = sum.rows;
 	}
 	assert_int_equal(count_named(parent, "damaged"), 0);
 }
@@ -282,11 +389,14 @@ static void expect_anew(unsigned before)
 	int status;
 	pid_t child = fork();
 
-	if (child == 0)
-		_exit(policy_store_open(directory) != NULL ? 0 : 1);
+	if (child == 0) {
+		store = policy_store_open(directory);
+		_exit(store != NULL && policy_store_is_anew(store) ? 0 : 1);
+	}
 	waitpid(child, &status, 0);
 	assert_int_equal(status, 0);
 	store = open_store();
+	assert_false(policy_store_is_anew(store));
 	assert_int_equal(sum_of(store).rows, 0);
 	assert_int_equal(count_named(parent, "sts.damaged-"), before + 1);
 	put(store, "a.example", "one");
@@ -361,6 +471,72 @@ ssize_t pwrite64(int fd, const void *data, size_t length, off_t at)
 ssize_t pwrite(int fd, const void *data, size_t length, off_t at)
 {
 	return pwrite64(fd, data, length, at);
+}
+
+/* A batch that the disk has no room for is undone as a whole. */
+static void test_batch_undone(void **state)
+{
+	struct policy_store_change changes[60];
+	static char value[4000];
+	struct policy_store *store;
+	char keys[60][32];
+	int writes, i, status, undone = 0;
+
+	(void)state;
+	fill();
+	for (i = 0; i < 60; i++) {
+		snprintf(keys[i], sizeof(keys[i]), "batch-%02d", i);
+		changes[i] = (struct policy_store_change){ keys[i], value,
+		    sizeof(value) };
+	}
+	for (writes = 0; writes < 30; writes += 3) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			store = policy_store_open(directory);
+			writes_left = writes;
+			i = policy_store_apply(store, changes, 60);
+			policy_store_close(store);
+			_exit(i == 0 ? 0 : 7);
+		}
+		waitpid(child, &status, 0);
+		assert_true(WIFEXITED(status));
+		assert_true(WEXITSTATUS(status) == 0 ||
+		    WEXITSTATUS(status) == 7);
+		undone += WEXITSTATUS(status) == 7;
+		store = open_store();
+		assert_int_equal(sum_of(store).rows,
+		    WEXITSTATUS(status) == 0 ? 260 : 200);
+		policy_store_close(store);
+		assert_int_equal(count_named(parent, "damaged"), 0);
+	}
+	assert_true(undone > 0);
+}
+
+/* What fails again is not told again, until it has worked. */
+static void test_quiet(void **state)
+{
+	struct policy_store *store = open_store();
+	struct capture capture;
+	char said[4096], path[128];
+
+	(void)state;
+	policy_store_close(store);
+	snprintf(path, sizeof(path), "%s/absent/sts", parent);
+	capture_begin(&capture);
+	log_init("test", LOG_LEVEL_INFO);
+	assert_null(policy_store_open_again(path));
+	capture_end(&capture, said, sizeof(said));
+	assert_string_equal(said, "");
+	capture_begin(&capture);
+	assert_null(policy_store_open(path));
+	log_init("test", LOG_LEVEL_FATAL);
+	capture_end(&capture, said, sizeof(said));
+	assert_non_null(strstr(said, "level=error"));
+	store = policy_store_open_again(directory);
+	assert_non_null(store);
+	put(store, "a.example", "one");
+	policy_store_close(store);
 }
 
 /* Changes, and the next start, on a disk that has room for so many writes. */
@@ -442,9 +618,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_rows), TEST(test_bounded), TEST(test_killed),
+		TEST(test_rows), TEST(test_batch), TEST(test_long_keys),
+		TEST(test_bounded), TEST(test_killed),
+		TEST(test_killed_in_batch),
 		TEST(test_locked), TEST(test_confined), TEST(test_damage),
-		TEST(test_truncated), TEST(test_full_disk),
+		TEST(test_truncated), TEST(test_batch_undone),
+		TEST(test_quiet), TEST(test_full_disk),
 		TEST(test_no_place), TEST(test_settings),
 	};
 

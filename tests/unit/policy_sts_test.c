@@ -1109,6 +1109,16 @@ static void test_no_directory(void **state)
 
 static char listed[512];
 
+static void each_policy(void (*visit)(void *arg, const char *domain,
+    const struct sts_answer *answer), void *arg)
+{
+	uint64_t cursor = 0;
+
+	do
+		cursor = sts_scan(sts, cursor, visit, arg);
+	while (cursor != 0);
+}
+
 static void list_one(void *arg, const char *domain,
     const struct sts_answer *answer)
 {
@@ -1127,11 +1137,11 @@ static void test_list(void **state)
 	web.result = FETCH_FAILED;
 	assert_int_equal(ask("example.org"), STS_SOURCE_CACHED);
 	listed[0] = '\0';
-	sts_each(sts, list_one, NULL);
+	each_policy(list_one, NULL);
 	assert_string_equal(listed, "example.org=enforce,1,blocked ");
 	restart();
 	listed[0] = '\0';
-	sts_each(sts, list_one, NULL);
+	each_policy(list_one, NULL);
 	assert_string_equal(listed, "example.org=enforce,1, ");
 	assert_false(sts_forget(sts, "other.example"));
 	assert_true(sts_forget(sts, "example.org"));
@@ -1366,7 +1376,7 @@ static void test_replaced_within_bounds(void **state)
 		assert_int_equal(ask(domain), STS_SOURCE_FETCHED);
 		assert_string_equal(got.answer.id, "2");
 	}
-	sts_each(sts, count_id_two, NULL);
+	each_policy(count_id_two, NULL);
 	assert_in_range(of_id_two, 1000, MOST / LARGE);
 	/* What is short finds room again. */
 	web.body = NONE;
@@ -1424,17 +1434,164 @@ static void test_evicted(void **state)
 	sts_start_refresh(sts);
 	run_for(300);
 	listed[0] = '\0';
-	sts_each(sts, list_one, NULL);
+	each_policy(list_one, NULL);
 	assert_non_null(strstr(listed, "enforce.example="));
 	assert_non_null(strstr(listed, "none.example="));
 	pass(DAYS(2));
 	sts_start_refresh(sts);
 	run_for(300);
 	listed[0] = '\0';
-	sts_each(sts, list_one, NULL);
+	each_policy(list_one, NULL);
 	assert_null(strstr(listed, "none.example="));
 	assert_null(strstr(listed, "enforce.example="));
 	assert_non_null(strstr(listed, "long.example="));
+}
+
+/* --- who else hears of it --- */
+
+static char failures[400], changes[400];
+
+static void on_failed(void *arg, const char *domain, const char *result,
+    const char *problem)
+{
+	size_t used = strlen(failures);
+
+	assert_ptr_equal(arg, &conf);
+	assert_string_not_equal(problem, "");
+	snprintf(failures + used, sizeof(failures) - used, "%s/%s ", domain,
+	    result);
+}
+
+static void on_changed(void *arg, const char *domain)
+{
+	size_t used = strlen(changes);
+
+	assert_ptr_equal(arg, &conf);
+	snprintf(changes + used, sizeof(changes) - used, "%s ", domain);
+}
+
+static void listen_to_hooks(void)
+{
+	const struct sts_hooks hooks = { .failed = on_failed,
+	    .changed = on_changed, .arg = &conf };
+
+	sts_set_hooks(sts, &hooks);
+	failures[0] = changes[0] = '\0';
+}
+
+/* STS-115, RPT-43 to RPT-45: a record, and no policy to be had; each fetch
+ * once, and not what failed on our side or could not be looked up. */
+static void test_hook_failed(void **state)
+{
+	static const enum fetch_result results[] = { FETCH_FAILED,
+	    FETCH_UNTRUSTED, FETCH_NO_TEXT, FETCH_OURS };
+	size_t i;
+
+	(void)state;
+	listen_to_hooks();
+	for (i = 0; i < 4; i++) {
+		web.result = results[i];
+		ask("example.org");
+		ask("example.org");
+		pass(MINUTES(6));
+	}
+	web.result = FETCH_BODY;
+	web.body = "<html></html>";
+	ask("example.org");
+	assert_string_equal(failures, "example.org/sts-policy-fetch-error "
+	    "example.org/sts-webpki-invalid example.org/sts-policy-invalid "
+	    "example.org/sts-policy-invalid ");
+	failures[0] = '\0';
+	dns.result = FACT_ERROR;
+	ask("example.org");
+	publish(NULL);
+	ask("example.org");
+	assert_string_equal(failures, "");
+	assert_string_equal(changes, "");
+}
+
+/* STS-116: whatever fails of a refresh; but not of a policy in mode none, which
+ * was to have no consequence. */
+static void test_hook_failed_refresh(void **state)
+{
+	(void)state;
+	listen_to_hooks();
+	conf.sts_refresh = 1;
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	/* A plan that meets the missing record is no refresh. */
+	publish(NULL);
+	assert_int_equal(ask("example.org"), STS_SOURCE_CACHED);
+	assert_string_equal(failures, "");
+	sts_start_refresh(sts);
+	web.result = FETCH_UNTRUSTED;
+	pass(DAYS(1));
+	wanted_fetches = 2;
+	run_until_fetched();
+	assert_string_equal(failures, "example.org/sts-policy-fetch-error "
+	    "example.org/sts-webpki-invalid ");
+	/* Now the policy says none, and nobody is told. */
+	publish("v=STSv1; id=2");
+	web.result = FETCH_BODY;
+	web.body = NONE;
+	pass(DAYS(1));
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	failures[0] = '\0';
+	web.result = FETCH_FAILED;
+	pass(DAYS(1));
+	wanted_fetches = web.started + 1;
+	run_until_fetched();
+	assert_string_equal(failures, "");
+}
+
+static void test_hook_changed(void **state)
+{
+	(void)state;
+	listen_to_hooks();
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	assert_string_equal(changes, "example.org ");
+	assert_int_equal(ask("example.org"), STS_SOURCE_CACHED);
+	assert_string_equal(changes, "example.org ");
+	publish("v=STSv1; id=2");
+	web.body = TESTING;
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	assert_string_equal(changes, "example.org example.org ");
+	/* Forgotten by an operator, once. */
+	changes[0] = '\0';
+	assert_true(sts_forget(sts, "example.org"));
+	assert_false(sts_forget(sts, "example.org"));
+	assert_string_equal(changes, "example.org ");
+	/* What is never remembered changes nothing for others, however often
+	 * it is fetched; else a plan would begin again for ever. */
+	changes[0] = '\0';
+	web.body = "version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 0\n";
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	assert_string_equal(changes, "");
+	/* But it takes away what was. */
+	web.body = ENFORCE;
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	publish("v=STSv1; id=3");
+	web.body = "version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 0\n";
+	changes[0] = '\0';
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	assert_string_equal(changes, "example.org ");
+}
+
+/* RPT-58: the very text. */
+static void test_text(void **state)
+{
+	const char *text;
+	size_t length;
+
+	(void)state;
+	assert_null(sts_text(sts, "example.org", "1", &length));
+	assert_int_equal(ask("example.org"), STS_SOURCE_FETCHED);
+	text = sts_text(sts, "Example.org.", "1", &length);
+	assert_non_null(text);
+	assert_int_equal(length, strlen(ENFORCE));
+	assert_memory_equal(text, ENFORCE, length);
+	assert_null(sts_text(sts, "example.org", "2", &length));
+	assert_null(sts_text(sts, "[192.0.2.1]", "1", &length));
 }
 
 int main(void)
@@ -1456,7 +1613,9 @@ int main(void)
 		TEST(test_refresh_hangs), TEST(test_refresh_bounded),
 		TEST(test_refresh_in_turn), TEST(test_clock_far_ahead),
 		TEST(test_replaced_within_bounds), TEST(test_full_disk),
-		TEST(test_evicted),
+		TEST(test_evicted), TEST(test_hook_failed),
+		TEST(test_hook_failed_refresh), TEST(test_hook_changed),
+		TEST(test_text),
 	};
 	int status;
 

@@ -199,9 +199,30 @@ static void test_plain(void **state)
 	root_questions = 0;
 	root_fault = ROOT_STRIPPED;
 	expect(".", DNS_SOA, FACT_DATA, false);
-	usleep(1100000);
-	expect(".", DNS_SOA, FACT_DATA, false);
-	assert_true(root_questions >= 2);	/* nothing is remembered */
+	expect("nowhere", DNS_A, FACT_NXDOMAIN, false);
+	assert_int_equal(root_questions, 2);
+}
+
+/* What was looked up is remembered for as long as it may be, whatever other
+ * resolvers there are in the process: libunbound has options that are not of
+ * one context. */
+static void test_remembered(void **state)
+{
+	struct resolver *other;
+
+	(void)state;
+	resolver = make(STATIC);
+	other = make(PLAIN);
+	expect("host.lab", DNS_A, FACT_DATA, true);
+	expect("_25._tcp.host.lab", DNS_TLSA, FACT_DATA, true);
+	assert_int_equal(last.ttl, 600);
+	usleep(2100000);
+	root_questions = 0;
+	expect("host.lab", DNS_A, FACT_DATA, true);
+	expect("_25._tcp.host.lab", DNS_TLSA, FACT_DATA, true);
+	assert_in_range(last.ttl, 500, 600);
+	assert_int_equal(root_questions, 0);
+	resolver_free(other);
 }
 
 /* --- RFC 5011 --- */
@@ -347,7 +368,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_secure), TEST(test_faults), TEST(test_plain),
-		TEST(test_following), TEST(test_state_gone_bad),
+		TEST(test_remembered), TEST(test_following), TEST(test_state_gone_bad),
 		TEST(test_words),
 	};
 	int status;

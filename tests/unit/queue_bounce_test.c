@@ -267,14 +267,15 @@ static bool is_set(void *arg)
 	return *(bool *)arg;
 }
 
-static void send_with(uint32_t flags, unsigned notify, const char *body)
+static void send_from(const char *sender, uint32_t flags, unsigned notify,
+    const char *body)
 {
 	struct arena *arena = arena_new(1 << 20);
 	struct envelope *envelope = envelope_new(arena);
 	struct submission *submission;
 	bool done = false;
 
-	envelope->sender = arena_dup_string(arena, "a@sender.test");
+	envelope->sender = arena_dup_string(arena, sender);
 	envelope->flags = flags;
 	envelope_add_recipient(envelope, arena, "joe@one.test", NULL, notify);
 	submission = submission_begin(world.client,
@@ -283,6 +284,11 @@ static void send_with(uint32_t flags, unsigned notify, const char *body)
 	submission_end(submission, 0, on_done, &done);
 	arena_free(arena);
 	assert_true(world_wait(is_set, &done, 5000));
+}
+
+static void send_with(uint32_t flags, unsigned notify, const char *body)
+{
+	send_from("a@sender.test", flags, notify, body);
 }
 
 /* SMTP-124: NOTIFY=NEVER, and NOTIFY without FAILURE. */
@@ -348,6 +354,121 @@ static void test_return_full(void **state)
 	assert_true(world.jobs[0]->flags & ENVELOPE_HAS_8BIT);
 }
 
+/* --- REQUIRETLS --- */
+
+static const char secret[] = "Subject: plans\r\n\r\nthe body\r\n";
+
+/* What comes back of it: sent with REQUIRETLS, from nobody, with the header and
+ * no more. */
+static void check_protected(const char *to)
+{
+	const struct job *job = world.jobs[0];
+
+	assert_string_equal(job->sender, "");			/* REQ-72 */
+	assert_string_equal(job->recipients[0].address, to);
+	assert_true(job->flags & ENVELOPE_REQUIRETLS);		/* REQ-70 */
+	assert_true(job->flags & ENVELOPE_BOUNCE);
+	assert_false(job->flags & (ENVELOPE_TLS_OPTIONAL | ENVELOPE_RET_FULL |
+	    ENVELOPE_RET_HEADERS));
+	has(job->body, "Content-Type: text/rfc822-headers\r\n\r\n"
+	    "Subject: plans\r\n\r\n");
+	lacks(job->body, "the body");				/* REQ-71 */
+}
+
+/* REQ-70, REQ-71, REQ-72: whatever RET says, and whatever it failed for. */
+static void test_requiretls(void **state)
+{
+	static const uint32_t flags[] = { 0, ENVELOPE_RET_FULL,
+	    ENVELOPE_RET_HEADERS };
+	struct status status;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		send_with(ENVELOPE_REQUIRETLS | flags[i], 0, secret);
+		refuse_first();
+		assert_true(world_wait_jobs(&world, 1));
+		check_protected("a@sender.test");
+		has(world.jobs[0]->body, "no more\r\nthan its header is "
+		    "returned.\r\n");
+		world_delivered(&status);
+		world_finish(&world, 0, &status);
+		assert_true(world_wait_empty(&world));
+	}
+	/* The others are told as ever. */
+	send_with(ENVELOPE_RET_FULL | ENVELOPE_TLS_OPTIONAL, 0, secret);
+	refuse_first();
+	assert_true(world_wait_jobs(&world, 1));
+	assert_int_equal(world.jobs[0]->flags, ENVELOPE_BOUNCE);
+	has(world.jobs[0]->body, "the body");
+	lacks(world.jobs[0]->body, "returned.\r\n");
+}
+
+/* REQ-43, REQ-44, REQ-90: the codes of RFC 8689 reach the sender. */
+static void test_requiretls_codes(void **state)
+{
+	static const struct {
+		const char	*enhanced;
+		const char	*text;
+	} cases[] = {
+		{ "5.7.30", "mx1.one.test does not offer REQUIRETLS" },
+		{ "5.7.10", "no TLS with mx1.one.test" },
+	};
+	struct status status;
+	char wanted[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		send_with(ENVELOPE_REQUIRETLS, 0, secret);
+		assert_true(world_wait_jobs(&world, 1));
+		status_set(&status, STATUS_FAILED, REASON_REQUIRETLS,
+		    cases[i].enhanced, cases[i].text);
+		world_finish(&world, 0, &status);
+		assert_true(world_wait_jobs(&world, 1));
+		check_protected("a@sender.test");
+		snprintf(wanted, sizeof(wanted), "Action: failed\r\n"
+		    "Status: %s\r\n", cases[i].enhanced);
+		has(world.jobs[0]->body, wanted);
+		has(world.jobs[0]->body, cases[i].text);
+		has(world.jobs[0]->body, "handed on by secure connections");
+		world_delivered(&status);
+		world_finish(&world, 0, &status);
+		assert_true(world_wait_empty(&world));
+	}
+}
+
+/* REQ-74: what tells of success, too. */
+static void test_requiretls_success(void **state)
+{
+	struct status status;
+
+	(void)state;
+	status_set(&status, STATUS_DELIVERED, REASON_NONE, "2.0.0", "done");
+	send_with(ENVELOPE_REQUIRETLS | ENVELOPE_RET_FULL, NOTIFY_SUCCESS,
+	    secret);
+	assert_true(world_wait_jobs(&world, 1));
+	world_finish(&world, 0, &status);
+	assert_true(world_wait_jobs(&world, 1));
+	check_protected("a@sender.test");
+	has(world.jobs[0]->body, "Action: delivered\r\n");
+}
+
+/* A notification that fails: the postmaster's copy is no weaker, over a restart
+ * of the queue as well. */
+static void test_requiretls_double(void **state)
+{
+	(void)state;
+	send_from("", ENVELOPE_REQUIRETLS | ENVELOPE_RET_FULL, 0, secret);
+	refuse_first();
+	assert_true(world_wait_jobs(&world, 1));
+	check_protected("postmaster@mx.test");
+	world_drop_worker(&world, DESTINATION_MAILBOX);
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world_new_worker(&world, DESTINATION_MAILBOX);
+	assert_true(world_wait_jobs(&world, 1));
+	check_protected("postmaster@mx.test");
+}
+
 int main(void)
 {
 #define TEXT(f) cmocka_unit_test_setup_teardown(f, setup_text, teardown_text)
@@ -365,6 +486,10 @@ int main(void)
 		WORLD(test_notify_success),
 		WORLD(test_notify_relayed),
 		WORLD(test_return_full),
+		WORLD(test_requiretls),
+		WORLD(test_requiretls_codes),
+		WORLD(test_requiretls_success),
+		WORLD(test_requiretls_double),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

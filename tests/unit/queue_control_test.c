@@ -23,6 +23,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/process.h"
+#include "conf/conf.h"
 #include "queue/commit.h"
 #include "queue/envelope.h"
 #include "queue/queue.h"
@@ -150,6 +151,8 @@ static void test_selectors(void **state)
 		{ "{\"state\":\"held\"}", 0 },
 		{ "{\"reason\":\"reply\"}", 4 },
 		{ "{\"reason\":\"connect\"}", 0 },
+		{ "{\"reason\":[\"connect\",\"reply\"]}", 4 },
+		{ "{\"reason\":[\"connect\",\"tls\"]}", 0 },
 		{ "{\"domain\":\"two.test\",\"sender\":\"bob@*\"}", 1 },
 		{ "{\"domain\":\"one.test\",\"recipient\":\"eve@*\"}", 0 },
 		{ "{\"limit\":2}", 2 },
@@ -172,7 +175,9 @@ static void test_bad_arguments(void **state)
 	    "{\"state\":\"gone\"}", "{\"reason\":\"why\"}",
 	    "{\"older\":\"1h\"}", "{\"older\":-1}", "{\"limit\":0}",
 	    "{\"sender\":\"\"}", "{\"note\":\"a\\nb\"}",
-	    "{\"note\":5}" };
+	    "{\"note\":5}", "{\"reason\":[]}",
+	    "{\"reason\":[\"reply\",\"why\"]}", "{\"reason\":3}",
+	    "{\"level\":\"may\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -187,12 +192,15 @@ static void test_bad_arguments(void **state)
 static void test_permission(void **state)
 {
 	static const char *const verbs[] = { "cat", "hold", "release",
-	    "retry", "flush", "delete", "bounce" };
+	    "retry", "flush", "delete", "bounce", "set-tls" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		assert_int_equal(world_command(&world, verbs[i],
 		    "{\"all\":true}", false, NULL), CONTROL_DENIED);
+	assert_int_equal(world_command(&world, "set-tls", "{\"all\":true,"
+	    "\"level\":\"may\",\"note\":\"x\"}", false, NULL),
+	    CONTROL_DENIED);
 	assert_int_equal(world_count_messages(&world), 4);
 }
 
@@ -365,6 +373,315 @@ static void test_show(void **state)
 	json_decref(lines);
 }
 
+/* --- reasons --- */
+
+static enum status_reason next_reason;
+
+static void defer_for(struct world *w, struct job *job)
+{
+	struct status statuses[8];
+
+	(void)w;
+	for (size_t i = 0; i < job->recipient_count; i++)
+		status_set(&statuses[i], STATUS_DEFERRED, next_reason,
+		    "4.7.5", "x");
+	worker_finish(job, statuses, false);
+}
+
+/* One message for each reason: a word selects those that it names. */
+static void test_reason_words(void **state)
+{
+	static const struct {
+		const char	*word;
+		size_t		 count;
+	} cases[] = {
+		{ "dane-mismatch", 1 }, { "sts-mx", 1 }, { "sts-cert", 1 },
+		{ "requiretls", 1 }, { "no-starttls", 1 }, { "dns-bogus", 1 },
+		{ "broken-tls", 2 }, { "temporary-dns", 2 }, { "tls", 10 },
+	};
+	char text[64];
+
+	(void)state;
+	world_command(&world, "delete", "{\"all\":true}", true, NULL);
+	world.on_job = defer_for;
+	for (int reason = REASON_REPLY; reason < STATUS_REASONS; reason++) {
+		next_reason = (enum status_reason)reason;
+		snprintf(text, sizeof(text), "b@r%d.test", reason);
+		world_send(&world, "a@sender.test", text, "x\r\n");
+		world_turn(5);
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "{\"reason\":\"%s\"}",
+		    cases[i].word);
+		if (listed(text) != cases[i].count)
+			fail_msg("%s: %zu", text, listed(text));
+	}
+	assert_int_equal(listed("{\"reason\":[\"broken-tls\","
+	    "\"temporary-dns\",\"dns\"]}"), 4);
+}
+
+/* --- set-tls --- */
+
+/* The first recipient of the only message that is selected. */
+static json_t *shown(const char *verb, const char *arguments)
+{
+	json_t *lines, *recipient;
+
+	assert_int_equal(world_command(&world, verb, arguments, false,
+	    &lines), CONTROL_OK);
+	assert_int_equal(json_array_size(lines), 2);
+	recipient = json_incref(json_array_get(json_object_get(json_array_get(
+	    lines, 0), "recipients"), 0));
+	json_decref(lines);
+	return recipient;
+}
+
+static int set_tls(const char *arguments, json_t **answer)
+{
+	json_t *lines;
+	int code = world_command(&world, "set-tls", arguments, true, &lines);
+
+	if (answer != NULL)
+		*answer = json_incref(json_array_get(lines, 0));
+	json_decref(lines);
+	return code;
+}
+
+static int last_level;
+
+static void note_level(struct world *w, struct job *job)
+{
+	last_level = job->tls_level;
+	defer_it(w, job);
+}
+
+/* What is set reaches the next job, at once, and stays in the row with who and
+ * why; "default" takes it back and is told as well. */
+static void test_set_tls(void **state)
+{
+	json_t *recipient, *answer;
+
+	(void)state;
+	world.on_job = note_level;
+	recipient = shown("show", "{\"sender\":\"ann@sender.test\"}");
+	assert_string_equal(text_at(recipient, "domain"), "one.test");
+	assert_true(json_is_null(json_object_get(recipient, "tls-level")));
+	assert_string_equal(text_at(recipient, "tls-reason"), "");
+	assert_string_equal(text_at(recipient, "tls-author"), "");
+	assert_true(json_is_null(json_object_get(recipient, "tls-set")));
+	assert_true(json_is_null(json_object_get(recipient, "tls-trouble")));
+	json_decref(recipient);
+
+	world.taken = 0;
+	assert_int_equal(set_tls("{\"sender\":\"ann@sender.test\","
+	    "\"level\":\"dane-only\",\"note\":\"ticket 41\"}", &answer),
+	    CONTROL_OK);
+	assert_string_equal(text_at(answer, "verb"), "set-tls");
+	assert_string_equal(text_at(answer, "level"), "dane-only");
+	assert_int_equal(json_integer_value(json_object_get(answer,
+	    "messages")), 1);
+	assert_null(json_object_get(answer, "notice"));
+	json_decref(answer);
+	world_turn(100);
+	assert_int_equal(world.taken, 1);	/* due now, once */
+	assert_int_equal(last_level, LEVEL_DANE_ONLY);
+
+	/* It is in the row: a restart changes nothing. */
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world_connect(&world);
+	recipient = shown("show", "{\"sender\":\"ann@sender.test\"}");
+	assert_string_equal(text_at(recipient, "tls-level"), "dane-only");
+	assert_string_equal(text_at(recipient, "tls-reason"), "ticket 41");
+	assert_string_equal(text_at(recipient, "tls-author"), "uid 1234");
+	assert_int_equal(strlen(text_at(recipient, "tls-set")), 20);
+	assert_int_equal(json_integer_value(json_object_get(recipient,
+	    "attempts")), 2);
+	json_decref(recipient);
+	recipient = shown("list", "{\"sender\":\"ann@sender.test\"}");
+	assert_string_equal(text_at(recipient, "tls-level"), "dane-only");
+	assert_string_equal(text_at(recipient, "domain"), "one.test");
+	assert_null(json_object_get(recipient, "tls-reason"));
+	json_decref(recipient);
+	/* Nobody else's. */
+	recipient = shown("show", "{\"domain\":\"three.test\"}");
+	assert_true(json_is_null(json_object_get(recipient, "tls-level")));
+	json_decref(recipient);
+
+	assert_int_equal(set_tls("{\"domain\":\"one.test\",\"sender\":"
+	    "\"ann@*\",\"level\":\"default\",\"note\":\"mended\"}",
+	    &answer), CONTROL_OK);
+	assert_string_equal(text_at(answer, "level"), "default");
+	json_decref(answer);
+	world_turn(100);
+	assert_int_equal(world.taken, 2);
+	assert_int_equal(last_level, -1);
+	recipient = shown("show", "{\"sender\":\"ann@sender.test\"}");
+	assert_true(json_is_null(json_object_get(recipient, "tls-level")));
+	assert_string_equal(text_at(recipient, "tls-reason"), "mended");
+	json_decref(recipient);
+	assert_int_equal(world_count_schedule(&world), 5);
+}
+
+static void test_set_tls_words(void **state)
+{
+	static const char *const good[] = { "none", "may", "encrypt", "auto",
+	    "dane", "dane-only", "sts", "strict", "default" };
+	static const char *const bad[] = { "\"level\":\"verify\"",
+	    "\"level\":\"secure\"", "\"level\":\"fingerprint\"",
+	    "\"level\":\"tls\"", "\"level\":\"\"", "\"level\":3",
+	    "\"level\":null", "\"limit\":5" };
+	char arguments[200];
+	json_t *recipient, *lines;
+
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(arguments, sizeof(arguments),
+		    "{\"all\":true,\"note\":\"x\",%s}", bad[i]);
+		assert_int_equal(set_tls(arguments, NULL), CONTROL_USAGE);
+	}
+	/* A reason is wanted, and a selection. */
+	assert_int_equal(set_tls("{\"all\":true,\"level\":\"may\"}", NULL),
+	    CONTROL_USAGE);
+	assert_int_equal(set_tls("{\"all\":true,\"level\":\"may\","
+	    "\"note\":\"\"}", NULL), CONTROL_USAGE);
+	assert_int_equal(set_tls("{\"level\":\"may\",\"note\":\"x\"}",
+	    NULL), CONTROL_USAGE);
+	/* Those that need names say so. */
+	assert_int_equal(world_command(&world, "set-tls", "{\"all\":true,"
+	    "\"level\":\"secure\",\"note\":\"x\"}", true, &lines),
+	    CONTROL_USAGE);
+	assert_non_null(strstr(text_at(json_array_get(lines, 0), "message"),
+	    "configuration"));
+	json_decref(lines);
+	recipient = shown("show", "{\"domain\":\"three.test\"}");
+	assert_true(json_is_null(json_object_get(recipient, "tls-set")));
+	json_decref(recipient);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(arguments, sizeof(arguments), "{\"domain\":"
+		    "\"three.test\",\"note\":\"x\",\"level\":\"%s\"}",
+		    good[i]);
+		assert_int_equal(set_tls(arguments, NULL), CONTROL_OK);
+		recipient = shown("show", "{\"domain\":\"three.test\"}");
+		if (strcmp(good[i], "default") == 0)
+			assert_true(json_is_null(json_object_get(recipient,
+			    "tls-level")));
+		else
+			assert_string_equal(text_at(recipient, "tls-level"),
+			    good[i]);
+		json_decref(recipient);
+	}
+}
+
+/* Held mail keeps its place; its level is there when it is released. */
+static void test_set_tls_held(void **state)
+{
+	static const char which[] = "{\"domain\":\"three.test\"}";
+
+	(void)state;
+	world.on_job = note_level;
+	last_level = -2;
+	world_command(&world, "hold", which, true, NULL);
+	world.taken = 0;
+	assert_int_equal(set_tls("{\"domain\":\"three.test\",\"level\":"
+	    "\"none\",\"note\":\"x\"}", NULL), CONTROL_OK);
+	world_turn(100);
+	assert_int_equal(world.taken, 0);
+	assert_int_equal(listed("{\"state\":\"held\"}"), 1);
+	world_command(&world, "release", which, true, NULL);
+	world_turn(100);
+	assert_int_equal(world.taken, 1);
+	assert_int_equal(last_level, LEVEL_NONE);
+}
+
+/* Set while it is tried: the try ends as it began, and when it was in vain the
+ * next one comes at once, with the level; the one after that waits as ever. */
+static void test_set_tls_in_flight(void **state)
+{
+	struct status status;
+
+	(void)state;
+	world.on_job = NULL;
+	world_send(&world, "a@sender.test", "b@four.test", "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	assert_int_equal(set_tls("{\"domain\":\"four.test\",\"level\":"
+	    "\"encrypt\",\"note\":\"x\"}", NULL), CONTROL_OK);
+	assert_int_equal(world.jobs[0]->tls_level, -1);
+	status_from_reply(&status, 450, "4.2.0 later");
+	world_finish(&world, 0, &status);
+	assert_true(world_wait_jobs(&world, 1));
+	assert_int_equal(world.jobs[0]->tls_level, LEVEL_ENCRYPT);
+	assert_int_equal(world.jobs[0]->attempt, 2);
+	world_finish(&world, 0, &status);
+	world_turn(100);
+	assert_int_equal(world.job_count, 0);
+	assert_int_equal(listed("{\"domain\":\"four.test\","
+	    "\"state\":\"deferred\"}"), 1);
+	assert_int_equal(schedule_in_flight(world.queue->schedule), 0);
+	assert_int_equal(world_count_schedule(&world), 6);
+}
+
+/* REQ-22: the tag is shown; and it stays, whatever the operator sets. */
+static void test_set_tls_tags(void **state)
+{
+	static const struct {
+		uint32_t	 flags;
+		const char	*tag, *level;
+		bool		 notice;
+	} cases[] = {
+		{ ENVELOPE_REQUIRETLS, "requiretls", "none", true },
+		{ ENVELOPE_REQUIRETLS, "requiretls", "may", true },
+		{ ENVELOPE_REQUIRETLS, "requiretls", "encrypt", true },
+		{ ENVELOPE_REQUIRETLS, "requiretls", "strict", false },
+		{ ENVELOPE_REQUIRETLS, "requiretls", "default", false },
+		{ ENVELOPE_TLS_OPTIONAL, "optional", "may", false },
+		{ 0, NULL, "may", false },
+	};
+	json_t *lines, *answer;
+	char arguments[200];
+
+	(void)state;
+	world_command(&world, "delete", "{\"all\":true}", true, NULL);
+	world.on_job = NULL;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct status status;
+
+		world.envelope_flags = cases[i].flags;
+		world_send(&world, "a@sender.test", "b@four.test", "x\r\n");
+		assert_true(world_wait_jobs(&world, 1));
+		status_from_reply(&status, 450, "4.2.0 later");
+		world_finish(&world, 0, &status);
+		world_turn(20);
+		snprintf(arguments, sizeof(arguments), "{\"all\":true,"
+		    "\"note\":\"x\",\"level\":\"%s\"}", cases[i].level);
+		assert_int_equal(set_tls(arguments, &answer), CONTROL_OK);
+		assert_int_equal(json_object_get(answer, "notice") != NULL,
+		    cases[i].notice);
+		assert_int_equal(json_integer_value(json_object_get(answer,
+		    "requiretls")), cases[i].notice);
+		json_decref(answer);
+		for (int show = 0; show <= 1; show++) {
+			const char *tag;
+
+			assert_int_equal(world_command(&world, show ?
+			    "show" : "list", "{}", false, &lines),
+			    CONTROL_OK);
+			tag = text_at(json_array_get(lines, 0), "tls-tag");
+			if (cases[i].tag == NULL)
+				assert_null(tag);
+			else
+				assert_string_equal(tag, cases[i].tag);
+			json_decref(lines);
+		}
+		assert_true(world_wait_jobs(&world, 1));
+		assert_int_equal(world.jobs[0]->flags, cases[i].flags);
+		world_delivered(&status);
+		world_finish(&world, 0, &status);
+		assert_true(world_wait_empty(&world));
+	}
+}
+
 static void test_stats(void **state)
 {
 	json_t *lines, *first, *total;
@@ -513,6 +830,12 @@ int main(void)
 		TEST(test_bounce),
 		TEST(test_cat),
 		TEST(test_show),
+		TEST(test_reason_words),
+		TEST(test_set_tls),
+		TEST(test_set_tls_words),
+		TEST(test_set_tls_held),
+		TEST(test_set_tls_in_flight),
+		TEST(test_set_tls_tags),
 		TEST(test_stats),
 		cmocka_unit_test_setup_teardown(test_many, setup_empty,
 		    teardown),

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/wire.h"
+#include "conf/conf.h"
 #include "queue/client.h"
 #include "queue/destination.h"
 #include "queue/envelope.h"
@@ -245,7 +246,10 @@ static void test_slice_row(void **state)
 	struct record_slice slice = { .domain = (char[]){ "one.test" },
 	    .flags = SLICE_HELD | SLICE_BOUNCE,
 	    .held_reason = (char[]){ "why" }, .arrival = 5, .due = 6,
-	    .tried_at = 7, .tls_trouble_since = 8, .attempt = 9,
+	    .tried_at = 7, .tls_trouble_since = 8,
+	    .tls_level = LEVEL_DANE_ONLY,
+	    .tls_reason = (char[]){ "ticket 41" },
+	    .tls_author = (char[]){ "uid 0" }, .tls_set = 11, .attempt = 9,
 	    .last_job = 10, .recipients = recipients, .recipient_count = 2 };
 	struct record_slice *copy;
 
@@ -263,6 +267,10 @@ static void test_slice_row(void **state)
 	assert_int_equal(copy->tls_trouble_since, 8);
 	assert_int_equal(copy->attempt, 9);
 	assert_int_equal(copy->last_job, 10);
+	assert_int_equal(copy->tls_level, LEVEL_DANE_ONLY);
+	assert_string_equal(copy->tls_reason, "ticket 41");
+	assert_string_equal(copy->tls_author, "uid 0");
+	assert_int_equal(copy->tls_set, 11);
 	assert_int_equal(copy->recipients[0].index, 4);
 	assert_int_equal(copy->recipients[0].status->code, 450);
 	assert_string_equal(copy->recipients[0].status->text, "full");
@@ -270,10 +278,163 @@ static void test_slice_row(void **state)
 	check_cuts(read_slice_row);
 }
 
+/* Every level, and none, comes back; a number that is no level does not. */
+static void test_slice_levels(void **state)
+{
+	struct envelope *envelope = sample();
+	struct record_recipient recipient = { 0, envelope->recipients[0],
+	    NULL };
+	struct record_slice slice = { .domain = (char[]){ "one.test" },
+	    .recipients = &recipient, .recipient_count = 1 };
+	struct record_slice *copy;
+
+	(void)state;
+	for (int level = -1; level <= LEVEL_COUNT; level++) {
+		buf_reset(&buf);
+		slice.tls_level = level;
+		assert_int_equal(record_put_slice(&buf, &slice), 0);
+		copy = record_get_slice(buf_data(&buf), buf_length(&buf),
+		    arena);
+		if (level == LEVEL_COUNT) {
+			assert_null(copy);
+			continue;
+		}
+		assert_int_equal(copy->tls_level, level);
+		assert_string_equal(copy->tls_reason, "");
+		assert_string_equal(copy->tls_author, "");
+	}
+}
+
+static void put_old_slice(struct wire_writer *to, const char *held,
+    uint32_t flags)
+{
+	wire_put_u8(to, 1);
+	wire_put_text(to, "one.test");
+	wire_put_u32(to, flags);
+	wire_put_text(to, held);
+	for (uint64_t time = 5; time <= 8; time++)
+		wire_put_u64(to, time);
+	wire_put_u32(to, 9);
+	wire_put_u64(to, 10);
+	wire_put_u32(to, 1);
+	wire_put_u32(to, 4);
+	envelope_put_recipient(to, &sample()->recipients[1]);
+	wire_put_u8(to, 0);
+}
+
+/* Rows of version 1, byte for byte as they were written, are read; what they do
+ * not say is "nothing was set". They are written in the latest version. */
+static void test_old_rows(void **state)
+{
+	struct record_slice *slice;
+	struct record_schedule *row;
+
+	(void)state;
+	put_old_slice(&writer, "why", SLICE_HELD);
+	assert_int_equal(wire_write_end(&writer), 0);
+	slice = record_get_slice(buf_data(&buf), buf_length(&buf), arena);
+	assert_non_null(slice);
+	assert_string_equal(slice->domain, "one.test");
+	assert_int_equal(slice->flags, SLICE_HELD);
+	assert_string_equal(slice->held_reason, "why");
+	assert_int_equal(slice->tls_trouble_since, 8);
+	assert_int_equal(slice->last_job, 10);
+	assert_int_equal(slice->recipient_count, 1);
+	assert_string_equal(slice->recipients[0].who.address,
+	    "\"a@b\"@two.test");
+	assert_int_equal(slice->tls_level, -1);
+	assert_int_equal(slice->tls_set, 0);
+	assert_string_equal(slice->tls_reason, "");
+	assert_string_equal(slice->tls_author, "");
+	assert_int_equal(record_slice_lane(slice), LANE_COMMON);
+	check_cuts(read_slice_row);
+
+	buf_reset(&buf);
+	wire_put_u8(&writer, 1);
+	wire_put_u32(&writer, 3);
+	wire_put_text(&writer, "x.test");
+	row = record_get_schedule(buf_data(&buf), buf_length(&buf), arena);
+	assert_non_null(row);
+	assert_int_equal(row->attempt, 3);
+	assert_string_equal(row->domain, "x.test");
+	assert_int_equal(row->lane, LANE_COMMON);
+	/* The rest of a newer row is no part of an old one. */
+	wire_put_u8(&writer, 0);
+	assert_null(record_get_schedule(buf_data(&buf), buf_length(&buf),
+	    arena));
+}
+
+static void test_lanes(void **state)
+{
+	static const struct {
+		uint32_t	 flags;
+		int		 level;
+		unsigned	 lane;
+	} cases[] = {
+		{ 0, -1, LANE_COMMON },
+		{ SLICE_BOUNCE | SLICE_HELD, -1, LANE_COMMON },
+		{ SLICE_REQUIRETLS, -1, LANE_REQUIRETLS },
+		{ SLICE_REQUIRETLS, LEVEL_NONE, LANE_REQUIRETLS },
+		{ SLICE_TLS_OPTIONAL, -1, LANE_OPTIONAL },
+		{ SLICE_TLS_OPTIONAL, LEVEL_DANE, LANE_LEVEL + LEVEL_DANE },
+		{ 0, LEVEL_AUTO, LANE_LEVEL },
+		{ 0, LEVEL_FINGERPRINT, LANE_COUNT - 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct record_slice slice = { .flags = cases[i].flags,
+		    .tls_level = cases[i].level };
+		struct record_schedule row = { 1, (char[]){ "x.test" },
+		    record_slice_lane(&slice) };
+
+		assert_int_equal(row.lane, cases[i].lane);
+		buf_reset(&buf);
+		assert_int_equal(record_put_schedule(&buf, &row), 0);
+		assert_int_equal(record_get_schedule(buf_data(&buf),
+		    buf_length(&buf), arena)->lane, row.lane);
+	}
+	buf_reset(&buf);
+	assert_int_equal(record_put_schedule(&buf, &(struct record_schedule){
+	    1, (char[]){ "x.test" }, LANE_COUNT }), 0);
+	assert_null(record_get_schedule(buf_data(&buf), buf_length(&buf),
+	    arena));
+}
+
+/* REQ-17: one tag or the other. */
+static void test_envelope_tags(void **state)
+{
+	static const uint32_t flags[] = { 0, ENVELOPE_REQUIRETLS,
+	    ENVELOPE_TLS_OPTIONAL, ENVELOPE_REQUIRETLS |
+	    ENVELOPE_TLS_OPTIONAL };
+	static const char *const tags[] = { NULL, "requiretls", "optional" };
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct envelope *envelope = sample();
+
+		buf_reset(&buf);
+		envelope->flags = ENVELOPE_8BIT | flags[i];
+		envelope_put(&writer, envelope);
+		wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+		envelope = envelope_get(&reader, arena);
+		if (i == 3) {
+			assert_null(envelope);
+			continue;
+		}
+		assert_int_equal(envelope->flags, ENVELOPE_8BIT | flags[i]);
+		if (tags[i] == NULL)
+			assert_null(envelope_tls_tag(envelope));
+		else
+			assert_string_equal(envelope_tls_tag(envelope),
+			    tags[i]);
+	}
+}
+
 /* A later version is not guessed at. */
 static void test_row_version(void **state)
 {
-	struct record_schedule row = { 3, (char[]){ "x.test" } };
+	struct record_schedule row = { 3, (char[]){ "x.test" }, LANE_COMMON };
 	char *bytes;
 
 	(void)state;
@@ -327,6 +488,7 @@ static void fill_job(struct job *job)
 	job->flags = ENVELOPE_BOUNCE;
 	job->arrival = 99;
 	job->tls_trouble_since = 5;
+	job->tls_level = LEVEL_STRICT;
 	job->attempt = 3;
 	job->prefix = arena_dup_string(arena, "X: y\r\n");
 	job->prefix_length = 6;
@@ -370,12 +532,33 @@ static void test_job(void **state)
 	assert_null(copy.envid);
 	assert_int_equal(copy.attempt, 3);
 	assert_int_equal(copy.tls_trouble_since, 5);
+	assert_int_equal(copy.tls_level, LEVEL_STRICT);
 	assert_memory_equal(copy.prefix, "X: y\r\n", 6);
 	assert_memory_equal(copy.body, "body\r\n", 6);
 	assert_int_equal(copy.recipient_count, 2);
 	assert_int_equal(copy.recipients[1].index, 8);
 	assert_string_equal(copy.recipients[1].original, "rfc822;b");
 	check_cuts(read_job);
+}
+
+/* The level goes over as it is, none at all included. */
+static void test_job_levels(void **state)
+{
+	struct job job = { 0 }, copy = { .arena = arena };
+	uint32_t slice;
+
+	(void)state;
+	fill_job(&job);
+	for (int level = -1; level <= LEVEL_COUNT; level++) {
+		buf_reset(&buf);
+		job.tls_level = level;
+		queue_put_job(&writer, &job, 42);
+		wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+		assert_int_equal(queue_get_job(&reader, &copy, &slice),
+		    level < LEVEL_COUNT ? 0 : -1);
+		if (level < LEVEL_COUNT)
+			assert_int_equal(copy.tls_level, level);
+	}
 }
 
 static int read_end(struct wire_reader *from)
@@ -509,9 +692,14 @@ int main(void)
 		TEST(test_many_recipients),
 		TEST(test_message_row),
 		TEST(test_slice_row),
+		TEST(test_slice_levels),
+		TEST(test_old_rows),
+		TEST(test_lanes),
+		TEST(test_envelope_tags),
 		TEST(test_row_version),
 		TEST(test_keys),
 		TEST(test_job),
+		TEST(test_job_levels),
 		TEST(test_small_messages),
 		TEST(test_noise),
 	};

@@ -59,6 +59,60 @@ static struct envelope *make_envelope(struct arena *arena)
 
 /* --- small messages --- */
 
+/* REQ-15 to REQ-18, REQ-22: the tag reaches every slice and every job of the
+ * message, and is there after a restart. What the header says is nothing next
+ * to REQUIRETLS; and nothing else can come in at the end. */
+static void test_tags(void **state)
+{
+	static const struct {
+		uint32_t	 envelope, end, kept;
+		unsigned	 lane;
+	} cases[] = {
+		{ ENVELOPE_REQUIRETLS, 0, ENVELOPE_REQUIRETLS,
+		    LANE_REQUIRETLS },
+		{ ENVELOPE_REQUIRETLS | ENVELOPE_RET_FULL,
+		    ENVELOPE_TLS_OPTIONAL, ENVELOPE_REQUIRETLS |
+		    ENVELOPE_RET_FULL, LANE_REQUIRETLS },
+		{ 0, ENVELOPE_TLS_OPTIONAL | ENVELOPE_HAS_8BIT,
+		    ENVELOPE_TLS_OPTIONAL | ENVELOPE_HAS_8BIT,
+		    LANE_OPTIONAL },
+		{ 0, ENVELOPE_REQUIRETLS | ENVELOPE_BOUNCE |
+		    ENVELOPE_RET_FULL, 0, LANE_COMMON },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena *arena = arena_new(RECORD_ARENA_MAX);
+		struct status status;
+		uint64_t id;
+
+		world.envelope_flags = cases[i].envelope;
+		world.end_flags = cases[i].end;
+		id = world_send(&world, "a@sender.test", "b@one.test "
+		    "c@two.test d@one.test", "x\r\n");
+		assert_true(world_wait_jobs(&world, 2));
+		world_drop_worker(&world, DESTINATION_DELIVERY);
+		world_stop_queue(&world);
+		world_start_queue(&world);
+		world_connect_worker(&world, DESTINATION_MAILBOX, 200);
+		world_new_worker(&world, DESTINATION_DELIVERY);
+		assert_true(world_wait_jobs(&world, 2));
+		for (size_t n = 0; n < 2; n++) {
+			assert_int_equal(world.jobs[n]->flags, cases[i].kept);
+			assert_int_equal(world.jobs[n]->tls_level, -1);
+			assert_int_equal(record_slice_lane(rows_find_slice(
+			    world.queue->store, id, (uint32_t)n, arena)),
+			    cases[i].lane);
+		}
+		world_delivered(&status);
+		world_finish(&world, 1, &status);
+		world_finish(&world, 0, &status);
+		assert_true(world_wait_empty(&world));
+		world_connect(&world);
+		arena_free(arena);
+	}
+}
+
 static void test_accept(void **state)
 {
 	uint64_t id = world_send(&world, "a@sender.test",
@@ -486,6 +540,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_accept),
+		TEST(test_tags),
 		TEST(test_identifiers),
 		TEST(test_large),
 		TEST(test_too_large),

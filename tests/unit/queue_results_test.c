@@ -551,7 +551,7 @@ static void test_dead_destination(void **state)
 		world_finish(&world, 0, &status);
 	world_turn(50);
 	destination = destination_find(schedule_destinations(
-	    world.queue->schedule), "dead.test");
+	    world.queue->schedule), "dead.test", LANE_COMMON);
 	assert_non_null(destination);
 	assert_true(destination_is_resting(destination, clock_wall()));
 	tries = world.taken;
@@ -627,6 +627,21 @@ static void test_blame(void **state)
 	assert_true(destination_is_blamed(&status));
 	world_refused(&status);
 	assert_false(destination_is_blamed(&status));
+	/* What a host shows of TLS is the host's; what a sender demands, or a
+	 * policy leaves out, is not. */
+	for (int reason = 0; reason < STATUS_REASONS; reason++) {
+		status_set(&status, STATUS_DEFERRED, reason, "4.7.5", "x");
+		switch (reason) {
+		case REASON_STS_MX: case REASON_REQUIRETLS:
+			assert_false(destination_is_blamed(&status));
+			break;
+		default:
+			if (status_is_about_tls(&status))
+				assert_true(destination_is_blamed(&status));
+		}
+		status.outcome = STATUS_FAILED;
+		assert_false(destination_is_blamed(&status));
+	}
 }
 
 int main(void)

@@ -14,15 +14,21 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/wire.h"
 #include "conf/conf.h"
 #include "queue/commit.h"
 #include "queue/envelope.h"
 #include "queue/queue.h"
+#include "queue/record.h"
+#include "queue/results.h"
+#include "queue/rows.h"
 #include "queue/schedule.h"
+#include "queue/store.h"
 #include "tests/queue_world.h"
 
 static struct world world;
@@ -30,6 +36,7 @@ static bool dead_is_up;
 static enum status_reason dead_reason;
 static uint64_t alive_count, dead_count, dead_tries, notified;
 static size_t window_most;
+static uint32_t commit_flags;		/* of messages to come */
 
 static void answer(struct world *w, struct job *job)
 {
@@ -58,6 +65,7 @@ static int setup(void **state)
 	dead_reason = REASON_CONNECT;
 	alive_count = dead_count = dead_tries = notified = 0;
 	window_most = 0;
+	commit_flags = 0;
 	world_open(&world, "active-messages = 100\nretry-first = 1s\n"
 	    "retry-max = 1s\nmessage-expiry = 1h\nbounce-expiry = 1h");
 	world.on_job = answer;
@@ -87,6 +95,7 @@ static void commit(const char *to, int64_t age_seconds)
 	digest_of("x\r\n", 3, message.digest);
 	envelope->sender = arena_dup_string(arena, "a@sender.test");
 	envelope_add_recipient(envelope, arena, to, NULL, 0);
+	envelope->flags = commit_flags;
 	commit_accept(world.queue->commit, &message, arena, NULL, NULL);
 }
 
@@ -227,6 +236,186 @@ static void test_last_attempt(void **state)
 	assert_int_equal(notified, 40);
 }
 
+/* STS-75, REQ-45: the same for every reason about TLS or its policy, and for no
+ * other. */
+static void test_last_attempt_reasons(void **state)
+{
+	static const enum status_reason reasons[] = { REASON_NO_STARTTLS,
+	    REASON_STARTTLS_REFUSED, REASON_TLS_HANDSHAKE, REASON_CERTIFICATE,
+	    REASON_POLICY, REASON_DANE_MISMATCH, REASON_STS_MX,
+	    REASON_STS_CERTIFICATE, REASON_REQUIRETLS, REASON_CONNECT,
+	    REASON_TIMEOUT, REASON_DNS };
+	struct destination *destination;
+	struct entry *entry;
+
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	destination = destination_get(schedule_destinations(
+	    world.queue->schedule), "dead.test", LANE_COMMON);
+	commit("b@dead.test", 7200);
+	world_turn(50);
+	entry = TAILQ_FIRST(&destination->fresh);
+	assert_non_null(entry);
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		status_set(&destination->trouble, STATUS_DEFERRED, reasons[i],
+		    "4.7.5", "x");
+		assert_int_equal(results_deserves_attempt(world.queue, entry),
+		    reasons[i] != REASON_CONNECT &&
+		    reasons[i] != REASON_TIMEOUT && reasons[i] != REASON_DNS);
+	}
+}
+
+/* --- lanes --- */
+
+static uint64_t by_lane[3];
+
+/* A host whose certificate is not what its domain has published: only those
+ * who do not need it get through. */
+static void answer_by_tag(struct world *w, struct job *job)
+{
+	struct status status;
+
+	(void)w;
+	world_delivered(&status);
+	if (job->flags & ENVELOPE_TLS_OPTIONAL) {
+		by_lane[LANE_OPTIONAL]++;
+	} else if (job->flags & ENVELOPE_REQUIRETLS) {
+		by_lane[LANE_REQUIRETLS]++;
+		status_set(&status, STATUS_DEFERRED, REASON_CONNECT, "4.4.1",
+		    "no answer");
+	} else {
+		by_lane[LANE_COMMON]++;
+		if (dead_reason == REASON_DANE_MISMATCH)
+			status_set(&status, STATUS_DEFERRED, dead_reason,
+			    "4.7.5", "another certificate");
+	}
+	worker_finish(job, &status, false);
+}
+
+static bool lane_is_done(void *arg)
+{
+	return by_lane[*(unsigned *)arg] >= 20;
+}
+
+/* REQ-57: mail that may do without does not wait while the host rests for the
+ * others, and the other way round. */
+static void test_lanes(void **state)
+{
+	unsigned optional = LANE_OPTIONAL, common = LANE_COMMON;
+	struct destinations *all = schedule_destinations(
+	    world.queue->schedule);
+
+	(void)state;
+	memset(by_lane, 0, sizeof(by_lane));
+	world.on_job = answer_by_tag;
+	dead_reason = REASON_DANE_MISMATCH;
+	commit_many("b@dead.test", 60);
+	world_turn(300);
+	assert_true(destination_is_resting(destination_find(all, "dead.test",
+	    LANE_COMMON), clock_wall()));
+	commit_flags = ENVELOPE_TLS_OPTIONAL;
+	commit_many("b@dead.test", 20);
+	assert_true(world_wait(lane_is_done, &optional, 2000));
+	assert_int_equal(by_lane[LANE_OPTIONAL], 20);
+	/* REQUIRETLS mail that meets no host is no reason for others to wait,
+	 * also after a restart. */
+	dead_reason = REASON_NONE;
+	commit_flags = ENVELOPE_REQUIRETLS;
+	commit_many("b@other.test", 60);
+	world_turn(300);
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world_connect(&world);
+	world_turn(300);
+	all = schedule_destinations(world.queue->schedule);
+	assert_true(destination_is_resting(destination_find(all, "other.test",
+	    LANE_REQUIRETLS), clock_wall()));
+	by_lane[LANE_COMMON] = 0;
+	commit_flags = 0;
+	commit_many("b@other.test", 20);
+	assert_true(world_wait(lane_is_done, &common, 2000));
+}
+
+/* --- rows of version 1 --- */
+
+/* Writes the slice of message id, and its place in line, as version 1 had
+ * them. */
+static void write_old_rows(uint64_t id)
+{
+	struct store *store = world.queue->store;
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct record_slice *slice = rows_find_slice(store, id, 0, arena);
+	struct wire_writer writer;
+	struct record_key key;
+	struct buf row;
+
+	assert_non_null(slice);
+	buf_init(&row, RECORD_SLICE_MAX);
+	wire_write_begin(&writer, &row);
+	wire_put_u8(&writer, 1);
+	wire_put_text(&writer, slice->domain);
+	wire_put_u32(&writer, 0);
+	wire_put_text(&writer, "");
+	wire_put_u64(&writer, (uint64_t)slice->arrival);
+	wire_put_u64(&writer, (uint64_t)slice->due);
+	wire_put_u64(&writer, 0);
+	wire_put_u64(&writer, 0);
+	wire_put_u32(&writer, 0);
+	wire_put_u64(&writer, 0);
+	wire_put_u32(&writer, 1);
+	wire_put_u32(&writer, 0);
+	envelope_put_recipient(&writer, &slice->recipients[0].who);
+	wire_put_u8(&writer, 0);
+	record_key_slice(&key, id, 0);
+	store_put(store, STORE_SLICES, (struct store_bytes){ key.bytes,
+	    key.length }, (struct store_bytes){ buf_data(&row),
+	    buf_length(&row) });
+	buf_reset(&row);
+	wire_put_u8(&writer, 1);
+	wire_put_u32(&writer, 0);
+	wire_put_text(&writer, slice->domain);
+	record_key_schedule(&key, slice->due, id, 0);
+	store_put(store, STORE_SCHEDULE, (struct store_bytes){ key.bytes,
+	    key.length }, (struct store_bytes){ buf_data(&row),
+	    buf_length(&row) });
+	buf_release(&row);
+	arena_free(arena);
+}
+
+static void note_level(struct world *w, struct job *job)
+{
+	assert_int_equal(job->tls_level, -1);
+	answer(w, job);
+}
+
+/* A queue that an earlier version has left is worked off: deferred, so that its
+ * rows are written anew, and then delivered; nothing is left over. */
+static void test_old_rows(void **state)
+{
+	uint64_t expected = 1;
+
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	for (int i = 0; i < 10; i++) {
+		write_old_rows(world_send(&world, "a@sender.test",
+		    i == 0 ? "b@alive.test" : "b@dead.test", "x\r\n"));
+		world_turn(1);
+	}
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world.on_job = note_level;
+	world_new_worker(&world, DESTINATION_DELIVERY);
+	assert_true(world_wait(alive_is_done, &expected, 5000));
+	world_turn(300);
+	assert_true(dead_tries >= 2);
+	assert_int_equal(world_count_schedule(&world), 9);
+	dead_is_up = true;
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(dead_count, 9);
+	assert_int_equal(world_count_schedule(&world), 0);
+	assert_int_equal(world_count_slices(&world), 0);
+}
+
 static void test_reload(void **state)
 {
 	char *errors = NULL;
@@ -256,7 +445,7 @@ static struct entry *entry_for(struct destinations *all, const char *domain,
 
 	entry->place.id = id;
 	entry->attempt = attempt;
-	entry->destination = destination_get(all, domain);
+	entry->destination = destination_get(all, domain, LANE_COMMON);
 	destination_add(all, entry);
 	return entry;
 }
@@ -294,7 +483,7 @@ static void test_turns(void **state)
 	for (uint64_t id = 1; id <= 4; id++)
 		entry_for(all, "one.test", id, 0);
 	entry_for(all, "two.test", 11, 0);
-	one = destination_get(all, "one.test");
+	one = destination_get(all, "one.test", LANE_COMMON);
 	take(all, 1);
 	take(all, 11);
 	take(all, 2);
@@ -318,7 +507,8 @@ static void test_places(void **state)
 	    "route two.test { host = relay.test  port = 465  "
 	    "tls = implicit }\n"
 	    "route three.test { host = relay.test  port = 465  "
-	    "tls = implicit }\n";
+	    "tls = implicit }\n"
+	    "domain local.test { users = \"*\" }\n";
 	char *errors = NULL;
 	struct conf *conf = conf_read("test.conf", text, &errors);
 	struct destinations *all;
@@ -327,10 +517,17 @@ static void test_places(void **state)
 	(void)state;
 	assert_non_null(conf);
 	all = destinations_new(conf);
-	one = destination_get(all, "one.test");
-	two = destination_get(all, "two.test");
+	one = destination_get(all, "one.test", LANE_COMMON);
+	two = destination_get(all, "two.test", LANE_COMMON);
 	assert_ptr_not_equal(one, two);
-	assert_ptr_equal(two, destination_get(all, "three.test"));
+	assert_ptr_equal(two, destination_get(all, "three.test", LANE_COMMON));
+	assert_ptr_not_equal(two, destination_get(all, "three.test",
+	    LANE_OPTIONAL));
+	assert_ptr_equal(destination_find(all, "two.test", LANE_OPTIONAL),
+	    destination_find(all, "three.test", LANE_OPTIONAL));
+	assert_null(destination_find(all, "two.test", LANE_LEVEL + LEVEL_MAY));
+	assert_ptr_equal(destination_get(all, "local.test", LANE_COMMON),
+	    destination_get(all, "local.test", LANE_REQUIRETLS));
 	assert_false(one->next.implicit_tls);
 	assert_true(two->next.implicit_tls);
 	destinations_free(all);
@@ -342,7 +539,7 @@ static void test_fresh_first(void **state)
 {
 	struct conf *conf = plain_conf();
 	struct destinations *all = destinations_new(conf);
-	struct destination *one = destination_get(all, "one.test");
+	struct destination *one = destination_get(all, "one.test", LANE_COMMON);
 	static const uint64_t expected[] = { 1, 2, 3, 101, 4, 5, 102 };
 
 	(void)state;
@@ -369,7 +566,7 @@ static void test_rest(void **state)
 {
 	struct conf *conf = plain_conf();
 	struct destinations *all = destinations_new(conf);
-	struct destination *one = destination_get(all, "one.test");
+	struct destination *one = destination_get(all, "one.test", LANE_COMMON);
 	struct status status;
 	int64_t until;
 	int woken = 0;
@@ -415,6 +612,9 @@ int main(void)
 		TEST(test_backlog_after_restart),
 		TEST(test_expires_untried),
 		TEST(test_last_attempt),
+		TEST(test_last_attempt_reasons),
+		TEST(test_lanes),
+		TEST(test_old_rows),
 		TEST(test_flapping),
 		TEST(test_reload),
 		cmocka_unit_test(test_turns),

@@ -59,7 +59,12 @@ static const struct {
 	{ " =x", 501, 0, 0, NULL },
 	{ " AUTH=<>", 555, 0, 0, NULL },
 	{ " SMTPUTF8", 555, 0, 0, NULL },
-	{ " REQUIRETLS", 555, 0, 0, NULL },
+	{ " REQUIRETLS", 0, 0, ENVELOPE_REQUIRETLS, NULL },	/* REQ-1 */
+	{ " requireTLS SIZE=5", 0, 5, ENVELOPE_REQUIRETLS, NULL },
+	{ " REQUIRETLS=yes", 501, 0, 0, NULL },
+	{ " REQUIRETLS=", 501, 0, 0, NULL },
+	{ " REQUIRETLS REQUIRETLS", 501, 0, 0, NULL },	/* REQ-8 */
+	{ " REQUIRE-TLS", 555, 0, 0, NULL },
 };
 
 static void test_mail(void **state)

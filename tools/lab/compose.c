@@ -383,6 +383,7 @@ static void set_step(struct plan *plan, struct lab_step *step,
 	step->name = arena_dup_string(plan->arena, name);
 	step->to = arena_dup_string(plan->arena, "bob@example.net");
 	step->clock = arena_dup_string(plan->arena, "");
+	step->parameters = arena_dup_string(plan->arena, "");
 	step->expect = answer.expect;
 	for (int i = 0; i < LAB_OUTCOMES; i++)
 		if ((answer.outcomes & 1u << i) != 0 &&
@@ -424,6 +425,7 @@ static void set_top(struct plan *plan, struct lab_scenario *scenario,
 		texts_add(plan, &scenario->clauses, "%s", answer->clauses[i]);
 	scenario->sender = (struct lab_sender){ .no_starttls = none,
 	    .broken_tls = none, .sts_with_dane = none, .insecure_mx = none,
+	    .memory = none,
 	    .level = arena_dup_string(plan->arena, levels[plan->level]) };
 	scenario->receiver.certificate = none;
 }

@@ -13,7 +13,9 @@
  *	say, hear	text, tls: both sides of a dialogue, of actor "client"
  *	handshake	version, cipher, sni; or problem
  *	message		sender, recipients [], tls, marker (the value of the
- *			header X-Postern-Lab), dsn (null sender), impostor
+ *			header X-Postern-Lab), dsn (null sender), impostor,
+ *			requiretls (MAIL said so); and of a dsn statuses [] and
+ *			text (whether the returned message's own is in it)
  *	fetch		path, status
  *	dns		zone, server (from 1), name, type, answer
  *	end		problem

@@ -35,10 +35,13 @@ static void verb_ehlo(struct lab_session *session, const char *arguments)
 
 	(void)arguments;
 	lab_transaction_end(&session->transaction);
+	session->offers_requiretls = host->requiretls == (secure ?
+	    LAB_REQUIRETLS_YES : LAB_REQUIRETLS_CLEAR);
 	usual = mem_print("250-%s at your service|250-PIPELINING|250-SIZE %d|"
-	    "%s250-8BITMIME|250 ENHANCEDSTATUSCODES", host->name,
+	    "%s%s250-8BITMIME|250 ENHANCEDSTATUSCODES", host->name,
 	    LAB_MESSAGE_MAX, host->tls == LAB_TLS_STARTTLS && !secure ?
-	    "250-STARTTLS|" : "");
+	    "250-STARTTLS|" : "", session->offers_requiretls ?
+	    "250-REQUIRETLS|" : "");
 	session->greeted = is_accepted(lab_session_answer(session, secure ?
 	    LAB_STAGE_SECURED : LAB_STAGE_EHLO, usual));
 	mem_free(usual);
@@ -50,6 +53,7 @@ static void verb_helo(struct lab_session *session, const char *arguments)
 
 	(void)arguments;
 	lab_transaction_end(&session->transaction);
+	session->offers_requiretls = false;
 	session->greeted = is_accepted(lab_session_answer(session,
 	    LAB_STAGE_HELO, usual));
 	mem_free(usual);
@@ -91,6 +95,7 @@ static void verb_starttls(struct lab_session *session, const char *arguments)
 	if (lab_session_answer(session, LAB_STAGE_STARTTLS, usual) != 220)
 		return;
 	session->greeted = false;
+	session->offers_requiretls = false;
 	lab_transaction_end(&session->transaction);
 	lab_session_start_tls(session);
 }
@@ -98,14 +103,19 @@ static void verb_starttls(struct lab_session *session, const char *arguments)
 static void verb_mail(struct lab_session *session, const char *arguments)
 {
 	char *path = lab_mail_path(arguments, "FROM:");
+	bool requiretls = lab_mail_requires_tls(arguments);
 
 	if (!session->greeted || session->transaction.sender != NULL) {
 		lab_session_say(session, "503 5.5.1 not now");
 	} else if (path == NULL) {
 		lab_session_say(session, "501 5.5.4 MAIL FROM:<address>");
+	} else if (requiretls && !session->offers_requiretls) {
+		lab_session_say(session, "555 5.5.4 REQUIRETLS was not "
+		    "offered");
 	} else if (is_accepted(lab_session_answer(session,
 	    LAB_STAGE_MAIL, "250 2.1.0 ok"))) {
 		session->transaction.sender = path;
+		session->transaction.requiretls = requiretls;
 		session->transaction.recipients = json_array();
 		path = NULL;
 	}

@@ -2,7 +2,8 @@
 /*
  * Mail as a mail host reads it: the paths of a transaction, the content up to
  * its end, and the event that says what was taken. Of a message the marker,
- * its size and who it is from and for are kept, and nothing else.
+ * its size and who it is from and for are kept; of a notification its status
+ * codes, too, and whether it holds the text of what it returns.
  */
 #include "tools/lab/mail_host_private.h"
 
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "tools/lab/event.h"
+#include "tools/lab/run_message.h"
 
 enum { PATH_MAX_LENGTH = 1000 };
 
@@ -21,6 +23,7 @@ void lab_transaction_end(struct lab_transaction *transaction)
 	mem_free(transaction->sender);
 	json_decref(transaction->recipients);
 	transaction->sender = NULL;
+	transaction->requiretls = false;
 	transaction->recipients = NULL;
 }
 
@@ -50,6 +53,21 @@ char *lab_mail_path(const char *arguments, const char *keyword)
 	return copy;
 }
 
+/* Parameters stand behind the path, and a path may hold anything in quotes. */
+bool lab_mail_requires_tls(const char *arguments)
+{
+	static const char word[] = "REQUIRETLS";
+	const char *end = strrchr(arguments, '>');
+
+	while (end != NULL && *(end = end + strcspn(end, " ")) != '\0') {
+		end += strspn(end, " ");
+		if (strncasecmp(end, word, sizeof(word) - 1) == 0 &&
+		    strchr(" =", end[sizeof(word) - 1]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 static void look_for_marker(struct lab_content *content, const char *text)
 {
 	static const char name[] = "X-Postern-Lab:";
@@ -61,6 +79,29 @@ static void look_for_marker(struct lab_content *content, const char *text)
 	text += strspn(text, " \t");
 	snprintf(content->marker, sizeof(content->marker), "%.*s",
 	    (int)strcspn(text, " \t"), text);
+}
+
+/* RFC 3464 2.3.4. */
+static void look_for_status(struct lab_content *content, const char *text)
+{
+	static const char name[] = "Status:";
+
+	if (strncasecmp(text, name, sizeof(name) - 1) != 0 ||
+	    content->status_count == LAB_STATUSES_MAX)
+		return;
+	text += sizeof(name) - 1;
+	text += strspn(text, " \t");
+	snprintf(content->statuses[content->status_count++],
+	    sizeof(content->statuses[0]), "%.*s", (int)strspn(text,
+	    "0123456789."), text);
+}
+
+/* A line of a notification. */
+static void look_at_notification(struct lab_content *content,
+    const char *text)
+{
+	look_for_status(content, text);
+	content->has_text |= strcmp(text, LAB_TEXT) == 0;
 }
 
 /*
@@ -87,6 +128,8 @@ static int read_content(struct lab_session *session,
 			text++;
 		if (content->at_start && (bounce || !content->in_body))
 			look_for_marker(content, text);
+		if (content->at_start && bounce)
+			look_at_notification(content, text);
 		if (content->at_start && *text == '\0')
 			content->in_body = true;
 		content->length += line->length + 2 - (size_t)(text -
@@ -94,6 +137,19 @@ static int read_content(struct lab_session *session,
 		content->at_start = whole;
 	}
 	return got == 1 ? -1 : got;
+}
+
+static void tell_notification(json_t *members,
+    const struct lab_content *content)
+{
+	json_t *statuses = json_array();
+
+	for (size_t i = 0; i < content->status_count; i++)
+		json_array_append_new(statuses,
+		    json_string(content->statuses[i]));
+	json_object_set_new(members, "statuses", statuses);
+	json_object_set_new(members, "text",
+	    json_boolean(content->has_text));
 }
 
 void lab_session_tell_message(const struct lab_session *session)
@@ -114,6 +170,10 @@ void lab_session_tell_message(const struct lab_session *session)
 	    content->marker, strlen(content->marker)));
 	json_object_set_new(members, "dsn",
 	    json_boolean(*transaction->sender == '\0'));
+	json_object_set_new(members, "requiretls",
+	    json_boolean(transaction->requiretls));
+	if (*transaction->sender == '\0')
+		tell_notification(members, content);
 	json_object_set_new(members, "impostor",
 	    json_boolean(session->host->part == LAB_PART_IMPOSTOR));
 	json_object_set_new(members, "size",

@@ -30,12 +30,20 @@ struct lab_mail_host {
 /* A mail transaction; sender is null outside one. */
 struct lab_transaction {
 	char		*sender;		/* owned */
+	bool		 requiretls;		/* MAIL said so */
 	json_t		*recipients;		/* owned */
 };
+
+enum { LAB_STATUSES_MAX = 8 };
 
 /* What is read of a message. */
 struct lab_content {
 	char	 marker[256];
+	/* of a notification: codes of its fields Status, and whether the text
+	 * of the message is in it */
+	char	 statuses[LAB_STATUSES_MAX][16];
+	size_t	 status_count;
+	bool	 has_text;
 	size_t	 length;
 	bool	 in_body;
 	bool	 at_start;	/* the line before ended in CRLF */
@@ -49,6 +57,7 @@ struct lab_session {
 	struct lab_line		 line;
 	struct lab_transaction	 transaction;
 	bool			 greeted;	/* EHLO or HELO was accepted */
+	bool			 offers_requiretls;	/* the last EHLO said so */
 	bool			 over;
 	const char		*cause;		/* the action that ended it */
 	/* A message that waits for its reply: it is taken with the last byte
@@ -83,6 +92,8 @@ void			 lab_session_start_tls(struct lab_session *session);
 
 /* --- mail_host_message.c --- */
 
+/* Does MAIL ask for REQUIRETLS? */
+bool			 lab_mail_requires_tls(const char *arguments);
 /* The text between the angle brackets of "FROM:<...> PARAMETERS"; owned by the
  * caller; null when it is not like this. */
 char			*lab_mail_path(const char *arguments,

@@ -21,8 +21,13 @@ static json_t *step_object(const struct lab_step *step)
 	if (step->strict[0] != '\0')
 		json_object_set_new(object, "strict",
 		    json_string(step->strict));
+	json_object_set_new(object, "requiretls",
+	    json_boolean(step->requiretls));
 	json_object_set_new(object, "report",
 	    lab_report_texts(&step->report));
+	if (step->notification.count > 0)
+		json_object_set_new(object, "notification",
+		    lab_report_texts(&step->notification));
 	return object;
 }
 
@@ -63,6 +68,15 @@ static void print_texts(const char *word, const struct lab_texts *texts)
 	putchar('\n');
 }
 
+/* "; WORD a, b" */
+static void print_more(const char *word, const struct lab_texts *texts)
+{
+	for (size_t i = 0; i < texts->count; i++) {
+		printf("%s", i == 0 ? word : ", ");
+		lab_text_put(stdout, texts->items[i]);
+	}
+}
+
 static void print_steps(const struct lab_scenario *scenario)
 {
 	for (size_t i = 0; i < scenario->step_count; i++) {
@@ -74,10 +88,11 @@ static void print_steps(const struct lab_scenario *scenario)
 			printf(" or %s", step->accept.items[k]);
 		if (step->strict[0] != '\0')
 			printf("; strict: %s", step->strict);
-		for (size_t k = 0; k < step->report.count; k++) {
-			printf("%s", k == 0 ? "; TLSRPT: " : ", ");
-			lab_text_put(stdout, step->report.items[k]);
-		}
+		if (step->requiretls)
+			printf("; with REQUIRETLS");
+		print_more("; header: ", &step->header);
+		print_more("; notification: ", &step->notification);
+		print_more("; TLSRPT: ", &step->report);
 		putchar('\n');
 	}
 }

@@ -88,6 +88,9 @@ static void set_sender(const struct lab_run *run)
 	setenv("LAB_BROKEN_TLS", sender->broken_tls, 1);
 	setenv("LAB_STS_WITH_DANE", sender->sts_with_dane, 1);
 	setenv("LAB_INSECURE_MX", sender->insecure_mx, 1);
+	setenv("LAB_MEMORY", sender->memory, 1);
+	setenv("LAB_REQUIRETLS", lab_scenario_asks_requiretls(run->scenario) ?
+	    "yes" : "", 1);
 	setenv("LAB_ROUTES", routes, 1);
 	mem_free(routes);
 }

@@ -36,6 +36,7 @@ struct lab_state {
 	int			 marker;	/* of the message on its way */
 	bool			 is_gone;	/* that message: delivered or
 						 * returned by now */
+	bool			 requiretls;	/* it asks for that */
 	int64_t			 clock;		/* seconds the MTA's is off */
 	char			 error[600];	/* "": all is well */
 	bool			 unavailable;	/* and that is the MTA's say */

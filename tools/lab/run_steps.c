@@ -152,21 +152,25 @@ static int await_outcome(struct lab_state *state, enum lab_settled *settled)
 }
 
 /* It takes none: that is the MTA's fault, and said as such. */
-static int send_message(struct lab_state *state, const char *to, json_t *seen)
+static int send_message(struct lab_state *state, const struct lab_step *step,
+    json_t *seen)
 {
-	char reply[400];
+	struct lab_handover handover;
 	int result;
 
 	state->marker++;
 	state->is_gone = false;
-	setenv("LAB_TO", to, 1);
-	result = lab_message_send(to, state->marker, reply, sizeof(reply),
-	    state->error, sizeof(state->error));
-	setenv("LAB_REPLY", reply, 1);
-	json_object_set_new(seen, "reply", json_stringn_nocheck(reply,
-	    strlen(reply)));
-	if (result == -1)
+	state->requiretls = step->requiretls;
+	setenv("LAB_TO", step->to, 1);
+	result = lab_message_send(step, state->marker, &handover);
+	setenv("LAB_REPLY", handover.reply, 1);
+	json_object_set_new(seen, "reply", json_stringn_nocheck(handover.reply,
+	    strlen(handover.reply)));
+	if (result == -1) {
+		snprintf(state->error, sizeof(state->error), "%s",
+		    handover.error);
 		state->is_hung = true;
+	}
 	return result;
 }
 
@@ -200,9 +204,11 @@ static int follow_message(struct lab_state *state, const struct lab_step *step,
 {
 	enum lab_settled settled;
 
-	if (step->to[0] != '\0' && send_message(state, step->to, seen) == -1)
+	if (step->to[0] != '\0' && send_message(state, step, seen) == -1)
 		return -1;
 	json_object_set_new(seen, "marker", json_integer(state->marker));
+	json_object_set_new(seen, "requiretls",
+	    json_boolean(state->requiretls));
 	/* What was delivered, or returned, in a step before has no outcome
 	 * any more: there is nothing to wait for. */
 	if (state->is_gone)

@@ -141,6 +141,14 @@ bool lab_scenario_has_fault(const struct lab_scenario *scenario,
 	return false;
 }
 
+bool lab_scenario_asks_requiretls(const struct lab_scenario *scenario)
+{
+	for (size_t i = 0; i < scenario->step_count; i++)
+		if (scenario->steps[i].requiretls)
+			return true;
+	return false;
+}
+
 const char *lab_outcome_name(enum lab_outcome outcome)
 {
 	return outcome < LAB_OUTCOMES ? lab_outcome_words[outcome] :

@@ -135,6 +135,10 @@ enum lab_client_certificate { LAB_CLIENT_IGNORED, LAB_CLIENT_ASKED,
 enum lab_unknown_name { LAB_NAME_SERVED, LAB_NAME_ALERT,	/* fatal */
     LAB_NAME_WARNED };			/* warning alert, then served: TLS 1.2 */
 
+/* Where the keyword REQUIRETLS (RFC 8689) stands in replies to EHLO. */
+enum lab_requiretls { LAB_REQUIRETLS_NO, LAB_REQUIRETLS_YES,	/* under TLS */
+    LAB_REQUIRETLS_CLEAR };		/* in clear, and not under TLS */
+
 /* host NAME { ... }: an SMTP server. */
 struct lab_host {
 	char			*name;
@@ -153,6 +157,7 @@ struct lab_host {
 	/* What is done with clients that ask for no name, or for one that is
 	 * not in sni: */
 	enum lab_unknown_name	 unknown_name;
+	enum lab_requiretls	 requiretls;
 	/*
 	 * "STAGE ACTION" or "STAGE#VISIT ACTION": what it does otherwise than
 	 * a good server, in order; the first that fits rules. VISIT counts
@@ -235,6 +240,13 @@ struct lab_step {		/* step NAME { ... }, in order */
 	struct lab_texts	 faults;	/* in force during it */
 	char			*to;		/* a new message, or "": the one
 						 * of the step before */
+	/* Of the new message: handed over under TLS, MAIL saying REQUIRETLS;
+	 * further parameters of MAIL; lines of its header, and of its text
+	 * before the usual one. */
+	bool			 requiretls;
+	char			*parameters;
+	struct lab_texts	 header;
+	struct lab_texts	 body;
 	int64_t			 after;		/* seconds to wait first */
 	bool			 flush;		/* the queue, first */
 	enum lab_outcome	 expect;
@@ -245,6 +257,9 @@ struct lab_step {		/* step NAME { ... }, in order */
 	/* RFC 8460 4.3: "RESULT-TYPE [POLICY-TYPE]", what a report has to
 	 * say of it; none: nothing, or success. */
 	struct lab_texts	 report;
+	/* Of a notification to the sender: "requiretls" (its MAIL says it),
+	 * and status codes ("5.7.30"), one of which it has to name. */
+	struct lab_texts	 notification;
 	/* The MTA's clock from here on: "+8d", "-1y"; units s m h d y; "" as
 	 * it was. */
 	char			*clock;
@@ -266,6 +281,8 @@ struct lab_sender {
 	char			*broken_tls;
 	char			*sts_with_dane;
 	char			*insecure_mx;
+	char			*memory;	/* the MTA is to remember TLS, see
+						 * postern-lab(7) */
 	/* "DOMAIN HOST PORT starttls|implicit" */
 	struct lab_texts	 routes;
 };
@@ -313,5 +330,8 @@ bool			 lab_scenario_has_fault(
 			    const struct lab_scenario *scenario,
 			    const char *name);
 const char		*lab_outcome_name(enum lab_outcome outcome);
+/* Does a message of it ask for REQUIRETLS? */
+bool			 lab_scenario_asks_requiretls(
+			    const struct lab_scenario *scenario);
 
 #endif

@@ -14,6 +14,7 @@
 #include "conf/options.h"
 #include "conf/value.h"
 #include "tools/lab/dialogue.h"
+#include "tools/lab/run_message.h"
 #include "tools/lab/scenario_options.h"
 
 /* What can become of a message, and of a dialogue. */
@@ -104,6 +105,75 @@ static void check_report(const struct lab_checker *checker, const char *text)
 		    lab_words_list(lab_report_policy_words, policies));
 }
 
+/* Lines of a message; that there is no line end in them the reader knows. */
+static void check_lines(const struct lab_checker *checker,
+    const struct lab_texts *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		if (strlen(lines->items[i]) > LAB_MESSAGE_LINE_MAX)
+			lab_wrong(checker, lines->items[i], "this is too long "
+			    "for a line of a message; accepted: up to %d "
+			    "bytes", LAB_MESSAGE_LINE_MAX);
+}
+
+static void check_header(const struct lab_checker *checker,
+    const struct lab_texts *header)
+{
+	check_lines(checker, header);
+	for (size_t i = 0; i < header->count; i++) {
+		const char *line = header->items[i];
+		bool folded = i > 0 && (*line == ' ' || *line == '\t');
+		size_t name = strcspn(line, ": \t");
+
+		if (!folded && (name == 0 || line[name] != ':'))
+			lab_wrong(checker, line, "'%s' is no line of a header; "
+			    "accepted: \"NAME: VALUE\", and, behind one, a "
+			    "line that begins with a blank", line);
+	}
+}
+
+/* "5.7.30": class, subject, detail (RFC 3463 2). */
+static bool is_status(const char *text)
+{
+	size_t numbers = 0;
+
+	for (; numbers < 3; numbers++) {
+		size_t digits = strspn(text, "0123456789");
+
+		if (digits == 0 || digits > 3 || text[digits] !=
+		    (numbers < 2 ? '.' : '\0'))
+			return false;
+		text += digits + 1;
+	}
+	return true;
+}
+
+/* What belongs to a message that the step itself hands over, and to the
+ * notification about it. */
+static void check_letter(const struct lab_checker *checker,
+    const struct lab_step *step)
+{
+	if (step->to[0] == '\0' && (step->requiretls ||
+	    step->parameters[0] != '\0' || step->header.count > 0 ||
+	    step->body.count > 0))
+		lab_wrong(checker, step->name, "step %s: requiretls, "
+		    "parameters, header and body are about a new message; add "
+		    "to = ADDRESS", step->name);
+	check_header(checker, &step->header);
+	check_lines(checker, &step->body);
+	if (strpbrk(step->parameters, "<>") != NULL)
+		lab_wrong(checker, step->parameters, "'%s' cannot stand "
+		    "behind MAIL FROM; accepted: as \"RET=FULL\"",
+		    step->parameters);
+	for (size_t i = 0; i < step->notification.count; i++)
+		if (strcmp(step->notification.items[i], "requiretls") != 0 &&
+		    !is_status(step->notification.items[i]))
+			lab_wrong(checker, step->notification.items[i], "'%s' "
+			    "is nothing that a notification can have; "
+			    "accepted: requiretls, or a status code as 5.7.30",
+			    step->notification.items[i]);
+}
+
 static void check_message(const struct lab_checker *checker,
     const struct lab_step *step, bool first)
 {
@@ -128,6 +198,7 @@ static void check_message(const struct lab_checker *checker,
 		    "outcome that can be correct in the strict profile");
 	for (size_t i = 0; i < step->report.count; i++)
 		check_report(checker, step->report.items[i]);
+	check_letter(checker, step);
 	if (step->arrives.count > 0 || step->never.count > 0)
 		lab_wrong(checker, step->name, "step %s: arrives and never "
 		    "belong to a dialogue", step->name);
@@ -227,6 +298,13 @@ static void check_dialogue(const struct lab_checker *checker,
 	if (step->report.count > 0)
 		lab_wrong(checker, step->name, "step %s: a report is about "
 		    "messages, not about a dialogue", step->name);
+	if (step->requiretls || step->parameters[0] != '\0' ||
+	    step->header.count > 0 || step->body.count > 0 ||
+	    step->notification.count > 0)
+		lab_wrong(checker, step->name, "step %s: requiretls, "
+		    "parameters, header, body and notification do not go "
+		    "with a dialogue, which says what it has to say",
+		    step->name);
 	check_moves(checker, step);
 	check_recipients(checker, &step->arrives);
 	check_recipients(checker, &step->never);
@@ -272,6 +350,7 @@ static void check_parties(const struct lab_checker *checker)
 	check_sender_word(checker, "broken-tls", sender->broken_tls);
 	check_sender_word(checker, "sts-with-dane", sender->sts_with_dane);
 	check_sender_word(checker, "insecure-mx", sender->insecure_mx);
+	check_sender_word(checker, "memory", sender->memory);
 	for (size_t i = 0; i < sender->routes.count; i++)
 		check_route(checker, sender->routes.items[i]);
 	for (size_t i = 0; i < receiver->services.count; i++)

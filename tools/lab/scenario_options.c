@@ -29,6 +29,7 @@ static const char *const client_certificate_words[] = { "ignored", "asked",
     "demanded", NULL };
 static const char *const unknown_name_words[] = { "served", "alert", "warned",
     NULL };
+static const char *const requiretls_words[] = { "no", "yes", "clear", NULL };
 static const char *const line_end_words[] = { "crlf", "lf", NULL };
 
 const char *const lab_outcome_words[] = { "authenticated", "encrypted",
@@ -144,6 +145,8 @@ const struct lab_option lab_options[] = {
 	    "ignored", client_certificate_words),
 	CHOICE(HOST, lab_host, unknown_name, "unknown-name", "served",
 	    unknown_name_words),
+	CHOICE(HOST, lab_host, requiretls, "requiretls", "no",
+	    requiretls_words),
 	OPTION(HOST, TEXTS, lab_host, behaviour, "behaviour", ""),
 	OPTION(HOST, TEXT, lab_host, path, "path", ""),
 
@@ -172,6 +175,7 @@ const struct lab_option lab_options[] = {
 	OPTION(SENDER, TEXT, lab_sender, broken_tls, "broken-tls", ""),
 	OPTION(SENDER, TEXT, lab_sender, sts_with_dane, "sts-with-dane", ""),
 	OPTION(SENDER, TEXT, lab_sender, insecure_mx, "insecure-mx", ""),
+	OPTION(SENDER, TEXT, lab_sender, memory, "memory", ""),
 	OPTION(SENDER, TEXTS, lab_sender, routes, "routes", ""),
 
 	OPTION(RECEIVER, TEXTS, lab_receiver, services, "services", ""),
@@ -179,12 +183,17 @@ const struct lab_option lab_options[] = {
 
 	OPTION(STEP, TEXTS, lab_step, faults, "faults", ""),
 	OPTION(STEP, TEXT, lab_step, to, "to", ""),
+	OPTION(STEP, BOOL, lab_step, requiretls, "requiretls", "no"),
+	OPTION(STEP, TEXT, lab_step, parameters, "parameters", ""),
+	OPTION(STEP, TEXTS, lab_step, header, "header", ""),
+	OPTION(STEP, TEXTS, lab_step, body, "body", ""),
 	NUMBER(STEP, lab_step, after, "after", "0", 0, 60),
 	OPTION(STEP, BOOL, lab_step, flush, "flush", "no"),
 	CHOICE(STEP, lab_step, expect, "expect", "safe", lab_outcome_words),
 	OPTION(STEP, TEXTS, lab_step, accept, "accept", ""),
 	OPTION(STEP, TEXT, lab_step, strict, "strict", ""),
 	OPTION(STEP, TEXTS, lab_step, report, "report", ""),
+	OPTION(STEP, TEXTS, lab_step, notification, "notification", ""),
 	OPTION(STEP, TEXT, lab_step, clock, "clock", ""),
 	OPTION(STEP, TEXTS, lab_step, dialogue, "dialogue", ""),
 	OPTION(STEP, TEXTS, lab_step, arrives, "arrives", ""),

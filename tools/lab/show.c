@@ -136,6 +136,12 @@ static void put_message(FILE *out, const json_t *event)
 	fputs("> to ", out);
 	put_texts(out, json_object_get(event, "recipients"));
 	fputs(is_true(event, "tls") ? ", under TLS" : ", in clear", out);
+	fputs(is_true(event, "requiretls") ? ", with REQUIRETLS" : "", out);
+	if (json_array_size(json_object_get(event, "statuses")) > 0) {
+		fputs(", status ", out);
+		put_texts(out, json_object_get(event, "statuses"));
+	}
+	fputs(is_true(event, "text") ? ", with the message's text" : "", out);
 }
 
 static void put_fetch(FILE *out, const json_t *event)

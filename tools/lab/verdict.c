@@ -72,6 +72,11 @@ static const json_t *events_of(const json_t *seen)
 	return json_object_get(seen, "events");
 }
 
+static bool asks_requiretls(const json_t *seen)
+{
+	return is_true(seen, "requiretls");
+}
+
 static int marker_of(const json_t *seen)
 {
 	return (int)json_integer_value(json_object_get(seen, "marker"));
@@ -131,6 +136,11 @@ static void judge_twin(const json_t *twin, const struct lab_sight *here,
 		verdict->outcome = LAB_CLEAR;
 		say(verdict, "in the twin world, where another key answers, "
 		    "it went to %s in clear", there.host);
+	} else if (there.bounced && asks_requiretls(twin)) {
+		/* RFC 8689 4.2.1: it is not to wait for a better host. */
+		verdict->outcome = LAB_AUTHENTICATED;
+		say(verdict, "it was delivered to %s under TLS, and returned "
+		    "where another key answers", here->host);
 	} else if (there.bounced) {
 		verdict->outcome = LAB_BOUNCED;
 		say(verdict, "in the twin world, where another key answers, "
@@ -394,6 +404,119 @@ static void judge_rules(const struct lab_step *step, enum lab_profile profile,
 	verdict->mark = LAB_TOO_LAX;
 }
 
+/* --- REQUIRETLS (RFC 8689) --- */
+
+/* " REQUIRETLS" behind the path. */
+static bool says_requiretls(const json_t *event)
+{
+	const char *line = text_of(event, "line"), *end = strrchr(line, '>');
+
+	return is_event(event, "command") && strncasecmp(line, "MAIL", 4) == 0 &&
+	    end != NULL && strcasestr(end, " REQUIRETLS") != NULL;
+}
+
+/* The first event that breaks a rule; what is wrong, about its actor. */
+static const char *find_break(const json_t *events, int marker,
+    bool requiretls, const json_t **broken)
+{
+	size_t i;
+
+	json_array_foreach(events, i, *broken) {
+		bool asked = is_true(*broken, "requiretls");
+		bool dsn = is_true(*broken, "dsn");
+
+		/* 2: the parameter is for TLS sessions. */
+		if (says_requiretls(*broken) && !is_true(*broken, "tls"))
+			return "heard MAIL with REQUIRETLS in clear";
+		if (!is_event(*broken, "message") ||
+		    !is_about(*broken, marker))
+			continue;
+		/* 4.2.1, 4.2.2 and 5 */
+		if (requiretls && !dsn && !asked)
+			return "took the message without REQUIRETLS, which "
+			    "it asks for";
+		if (requiretls && dsn && is_true(*broken, "text"))
+			return "got a notification with the text of a message "
+			    "that asks for REQUIRETLS";
+		if (!requiretls && asked)
+			return "was asked for REQUIRETLS, for which nobody "
+			    "asked";
+	}
+	return NULL;
+}
+
+static void judge_requiretls(const json_t *seen, const char *where,
+    struct lab_verdict *verdict)
+{
+	static const char *const parts[] = { "events", "healed" };
+
+	for (size_t i = 0; i < 2 && verdict->mark != LAB_TOO_LAX; i++) {
+		const json_t *broken;
+		const char *what = find_break(json_object_get(seen, parts[i]),
+		    marker_of(seen), asks_requiretls(seen), &broken);
+
+		if (what == NULL)
+			continue;
+		say(verdict, "%s %s%s", text_of(broken, "actor"), what, where);
+		verdict->mark = LAB_TOO_LAX;
+	}
+}
+
+/* --- what a notification says --- */
+
+/* No code is wanted, or one of those is there. */
+static bool has_status(const struct lab_step *step, const json_t *statuses)
+{
+	const json_t *status;
+	bool wanted = false;
+	size_t i;
+
+	for (size_t k = 0; k < step->notification.count; k++) {
+		const char *word = step->notification.items[k];
+
+		wanted |= strchr(word, '.') != NULL;
+		json_array_foreach(statuses, i, status)
+			if (strcmp(json_string_value(status), word) == 0)
+				return true;
+	}
+	return !wanted;
+}
+
+static bool wants_requiretls(const struct lab_step *step)
+{
+	for (size_t k = 0; k < step->notification.count; k++)
+		if (strcmp(step->notification.items[k], "requiretls") == 0)
+			return true;
+	return false;
+}
+
+static void judge_notification(const struct lab_step *step,
+    const json_t *seen, struct lab_verdict *verdict)
+{
+	const json_t *event;
+	size_t i;
+
+	json_array_foreach(events_of(seen), i, event) {
+		const json_t *statuses = json_object_get(event, "statuses");
+
+		if (verdict->mark != LAB_CORRECT || !is_event(event,
+		    "message") || !is_true(event, "dsn") ||
+		    !is_about(event, marker_of(seen)))
+			continue;
+		if (wants_requiretls(step) && !is_true(event, "requiretls")) {
+			say(verdict, "the notification came without "
+			    "REQUIRETLS to %s, which offers it",
+			    text_of(event, "actor"));
+			verdict->mark = LAB_TOO_LAX;
+		} else if (!has_status(step, statuses)) {
+			say(verdict, "the notification says %s",
+			    json_array_size(statuses) > 0 ? json_string_value(
+			    json_array_get(statuses, 0)) : "no status code");
+			verdict->mark = LAB_TOO_STRICT;
+		}
+	}
+}
+
 static const char *member(const json_t *seen, const char *key)
 {
 	const char *text = json_string_value(json_object_get(seen, key));
@@ -462,6 +585,11 @@ void lab_judge(const struct lab_step *step, enum lab_profile profile,
 	for (size_t i = 0; i < 2; i++)
 		if (worlds[i].seen != NULL)
 			judge_rules(step, profile, &worlds[i], verdict);
+	for (size_t i = 0; i < 2 && dialogue == NULL; i++)
+		if (worlds[i].seen != NULL)
+			judge_requiretls(worlds[i].seen, worlds[i].where,
+			    verdict);
+	judge_notification(step, seen, verdict);
 	for (size_t i = 0; i < 2; i++)
 		if (worlds[i].seen != NULL)
 			judge_state(&worlds[i], verdict);
