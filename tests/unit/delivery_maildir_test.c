@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,6 +32,7 @@
 #include "delivery/maildir_text.h"
 #include "queue/envelope.h"
 #include "tests/fake_worker.h"
+#include "tests/scratch.h"
 
 /* --- the calls --- */
 
@@ -122,27 +122,17 @@ static void stop_recording(void)
 
 static char top[64];
 
-static int remove_one(const char *path, const struct stat *info, int flag,
-    struct FTW *ftw)
-{
-	(void)info;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	snprintf(top, sizeof(top), "%s", "/tmp/postern-maildir-XXXXXX");
-	return mkdtemp(top) == NULL ? -1 : 0;
+	return scratch_make(top, sizeof(top), "maildir");
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	stop_recording();
-	return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(top);
 }
 
 /* Number of files in a folder below top; the last one's path in out. */

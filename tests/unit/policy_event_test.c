@@ -4,7 +4,6 @@
  * event and what is none (TLS-55 to TLS-62), what is told once (H-01 to H-05,
  * H-08), and what is known after a restart.
  */
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,6 +22,7 @@
 #include "policy/observation.h"
 #include "policy/plan.h"
 #include "tests/fake_time.h"
+#include "tests/scratch.h"
 #include "tests/unit/base_child.h"
 
 static char home[64];
@@ -51,21 +50,11 @@ static void restart(void)
 	start();
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
 	fake_time_begin();
-	snprintf(home, sizeof(home), "/tmp/postern-event-XXXXXX");
-	if (mkdtemp(home) == NULL)
+	if (scratch_make(home, sizeof(home), "event") == -1)
 		return -1;
 	start();
 	return 0;
@@ -76,7 +65,7 @@ static int tear_down(void **state)
 	(void)state;
 	stop();
 	assert_int_equal(fake_time_timers(), 0);
-	return nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(home);
 }
 
 /* --- what is known --- */

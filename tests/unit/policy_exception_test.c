@@ -5,8 +5,6 @@
  * the clocks and the disk do. An exception is the administrator's override of
  * H-01 and H-06.
  */
-#include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,51 +24,14 @@
 #include "policy/exception.h"
 #include "policy/ledger.h"
 #include "policy/store.h"
+#include "tests/fake_disk.h"
 #include "tests/fake_time.h"
+#include "tests/scratch.h"
 #include "tests/unit/base_child.h"
 
 static char home[64];
 static struct ledger *ledger;
 static struct exceptions *exceptions;
-
-/* --- the disk --- */
-
-static bool disk_is_full;
-
-/* In the place of libc's, for everybody in this process. */
-ssize_t	pwrite64(int fd, const void *data, size_t length, off_t at);
-ssize_t	write(int fd, const void *data, size_t length);
-int	fdatasync(int fd);
-int	fsync(int fd);
-
-/* The kernel outlives the processes that are killed here. */
-int fdatasync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-int fsync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-ssize_t pwrite64(int fd, const void *data, size_t length, off_t at)
-{
-	if (!disk_is_full)
-		return syscall(SYS_pwrite64, fd, data, length, at);
-	errno = ENOSPC;
-	return -1;
-}
-
-ssize_t write(int fd, const void *data, size_t length)
-{
-	if (!disk_is_full || fd <= 2)
-		return syscall(SYS_write, fd, data, length);
-	errno = ENOSPC;
-	return -1;
-}
 
 /* --- what is told --- */
 
@@ -118,23 +77,13 @@ static void restart(void)
 	start(home);
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	disk_is_full = false;
+	fake_disk = (struct fake_disk){ .skips_sync = true };
 	memset(&told, 0, sizeof(told));
 	fake_time_begin();
-	snprintf(home, sizeof(home), "/tmp/postern-exception-XXXXXX");
-	if (mkdtemp(home) == NULL)
+	if (scratch_make(home, sizeof(home), "exception") == -1)
 		return -1;
 	start(home);
 	return 0;
@@ -144,7 +93,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	stop();
-	return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(home);
 }
 
 /* --- making some --- */
@@ -557,7 +506,7 @@ static void run_full_disk(void)
 	start(home);
 	add("kept.example", HOURS(9));
 	add("revoked.example", HOURS(9));
-	disk_is_full = true;
+	fake_disk.is_full = true;
 	about = wanted("new.example", HOURS(9));
 	problem = exceptions_add(exceptions, &about, &made);
 	if (problem == NULL || strstr(problem, "disk") == NULL)
@@ -568,7 +517,7 @@ static void run_full_disk(void)
 	if (!exceptions_revoke(exceptions, 2, &made) ||
 	    find("revoked.example") != 0)
 		_exit(4);
-	disk_is_full = false;
+	fake_disk.is_full = false;
 	fake_time_pass(MINUTES(2));
 	if (exceptions_add(exceptions, &about, &made) != NULL ||
 	    made.id <= 3)

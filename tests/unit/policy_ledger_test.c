@@ -4,9 +4,7 @@
  * is durable when, what a killed process loses, and what happens while the
  * disk says no or has lost what it had (H-07, S-38).
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,42 +23,12 @@
 #include "base/log.h"
 #include "policy/ledger.h"
 #include "policy/store.h"
+#include "tests/fake_disk.h"
 #include "tests/fake_time.h"
+#include "tests/scratch.h"
 #include "tests/unit/base_child.h"
 
 static char home[64];
-
-/* --- the disk --- */
-
-static bool disk_is_full;
-static unsigned flushes;
-
-/* In the place of libc's, for everybody in this process. */
-ssize_t	pwrite64(int fd, const void *data, size_t length, off_t at);
-ssize_t	write(int fd, const void *data, size_t length);
-int	fdatasync(int fd);
-
-ssize_t pwrite64(int fd, const void *data, size_t length, off_t at)
-{
-	if (!disk_is_full)
-		return syscall(SYS_pwrite64, fd, data, length, at);
-	errno = ENOSPC;
-	return -1;
-}
-
-ssize_t write(int fd, const void *data, size_t length)
-{
-	if (!disk_is_full || fd <= 2)
-		return syscall(SYS_write, fd, data, length);
-	errno = ENOSPC;
-	return -1;
-}
-
-int fdatasync(int fd)
-{
-	flushes++;
-	return (int)syscall(SYS_fdatasync, fd);
-}
 
 /* --- a table --- */
 
@@ -140,29 +107,19 @@ static void look(void)
 	ledger_free(open_ledger());
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	disk_is_full = false;
+	fake_disk.is_full = false;
 	fake_time_begin();
-	snprintf(home, sizeof(home), "/tmp/postern-ledger-XXXXXX");
-	return mkdtemp(home) == NULL ? -1 : 0;
+	return scratch_make(home, sizeof(home), "ledger");
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	assert_int_equal(fake_time_timers(), 0);
-	return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(home);
 }
 
 /* For children, which must not go on with cmocka's tests. */
@@ -250,18 +207,18 @@ static void test_batches(void **state)
 {
 	struct ledger *ledger = open_ledger();
 	char key[32];
-	unsigned i, before = flushes;
+	unsigned i, before = fake_disk.flushes;
 
 	(void)state;
 	for (i = 0; i < 3000; i++) {
 		snprintf(key, sizeof(key), "fruit:%u", i % 1500);
 		put_soon(ledger, key, "value");
 	}
-	assert_int_equal(flushes, before);
+	assert_int_equal(fake_disk.flushes, before);
 	fake_time_pass(LEDGER_SOON_MILLISECONDS);
-	assert_in_range(flushes, before + 3, before + 30);
+	assert_in_range(fake_disk.flushes, before + 3, before + 30);
 	assert_int_equal(fake_time_timers(), 0);
-	before = flushes;
+	before = fake_disk.flushes;
 	ledger_free(ledger);
 	look();
 	assert_int_equal(fruit.count, 1500);
@@ -455,14 +412,14 @@ static void fill_disk(void)
 	log_init("test", LOG_LEVEL_INFO);
 	ledger = open_ledger();
 	NEED(put(ledger, "fruit:before", "1") == 0);
-	disk_is_full = true;
+	fake_disk.is_full = true;
 	NEED(put(ledger, "fruit:now", "1") == -1);
 	NEED(ledger_is_away(ledger));
 	put_soon(ledger, "fruit:soon", "1");
 	NEED(ledger_delete(ledger, "fruit:before") == -1);
 	fake_time_pass(MINUTES(60));
 	dprintf(2, "the disk has room\n");
-	disk_is_full = false;
+	fake_disk.is_full = false;
 	fake_time_pass(MINUTES(1));
 	NEED(!ledger_is_away(ledger));
 	NEED(put(ledger, "fruit:after", "1") == 0);
@@ -499,7 +456,7 @@ static void flood_full_disk(void)
 
 	log_init("test", LOG_LEVEL_INFO);
 	ledger = open_ledger();
-	disk_is_full = true;
+	fake_disk.is_full = true;
 	for (i = 0; i < 6000; i++) {
 		snprintf(key, sizeof(key), "fruit:%04u", i);
 		ledger_put_soon(ledger, key, value, sizeof(value));
@@ -509,7 +466,7 @@ static void flood_full_disk(void)
 		}
 	}
 	fake_time_pass(HOURS(5));
-	disk_is_full = false;
+	fake_disk.is_full = false;
 	fake_time_pass(MINUTES(2));
 	NEED(fruit.saves == 1);		/* the table knows what was dropped */
 	finish();
@@ -636,9 +593,9 @@ static void lose_while_running(void)
 	log_init("test", LOG_LEVEL_INFO);
 	ledger = open_ledger();
 	put(ledger, "fruit:old", "1");
-	disk_is_full = true;
+	fake_disk.is_full = true;
 	NEED(put(ledger, "stone:said", "1") == -1);
-	disk_is_full = false;
+	fake_disk.is_full = false;
 	overwrite("policy.db");
 	overwrite("log.0000000001");
 	fake_time_pass(MINUTES(2));

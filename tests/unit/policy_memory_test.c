@@ -5,8 +5,6 @@
  * it (TLS-18, TLS-65, H-01, H-03, H-06, H-08), pins, what a restart keeps
  * (H-07), the ceiling, and JSON from anybody.
  */
-#include <errno.h>
-#include <ftw.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,8 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,52 +27,15 @@
 #include "policy/memory.h"
 #include "policy/observation.h"
 #include "policy/store.h"
+#include "tests/fake_disk.h"
 #include "tests/fake_time.h"
+#include "tests/scratch.h"
 #include "tests/unit/base_child.h"
 
 static char home[64];
 static struct ledger *ledger;
 static struct memory *memory;
 static struct conf conf;
-
-/* --- the disk --- */
-
-static bool disk_is_full;
-
-/* In the place of libc's, for everybody in this process. */
-ssize_t	pwrite64(int fd, const void *data, size_t length, off_t at);
-ssize_t	write(int fd, const void *data, size_t length);
-int	fdatasync(int fd);
-int	fsync(int fd);
-
-/* The kernel outlives the processes that are killed here. */
-int fdatasync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-int fsync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-ssize_t pwrite64(int fd, const void *data, size_t length, off_t at)
-{
-	if (!disk_is_full)
-		return syscall(SYS_pwrite64, fd, data, length, at);
-	errno = ENOSPC;
-	return -1;
-}
-
-ssize_t write(int fd, const void *data, size_t length)
-{
-	if (!disk_is_full || fd <= 2)
-		return syscall(SYS_write, fd, data, length);
-	errno = ENOSPC;
-	return -1;
-}
 
 /* --- what is told --- */
 
@@ -124,26 +83,16 @@ static void restart(void)
 	start(home);
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	disk_is_full = false;
+	fake_disk = (struct fake_disk){ .skips_sync = true };
 	memset(&told, 0, sizeof(told));
 	conf.memory_observations = 5;
 	conf.memory_age = 60 * 24 * 3600;
 	conf.unlisted.memory = MEMORY_DEFER;
 	fake_time_begin();
-	snprintf(home, sizeof(home), "/tmp/postern-memory-XXXXXX");
-	if (mkdtemp(home) == NULL)
+	if (scratch_make(home, sizeof(home), "memory") == -1)
 		return -1;
 	start(home);
 	return 0;
@@ -153,7 +102,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	stop();
-	return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(home);
 }
 
 /* --- seeing --- */
@@ -900,7 +849,7 @@ static void run_full_disk(void)
 	start(home);
 	if (memory_set_pin(memory, &pin) != NULL)
 		_exit(2);
-	disk_is_full = true;
+	fake_disk.is_full = true;
 	pin.level = PIN_VERIFY;
 	if (memory_set_pin(memory, &pin) == NULL ||
 	    memory_pin(memory, "kept.example")->level != PIN_ENCRYPT)
@@ -910,7 +859,7 @@ static void run_full_disk(void)
 	    memory_pin(memory, "new.example") != NULL)
 		_exit(4);
 	play("5T");
-	disk_is_full = false;
+	fake_disk.is_full = false;
 	fake_time_pass(MINUTES(2));
 	_exit(0);
 }

@@ -4,7 +4,6 @@
  * counts, under which policy, in which words (RFC 8460 4), across midnight and
  * a restart, and within which bounds.
  */
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,6 +22,7 @@
 #include "policy/outcome.h"
 #include "policy/plan.h"
 #include "tests/fake_time.h"
+#include "tests/scratch.h"
 
 #define TODAY "2026-11-22"
 
@@ -66,21 +65,11 @@ static void restart(void)
 	start();
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
 	fake_time_begin();
-	snprintf(home, sizeof(home), "/tmp/postern-outcome-XXXXXX");
-	if (mkdtemp(home) == NULL)
+	if (scratch_make(home, sizeof(home), "outcome") == -1)
 		return -1;
 	start();
 	return 0;
@@ -91,7 +80,7 @@ static int tear_down(void **state)
 	(void)state;
 	stop();
 	assert_int_equal(fake_time_timers(), 0);
-	return nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(home);
 }
 
 /* --- what was counted --- */

@@ -6,7 +6,6 @@
  * goes takes its questions along, nonsense costs only the channel that it came
  * by, and too many questions at once are answered with a deferral.
  */
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -38,6 +37,7 @@
 #include "policy/plan.h"
 #include "policy/policy.h"
 #include "policy/records.h"
+#include "tests/scratch.h"
 
 /* More than the limit of questions even when all but those that wait for the
  * name server are answered between two reads. */
@@ -270,7 +270,7 @@ static void ask_name(struct end *end, uint32_t number)
 	channel_end(end->channel);
 }
 
-static char folder[] = "/tmp/postern-policy-XXXXXX";
+static char folder[64];
 static const char *memory_option = "";
 
 static void configure(const char *level)
@@ -980,20 +980,11 @@ static void test_until(void **state)
 	}
 }
 
-static int remove_one(const char *path, const struct stat *status, int type,
-    struct FTW *where)
-{
-	(void)status;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
 static void make_folder(void)
 {
 	char path[100];
 
-	if (mkdtemp(folder) == NULL)
+	if (scratch_make(folder, sizeof(folder), "policy") == -1)
 		abort();
 	snprintf(path, sizeof(path), "%s/policy", folder);
 	if (mkdir(path, 0700) == -1)
@@ -1028,6 +1019,6 @@ int main(void)
 	watch_release(&server_watch);
 	close(server);
 	loop_release();
-	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(folder);
 	return status;
 }

@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +24,7 @@
 
 #include "base/log.h"
 #include "policy/store.h"
+#include "tests/scratch.h"
 #include "tests/unit/base_child.h"
 
 static char parent[64], directory[80];
@@ -87,20 +86,10 @@ static unsigned count_named(const char *where, const char *words)
 	return count;
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	snprintf(parent, sizeof(parent), "/tmp/postern-store-XXXXXX");
-	if (mkdtemp(parent) == NULL)
+	if (scratch_make(parent, sizeof(parent), "store") == -1)
 		return -1;
 	snprintf(directory, sizeof(directory), "%s/sts", parent);
 	return 0;
@@ -109,7 +98,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(parent, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(parent);
 }
 
 /* --- rows --- */

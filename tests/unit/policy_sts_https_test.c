@@ -4,7 +4,6 @@
  * is a process, and the policy host an HTTPS server on loopback. What the parts
  * say to each other, and that all of it survives a restart.
  */
-#include <ftw.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <setjmp.h>
@@ -28,6 +27,7 @@
 #include "conf/conf.h"
 #include "policy/resolver.h"
 #include "policy/sts.h"
+#include "tests/scratch.h"
 #include "tests/unit/certificates.h"
 
 /* --- the name server --- */
@@ -309,8 +309,7 @@ static int set_up(void **state)
 	    .alternative_names = "DNS:mta-sts.host.lab,DNS:mta-sts.alias.lab,"
 	    "DNS:web.provider.lab", .issuer = authority };
 	leaf = certificate_new(&plan);
-	snprintf(directory, sizeof(directory), "/tmp/postern-https-XXXXXX");
-	assert_non_null(mkdtemp(directory));
+	assert_int_equal(0, scratch_make(directory, sizeof(directory), "https"));
 	start_name_server();
 	start_web();
 	snprintf(forwarder, sizeof(forwarder), "127.0.0.1@%u",
@@ -325,15 +324,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
@@ -344,7 +334,7 @@ static int tear_down(void **state)
 	stop_web();
 	certificate_free(leaf);
 	certificate_free(authority);
-	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(directory);
 }
 
 static void test_all(void **state)

@@ -5,9 +5,7 @@
  * and what survives a restart.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +31,8 @@
 #include "policy/resolver.h"
 #include "policy/store.h"
 #include "policy/sts.h"
+#include "tests/fake_disk.h"
+#include "tests/scratch.h"
 
 /* --- the clock --- */
 
@@ -80,38 +78,6 @@ static void pass(int64_t milliseconds)
 {
 	wall_shift += milliseconds;
 	monotonic_shift += milliseconds;
-}
-
-/* --- the disk --- */
-
-static bool disk_is_full;
-static unsigned flushes;
-
-/* In the place of libc's, for everybody in this process. */
-ssize_t	pwrite64(int fd, const void *data, size_t length, off_t at);
-ssize_t	write(int fd, const void *data, size_t length);
-int	fdatasync(int fd);
-
-ssize_t pwrite64(int fd, const void *data, size_t length, off_t at)
-{
-	if (!disk_is_full)
-		return syscall(SYS_pwrite64, fd, data, length, at);
-	errno = ENOSPC;
-	return -1;
-}
-
-ssize_t write(int fd, const void *data, size_t length)
-{
-	if (!disk_is_full || fd <= 2)
-		return syscall(SYS_write, fd, data, length);
-	errno = ENOSPC;
-	return -1;
-}
-
-int fdatasync(int fd)
-{
-	flushes++;
-	return (int)syscall(SYS_fdatasync, fd);
 }
 
 /* --- the resolver --- */
@@ -419,20 +385,10 @@ static unsigned count_logged(void (*work)(void), const char *words)
 	return count;
 }
 
-static int remove_one(const char *path, const struct stat *about, int type,
-    struct FTW *walk)
-{
-	(void)about;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	snprintf(directory, sizeof(directory), "/tmp/postern-sts-XXXXXX");
-	if (mkdtemp(directory) == NULL)
+	if (scratch_make(directory, sizeof(directory), "sts") == -1)
 		return -1;
 	memset(&dns, 0, sizeof(dns));
 	memset(&web, 0, sizeof(web));
@@ -454,7 +410,7 @@ static int tear_down(void **state)
 	(void)state;
 	sts_free(sts);
 	assert_int_equal(web.running, 0);
-	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(directory);
 }
 
 /* --- discovery --- */
@@ -1398,17 +1354,17 @@ static void test_full_disk(void **state)
 		snprintf(domain, sizeof(domain), "d%u.example", i);
 		assert_int_equal(ask(domain), STS_SOURCE_FETCHED);
 	}
-	disk_is_full = true;
+	fake_disk.is_full = true;
 	assert_int_equal(ask("late.example"), STS_SOURCE_FETCHED);
 	web.body = NONE;
 	publish("v=STSv1; id=2;");
 	assert_int_equal(ask("d7.example"), STS_SOURCE_FETCHED);
-	disk_is_full = false;
+	fake_disk.is_full = false;
 	pass(MINUTES(2));
-	flushes = 0;
+	fake_disk.flushes = 0;
 	sts_start_refresh(sts);
 	run_for(200);
-	assert_in_range(flushes, 1, 40);
+	assert_in_range(fake_disk.flushes, 1, 40);
 	restart();
 	for (i = 0; i < 100; i++) {
 		snprintf(domain, sizeof(domain), "d%u.example", i);

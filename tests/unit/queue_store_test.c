@@ -15,7 +15,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +29,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "queue/store_internal.h"
+#include "tests/scratch.h"
 
 enum { MIB = 1 << 20, BODY_MAX = 8 << 20, REPORT_BYTES = 16 << 10 };
 
@@ -1289,15 +1289,6 @@ static void churn_drain(struct churn *churn)
 	assert_int_equal(churn->store->purge_count, 0);
 }
 
-static int remove_entry(const char *path, const struct stat *about, int kind,
-    struct FTW *where)
-{
-	(void)about;
-	(void)kind;
-	(void)where;
-	return remove(path);
-}
-
 static void churn_run(uint64_t segment_bytes, long steps, uint64_t seed)
 {
 	struct churn *churn = mem_alloc(sizeof(*churn));
@@ -1345,8 +1336,7 @@ static void test_churn(void **unused)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		churn_run(sizes[i], steps, seed != NULL ?
 		    strtoull(seed, NULL, 10) : 20261122 + i);
-		assert_int_equal(nftw(scratch, remove_entry, 16, FTW_DEPTH |
-		    FTW_PHYS), 0);
+		assert_int_equal(scratch_remove(scratch), 0);
 		assert_int_equal(mkdir(scratch, 0700), 0);
 	}
 }
@@ -1450,8 +1440,7 @@ static void test_churn_killed(void **unused)
 static int set_up(void **unused)
 {
 	(void)unused;
-	snprintf(scratch, sizeof(scratch), "/tmp/store_test.XXXXXX");
-	if (mkdtemp(scratch) == NULL)
+	if (scratch_make(scratch, sizeof(scratch), "store") == -1)
 		return -1;
 	/* STORE_TEST_LOG=1 shows what the store says of all this */
 	log_init("test", getenv("STORE_TEST_LOG") != NULL ? LOG_LEVEL_DEBUG :
@@ -1465,7 +1454,7 @@ static int tear_down(void **unused)
 	(void)unused;
 	store_fault_set(NULL);
 	loop_release();
-	return nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(scratch);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

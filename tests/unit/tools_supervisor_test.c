@@ -6,7 +6,6 @@
  * what the tests look at.
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,6 +29,7 @@
 #include "base/process.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
+#include "tests/scratch.h"
 #include "tests/unit/base_child.h"
 #include "tools/control_client.h"
 #include "tools/supervisor.h"
@@ -138,7 +138,7 @@ static int run_role(const char *name)
 
 /* --- the world --- */
 
-static char folder[] = "/tmp/supervisor-test.XXXXXX";
+static char folder[64];
 static char path[200], story_path[200], socket_path[100];
 static char story[1 << 16];
 static uint16_t port;
@@ -472,15 +472,6 @@ static void test_stop_with_dead_role(void **state)
 	assert_int_equal(1, count("queue stops"));
 }
 
-static int remove_one(const char *name, const struct stat *what, int kind,
-    struct FTW *where)
-{
-	(void)what;
-	(void)kind;
-	(void)where;
-	return remove(name);
-}
-
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
@@ -497,7 +488,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strncmp(argv[1], "--role=", 7) == 0)
 		return run_role(argv[1] + 7);
-	if (mkdtemp(folder) == NULL)
+	if (scratch_make(folder, sizeof(folder), "supervisor") == -1)
 		return 1;
 	snprintf(path, sizeof(path), "%s/postern.conf", folder);
 	snprintf(story_path, sizeof(story_path), "%s/story", folder);
@@ -505,6 +496,5 @@ int main(int argc, char **argv)
 	setenv("STORY", story_path, 1);
 	log_init("test", LOG_LEVEL_ERROR);
 	status = cmocka_run_group_tests(tests, NULL, NULL);
-	return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 ?
-	    status : 1;
+	return scratch_remove(folder) == 0 ? status : 1;
 }
