@@ -30,6 +30,7 @@ struct way {
 	bool			 twin;		/* every key is another's */
 	enum lab_level		 level;
 	const struct lab_sts_policy	*enforced;	/* or null */
+	bool			 unknown;	/* whether there is a policy */
 
 	/* what is noted on the way */
 	unsigned		 touched, withheld;
@@ -340,6 +341,12 @@ static enum course try_host(struct way *way, size_t which)
 			way->touched |= 1u << which;
 		return COURSE_WITHHELD;
 	}
+	if (way->unknown && (demand.dane != DANE_USABLE ||
+	    way->facts->mx == LAB_FOUND_INSECURE ||
+	    sender_chooses(way->sender, LAB_CHOICE_BOTH))) {
+		cite(way, "RFC 8461 3.1");
+		return COURSE_WITHHELD;
+	}
 	way->touched |= 1u << which;
 	/* RFC 7672 2.2.1, 6: a demand of the administrator's. */
 	if (way->level == LAB_LEVEL_DANE_ONLY &&
@@ -394,14 +401,14 @@ static enum course walk(struct way *way)
 {
 	const struct lab_facts *facts = way->facts;
 	const struct lab_sts_policy *policy;
-	bool unknown;
 
 	if (is_failed(facts->mx, way->sender)) {
 		cite(way, "RFC 7672 2.1.2");
 		return COURSE_KEPT;
 	}
-	policy = find_policy(facts, way->sender, &unknown);
-	if (unknown) {
+	policy = find_policy(facts, way->sender, &way->unknown);
+	if (way->unknown && (facts->null_mx ||
+	    !sender_chooses(way->sender, LAB_CHOICE_STS_ERROR_DANE))) {
 		cite(way, "RFC 8461 3.1");
 		return COURSE_KEPT;
 	}

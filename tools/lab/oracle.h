@@ -136,6 +136,8 @@ enum lab_choice {
 	LAB_CHOICE_STS_ERROR_OPEN,	/* goes on when nobody says whether
 					 * there is a policy: RFC 8461 3.1 is
 					 * silent */
+	LAB_CHOICE_STS_ERROR_DANE,	/* then goes to hosts that DANE
+					 * authenticates: RFC 8461 2 */
 	LAB_CHOICE_ANY_TYPE,		/* takes a policy of another media
 					 * type: RFC 8461 3.2 SHOULD */
 	LAB_CHOICE_COMMON_NAME,		/* where there are no DNS names: RFC
