@@ -2,7 +2,8 @@
 /*
  * The grammar of RFC 5321 4.1.2 (Path, Mailbox) and 4.1.3 (address literals),
  * read by descent over a cursor that never passes the end of its text. Input
- * is bytes: null bytes and bytes above 126 may stand anywhere in it.
+ * is bytes: null bytes and bytes above 126 may stand anywhere in it. RFC 6531
+ * 3.3 adds UTF-8 to what local parts may hold, quoted or not, and U-labels.
  */
 #include "base/address.h"
 
@@ -12,7 +13,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/idn.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 enum { LABEL_MAX = 63 };
 
@@ -20,6 +23,7 @@ enum { LABEL_MAX = 63 };
 struct cursor {
 	const char	*position;
 	const char	*end;
+	bool		 utf8;		/* SMTPUTF8 was said */
 };
 
 static int peek(const struct cursor *cursor)
@@ -158,6 +162,29 @@ bool domain_match(const char *domain, const char *pattern)
 
 /* --- reading addresses --- */
 
+/* A name with U-labels. */
+static enum address_error read_labels(const char *text, size_t length,
+    char *out)
+{
+	char name[IDN_TEXT_MAX + 1];
+
+	if (length > IDN_TEXT_MAX)
+		return ADDRESS_DOMAIN_TOO_LONG;
+	memcpy(name, text, length);
+	name[length] = '\0';
+	return domain_to_ascii(out, ADDRESS_DOMAIN_MAX + 1, name) == NULL ?
+	    ADDRESS_OK : ADDRESS_DOMAIN_SYNTAX;
+}
+
+/* Is one of these bytes above 127? */
+static bool has_high_byte(const char *text, size_t length)
+{
+	while (length > 0)
+		if ((unsigned char)text[--length] >= 0x80)
+			return true;
+	return false;
+}
+
 /*
  * A domain or literal: everything up to a byte that can only stand behind it.
  * The final dot that domain_parse() forgives is not in RFC 5321's grammar.
@@ -179,6 +206,9 @@ static enum address_error read_domain(struct cursor *cursor, char *out)
 	while (peek(cursor) > ' ' && strchr("<>,:@", peek(cursor)) == NULL)
 		cursor->position++;
 	length = (size_t)(cursor->position - start);
+	if (cursor->utf8 && has_high_byte(start, length) &&
+	    start[length - 1] != '.')
+		return read_labels(start, length, out);
 	if (length > ADDRESS_DOMAIN_MAX)
 		return ADDRESS_DOMAIN_TOO_LONG;
 	if (length == 0 || start[length - 1] == '.' ||
@@ -196,14 +226,48 @@ static enum address_error add_local(char *out, size_t *length, int byte)
 	return ADDRESS_OK;
 }
 
+/*
+ * A character above 127 in a local part: true when it was taken, or error
+ * says why it cannot be. Control characters are in no address (U+0080 to
+ * U+009F), as those of ASCII are not.
+ */
+static bool take_character(struct cursor *cursor, char *out, size_t *length,
+    enum address_error *error)
+{
+	uint32_t point = 0;
+	size_t bytes;
+
+	if (!cursor->utf8 || peek(cursor) < 0x80)
+		return false;
+	bytes = utf8_read(cursor->position,
+	    (size_t)(cursor->end - cursor->position), &point);
+	if (bytes == 0 || point < 0xa0) {
+		*error = ADDRESS_SYNTAX;
+		return false;
+	}
+	for (; bytes > 0; bytes--) {
+		*error = add_local(out, length, peek(cursor));
+		if (*error != ADDRESS_OK)
+			return false;
+		cursor->position++;
+	}
+	return true;
+}
+
 /* Behind the opening quote. Spaces are allowed, control characters not. */
 static enum address_error read_quoted(struct cursor *cursor, char *out)
 {
 	size_t length = 0;
 
 	while (!take(cursor, '"')) {
-		enum address_error error;
+		enum address_error error = ADDRESS_OK;
 
+		/* RFC 6531 3.3 adds to qtextSMTP, not to what is behind a
+		 * backslash. */
+		if (take_character(cursor, out, &length, &error))
+			continue;
+		if (error != ADDRESS_OK)
+			return error;
 		take(cursor, '\\');
 		if (peek(cursor) < ' ' || peek(cursor) > '~')
 			return ADDRESS_SYNTAX;
@@ -218,6 +282,28 @@ static enum address_error read_quoted(struct cursor *cursor, char *out)
 	return length > 0 ? ADDRESS_OK : ADDRESS_SYNTAX;
 }
 
+/* One atom; it ends where something else begins. */
+static enum address_error read_atom(struct cursor *cursor, char *out,
+    size_t *length)
+{
+	enum address_error error = ADDRESS_OK;
+	const char *start = cursor->position;
+
+	for (;;) {
+		if (take_character(cursor, out, length, &error))
+			continue;
+		if (error != ADDRESS_OK)
+			return error;
+		if (!is_atext(peek(cursor)))
+			break;
+		error = add_local(out, length, peek(cursor));
+		if (error != ADDRESS_OK)
+			return error;
+		cursor->position++;
+	}
+	return cursor->position > start ? ADDRESS_OK : ADDRESS_SYNTAX;
+}
+
 static enum address_error read_dot_string(struct cursor *cursor, char *out)
 {
 	size_t length = 0;
@@ -229,14 +315,9 @@ static enum address_error read_dot_string(struct cursor *cursor, char *out)
 			if (error != ADDRESS_OK)
 				return error;
 		}
-		if (!is_atext(peek(cursor)))
-			return ADDRESS_SYNTAX;
-		while (is_atext(peek(cursor))) {
-			error = add_local(out, &length, peek(cursor));
-			if (error != ADDRESS_OK)
-				return error;
-			cursor->position++;
-		}
+		error = read_atom(cursor, out, &length);
+		if (error != ADDRESS_OK)
+			return error;
 	} while (take(cursor, '.'));
 	out[length] = '\0';
 	return ADDRESS_OK;
@@ -317,7 +398,8 @@ static enum address_error refine(enum address_error error, const char *text,
 enum address_error address_parse_path(struct address *address,
     const char *text, size_t length, int flags, size_t *used)
 {
-	struct cursor cursor = { text, text + length };
+	struct cursor cursor = { text, text + length,
+	    (flags & ADDRESS_ALLOW_UTF8) != 0 };
 	enum address_error error;
 
 	memset(address, 0, sizeof *address);
@@ -325,7 +407,7 @@ enum address_error address_parse_path(struct address *address,
 	error = read_path(&cursor, address, flags);
 	if (error != ADDRESS_OK) {
 		memset(address, 0, sizeof *address);
-		return refine(error, text, length);
+		return cursor.utf8 ? error : refine(error, text, length);
 	}
 	*used = (size_t)(cursor.position - text);
 	return ADDRESS_OK;
@@ -334,7 +416,7 @@ enum address_error address_parse_path(struct address *address,
 enum address_error address_parse(struct address *address, const char *text)
 {
 	size_t length = strlen(text);
-	struct cursor cursor = { text, text + length };
+	struct cursor cursor = { text, text + length, true };
 	enum address_error error;
 
 	memset(address, 0, sizeof *address);
@@ -345,7 +427,7 @@ enum address_error address_parse(struct address *address, const char *text)
 		error = ADDRESS_NOT_QUALIFIED;
 	if (error != ADDRESS_OK)
 		memset(address, 0, sizeof *address);
-	return refine(error, text, length);
+	return error;
 }
 
 const char *address_error_text(enum address_error error)
@@ -389,7 +471,8 @@ bool address_equal(const struct address *one, const struct address *other)
 	    (address_is_postmaster(one) && address_is_postmaster(other));
 }
 
-/* True when the local part is a Dot-string as it stands. */
+/* True when the local part is a Dot-string as it stands; what is above 127 in
+ * an address is good UTF-8. */
 static bool needs_no_quotes(const char *local)
 {
 	const char *at;
@@ -397,7 +480,8 @@ static bool needs_no_quotes(const char *local)
 	for (at = local; *at != '\0'; at++) {
 		bool inner = at > local && at[-1] != '.' && at[1] != '\0';
 
-		if (!is_atext((unsigned char)*at) && !(*at == '.' && inner))
+		if (!is_atext((unsigned char)*at) &&
+		    (unsigned char)*at < 0x80 && !(*at == '.' && inner))
 			return false;
 	}
 	return true;

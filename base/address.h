@@ -4,6 +4,11 @@
  * strict, never allocates, and says how much it read. The text form is kept
  * as it came for the local part (case and quoting), with needless quoting
  * removed (SMTP-17); domains are lower-cased A-labels.
+ *
+ * With SMTPUTF8 (RFC 6531 3.3) local parts may be UTF-8, kept byte for byte:
+ * no normal form is made of them. Domains of U-labels are read too, and become
+ * A-labels: so they can be looked up as they stand, and mail needs no SMTPUTF8
+ * for the sake of a domain (SMTP-139, SMTP-141).
  */
 #ifndef POSTERN_BASE_ADDRESS_H
 #define POSTERN_BASE_ADDRESS_H
@@ -15,7 +20,8 @@ enum { ADDRESS_LOCAL_MAX = 64, ADDRESS_DOMAIN_MAX = 255,
     ADDRESS_MAX = ADDRESS_LOCAL_MAX * 2 + 2 + 1 + ADDRESS_DOMAIN_MAX };
 
 struct address {
-	/* Unquoted; empty only in the null address. */
+	/* Unquoted; empty only in the null address. Valid UTF-8 without control
+	 * characters; bytes are counted, not characters. */
 	char	 local[ADDRESS_LOCAL_MAX + 1];
 	/* Lower case; "[192.0.2.1]" or "[ipv6:...]" for a literal; empty for
 	 * the null address and for bare postmaster. */
@@ -30,7 +36,8 @@ enum address_error {
 
 enum address_flag {
 	ADDRESS_ALLOW_NULL = 1 << 0,		/* "<>" (MAIL) */
-	ADDRESS_ALLOW_POSTMASTER = 1 << 1	/* "<Postmaster>" (RCPT) */
+	ADDRESS_ALLOW_POSTMASTER = 1 << 1,	/* "<Postmaster>" (RCPT) */
+	ADDRESS_ALLOW_UTF8 = 1 << 2		/* SMTPUTF8 */
 };
 
 /*
@@ -40,7 +47,8 @@ enum address_flag {
 enum address_error	 address_parse_path(struct address *address,
 			    const char *text, size_t length, int flags,
 			    size_t *used);
-/* Reads "local@domain" with nothing around it: configuration, commands. */
+/* Reads "local@domain" with nothing around it: configuration, commands, what
+ * was accepted before. UTF-8 is allowed. */
 enum address_error	 address_parse(struct address *address,
 			    const char *text);
 /* A sentence for people, without the value. */

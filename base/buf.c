@@ -18,6 +18,13 @@
 
 enum { SMALLEST_BLOCK = 256 };
 
+/* Bytes that are not live any more. */
+static void forget(struct buf *buf, size_t from, size_t to)
+{
+	if (buf->secret && to > from)
+		mem_wipe(buf->memory + from, to - from);
+}
+
 /* A new block for at least needed bytes, holding the live bytes at 0. */
 static void grow(struct buf *buf, size_t needed)
 {
@@ -30,11 +37,13 @@ static void grow(struct buf *buf, size_t needed)
 		size = SMALLEST_BLOCK;
 	if (size > cap)
 		size = cap > needed ? cap : needed;
-	if (buf->start == 0) {
+	if (buf->start == 0 && !buf->secret) {
 		memory = mem_resize(buf->memory, size, 1);
 	} else {
 		memory = mem_resize(NULL, size, 1);
-		memcpy(memory, buf->memory + buf->start, length);
+		if (length > 0)
+			memcpy(memory, buf->memory + buf->start, length);
+		forget(buf, 0, buf->end);
 		mem_free(buf->memory);
 	}
 	buf->memory = memory;
@@ -53,6 +62,7 @@ static void make_room(struct buf *buf, size_t want)
 	if (length <= buf->start && buf->size - length >= want) {
 		if (length > 0)
 			memcpy(buf->memory, buf->memory + buf->start, length);
+		forget(buf, length, buf->end);
 		buf->start = 0;
 		buf->end = length;
 		return;
@@ -69,6 +79,7 @@ void buf_init(struct buf *buf, size_t max_bytes)
 
 void buf_release(struct buf *buf)
 {
+	forget(buf, 0, buf->size);
 	mem_free(buf->memory);
 	buf->memory = NULL;
 	buf->start = buf->end = buf->size = 0;
@@ -76,6 +87,7 @@ void buf_release(struct buf *buf)
 
 void buf_reset(struct buf *buf)
 {
+	forget(buf, buf->start, buf->end);
 	buf->start = buf->end = 0;
 }
 
@@ -83,6 +95,11 @@ void buf_wipe(struct buf *buf)
 {
 	mem_wipe(buf->memory, buf->size);
 	buf_release(buf);
+}
+
+void buf_keep_secret(struct buf *buf)
+{
+	buf->secret = true;
 }
 
 const char *buf_data(const struct buf *buf)
@@ -187,15 +204,26 @@ void buf_consume(struct buf *buf, size_t length)
 {
 	if (length > buf->end - buf->start)
 		bug("consume-too-much");
+	forget(buf, buf->start, buf->start + length);
 	buf->start += length;
 	if (buf->start == buf->end)
 		buf->start = buf->end = 0;
+}
+
+void buf_wipe_front(struct buf *buf, size_t length)
+{
+	if (length > buf->end - buf->start)
+		bug("consume-too-much");
+	if (length > 0)
+		mem_wipe(buf->memory + buf->start, length);
+	buf_consume(buf, length);
 }
 
 void buf_truncate(struct buf *buf, size_t length)
 {
 	if (length > buf->end - buf->start)
 		bug("truncate-to-more");
+	forget(buf, buf->start + length, buf->end);
 	buf->end = buf->start + length;
 }
 

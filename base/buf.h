@@ -18,6 +18,7 @@ struct buf {
 	size_t	 end;		/* offset behind the last byte */
 	size_t	 size;		/* bytes allocated */
 	size_t	 max;		/* ceiling for end - start */
+	bool	 secret;	/* see buf_keep_secret() */
 };
 
 void	 buf_init(struct buf *buf, size_t max_bytes);
@@ -26,8 +27,11 @@ void	 buf_release(struct buf *buf);
 /* Empties, keeps the memory. */
 void	 buf_reset(struct buf *buf);
 /* Wipes what it held, then releases: for secrets. Growing leaves a copy
- * behind: who keeps secrets reserves the ceiling first. */
+ * behind: who keeps secrets reserves the ceiling first, or says so. */
 void	 buf_wipe(struct buf *buf);
+/* From now on, and after a release, too: whatever leaves the buffer, or stays
+ * behind when it moves, is overwritten. buf_take() gives it to the caller. */
+void	 buf_keep_secret(struct buf *buf);
 
 /* First byte not consumed (never null), and how many there are. */
 const char	*buf_data(const struct buf *buf);
@@ -54,6 +58,8 @@ void	 buf_patch(struct buf *buf, size_t offset, const void *data,
 	    size_t length);
 /* Drops length bytes from the front; more than there are is a bug. */
 void	 buf_consume(struct buf *buf, size_t length);
+/* The same, and overwrites them first: for secrets in a buffer that goes on. */
+void	 buf_wipe_front(struct buf *buf, size_t length);
 /* Cuts the contents to length bytes, from the end. */
 void	 buf_truncate(struct buf *buf, size_t length);
 /* Offset of the first byte `byte` at or after from, or -1. */

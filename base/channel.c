@@ -634,6 +634,10 @@ struct channel *channel_new(int fd, const char *peer,
 	buf_init(&channel->input, HEADER_BYTES + largest_body(handler) +
 	    SLICE_BYTES);
 	buf_init(&channel->output, max_queued_bytes);
+	if (handler->secret) {
+		buf_keep_secret(&channel->input);
+		buf_keep_secret(&channel->output);
+	}
 	/* Programs that a role starts do not get its channels. */
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	watch_init(&channel->watch, fd, on_ready, channel);

@@ -43,6 +43,8 @@ struct channel_handler {
 	size_t				 rule_count;
 	void	(*message)(void *arg, struct channel *channel,
 		    struct channel_message *message);
+	/* Keys or passwords pass: no byte stays in our buffers. */
+	bool				 secret;
 	/* The peer is gone or broke the rules; free the channel here or later. */
 	void	(*closed)(void *arg, struct channel *channel);
 	/* What waited to be sent fell below a quarter of the ceiling; may be null. */

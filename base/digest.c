@@ -7,7 +7,9 @@
 #include "base/digest.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <string.h>
 
@@ -54,6 +56,36 @@ void digest_of(const void *data, size_t length, uint8_t *out)
 {
 	if (EVP_Digest(data, length, out, NULL, EVP_sha256(), NULL) != 1)
 		fatal("digest-failed");
+}
+
+void digest_keyed(const void *key, size_t key_length, const void *data,
+    size_t length, uint8_t *out)
+{
+	if (key_length > INT_MAX || HMAC(EVP_sha256(), key, (int)key_length,
+	    data, length, out, NULL) == NULL)
+		fatal("digest-failed");
+}
+
+void digest_keyed_sha1(const void *key, size_t key_length, const void *data,
+    size_t length, uint8_t *out)
+{
+	if (key_length > INT_MAX || HMAC(EVP_sha1(), key, (int)key_length,
+	    data, length, out, NULL) == NULL)
+		fatal("digest-failed");
+}
+
+void digest_stretch(const char *password, const void *salt,
+    size_t salt_length, uint32_t iterations, uint8_t *out)
+{
+	if (salt_length > INT_MAX || iterations > INT_MAX ||
+	    PKCS5_PBKDF2_HMAC(password, -1, salt, (int)salt_length,
+	    (int)iterations, EVP_sha256(), DIGEST_BYTES, out) != 1)
+		fatal("digest-failed");
+}
+
+bool digest_is_equal(const void *one, const void *other, size_t length)
+{
+	return CRYPTO_memcmp(one, other, length) == 0;
 }
 
 void hex_format(const uint8_t *data, size_t length, char *out, size_t size)
@@ -117,6 +149,14 @@ int base64_parse(uint8_t *out, size_t size, const char *text)
 		return -1;
 	got = EVP_DecodeBlock(out, (const unsigned char *)text, (int)length);
 	return got < 0 ? -1 : got - (int)padding;
+}
+
+void base64_format(const void *data, size_t length, char *out, size_t size)
+{
+	if (length > INT_MAX / 2 || size < BASE64_LENGTH(length) + 1)
+		bug("base64-buffer-too-small");
+	out[0] = '\0';
+	EVP_EncodeBlock((unsigned char *)out, data, (int)length);
 }
 
 void random_bytes(void *out, size_t length)

@@ -66,6 +66,10 @@ static void end_name(struct header_scan *scan)
 	} else if (is_named(scan, "TLS-Required")) {
 		scan->tls_required_count++;
 		scan->tls_required = HEADER_TLS_START;
+	} else if (is_named(scan, "Date")) {
+		scan->has_date = true;
+	} else if (is_named(scan, "Message-ID")) {
+		scan->has_message_id = true;
 	}
 }
 

@@ -23,6 +23,9 @@ struct header_scan {
 	 * how many of them say No. One that says No, and no other, is a tag. */
 	unsigned	 tls_required_count;
 	unsigned	 tls_required_no;
+	/* What a submitted message must have (RFC 6409 8). */
+	bool		 has_date;
+	bool		 has_message_id;
 	/* private: name of the field now being read */
 	char		 name[32];
 	unsigned	 name_length;

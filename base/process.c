@@ -11,7 +11,9 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/queue.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +30,18 @@
 
 enum { NAME_MAX_BYTES = 4096 };
 
+/* A connection that the supervisor was asked for. */
+struct connection_wait {
+	uint32_t			 request;
+	process_connected		*done;
+	void				*arg;
+	struct timer			 timer;	/* deadline, or a failure */
+	int				 error;	/* what the timer says */
+	LIST_ENTRY(connection_wait)	 link;
+};
+
+LIST_HEAD(connection_waits, connection_wait);
+
 /* One role a process: this is its whole state. */
 static struct {
 	const struct role_entry	*entry;
@@ -42,6 +56,8 @@ static struct {
 	bool			 confined;
 	bool			 stopping;
 	int			 status;
+	struct connection_waits	 waits;		/* owned */
+	unsigned		 wait_count;
 } process;
 
 static void answer(uint32_t request, bool failed, const char *text)
@@ -204,6 +220,63 @@ static void on_control(struct channel_message *message)
 	message->fd = -1;
 }
 
+/* --- connections made by the supervisor --- */
+
+static void forget_wait(struct connection_wait *wait)
+{
+	timer_stop(&wait->timer);
+	LIST_REMOVE(wait, link);
+	process.wait_count--;
+	mem_free(wait);
+}
+
+static void end_wait(struct connection_wait *wait, int fd, int error)
+{
+	process_connected *done = wait->done;
+	void *arg = wait->arg;
+
+	forget_wait(wait);
+	done(arg, fd, error);
+}
+
+static void on_wait_timer(void *arg)
+{
+	struct connection_wait *wait = arg;
+
+	end_wait(wait, -1, wait->error);
+}
+
+/* For what cannot be answered before process_connect() has returned. */
+static void fail_wait(struct connection_wait *wait, int error)
+{
+	wait->error = error;
+	timer_start(&wait->timer, 0, on_wait_timer, wait);
+}
+
+static void fail_all_waits(int error)
+{
+	struct connection_wait *wait;
+
+	LIST_FOREACH(wait, &process.waits, link)
+		fail_wait(wait, error);
+}
+
+static void on_connected(struct channel_message *message, bool failed)
+{
+	int error = failed ? (int)wire_get_u32(&message->body) : 0;
+	struct connection_wait *wait;
+
+	if (wire_read_end(&message->body) == -1 || (failed && error <= 0))
+		bug("malformed connection");
+	LIST_FOREACH(wait, &process.waits, link)
+		if (wait->request == message->request)
+			break;
+	if (wait == NULL)
+		return;		/* cancelled, or too late: fd is closed */
+	end_wait(wait, message->fd, error);
+	message->fd = -1;
+}
+
 static void stop(void)
 {
 	if (process.stopping)
@@ -232,6 +305,8 @@ static void on_message(void *arg, struct channel *channel,
 	case PROCESS_LOG_LEVEL:
 		log_set_level(wire_get_u32(&message->body));
 		break;
+	case PROCESS_CONNECTED: on_connected(message, false); break;
+	case PROCESS_NOT_CONNECTED: on_connected(message, true); break;
 	default: bug("message from the supervisor");
 	}
 }
@@ -242,6 +317,7 @@ static void on_closed(void *arg, struct channel *channel)
 	log_warn("the supervisor is gone: stopping");
 	channel_free(channel);
 	process.supervisor = NULL;
+	fail_all_waits(ECONNRESET);
 	stop();
 }
 
@@ -255,6 +331,8 @@ static const struct channel_rule rules[] = {
 	{ .type = PROCESS_CONTROL, .with_fd = true, .max = 16 },
 	{ .type = PROCESS_STOP, .max = 0 },
 	{ .type = PROCESS_LOG_LEVEL, .max = 4 },
+	{ .type = PROCESS_CONNECTED, .with_fd = true, .max = 0 },
+	{ .type = PROCESS_NOT_CONNECTED, .max = 4 },
 };
 
 static const struct channel_handler handler = {
@@ -262,6 +340,7 @@ static const struct channel_handler handler = {
 	.rule_count = sizeof(rules) / sizeof(rules[0]),
 	.message = on_message,
 	.closed = on_closed,
+	.secret = true,
 };
 
 int process_run(const struct role_entry *entry, unsigned instance)
@@ -280,6 +359,8 @@ int process_run(const struct role_entry *entry, unsigned instance)
 	stream_end_all();
 	if (process.supervisor != NULL)
 		channel_free(process.supervisor);
+	while (!LIST_EMPTY(&process.waits))
+		forget_wait(LIST_FIRST(&process.waits));
 	mem_free(process.user);
 	mem_free(process.root);
 	loop_release();
@@ -297,6 +378,52 @@ void process_peer_lost(enum role role, unsigned instance)
 	wire_put_u8(writer, (uint8_t)role);
 	wire_put_u32(writer, instance);
 	channel_end(process.supervisor);
+}
+
+static void ask_connection(struct connection_wait *wait, const char *path)
+{
+	char fixed[PROCESS_PATH_BYTES] = "";
+	struct wire_writer *writer;
+
+	memcpy(fixed, path, strlen(path));
+	wait->request = channel_next_request(process.supervisor);
+	writer = channel_begin(process.supervisor, PROCESS_CONNECT,
+	    wait->request);
+	wire_put_bytes(writer, fixed, sizeof(fixed));
+	channel_end(process.supervisor);
+}
+
+void process_connect(const char *path, process_connected *done, void *arg)
+{
+	struct connection_wait *wait = mem_alloc(sizeof(*wait));
+
+	wait->done = done;
+	wait->arg = arg;
+	LIST_INSERT_HEAD(&process.waits, wait, link);
+	if (++process.wait_count > PROCESS_CONNECT_MAX) {
+		fail_wait(wait, EAGAIN);
+	} else if (process.supervisor == NULL) {
+		fail_wait(wait, ECONNRESET);
+	} else if (strlen(path) >= PROCESS_PATH_BYTES) {
+		fail_wait(wait, ENAMETOOLONG);
+	} else {
+		ask_connection(wait, path);
+		wait->error = ETIMEDOUT;
+		timer_start(&wait->timer,
+		    (int64_t)PROCESS_CONNECT_SECONDS * 1000, on_wait_timer,
+		    wait);
+	}
+}
+
+void process_connect_cancel(void *arg)
+{
+	struct connection_wait *wait, *next;
+
+	for (wait = LIST_FIRST(&process.waits); wait != NULL; wait = next) {
+		next = LIST_NEXT(wait, link);
+		if (wait->arg == arg)
+			forget_wait(wait);
+	}
 }
 
 void process_exit(int status)

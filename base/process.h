@@ -69,6 +69,22 @@ int		 process_run(const struct role_entry *entry,
  * queue/worker.c and policy's clients.
  */
 void		 process_peer_lost(enum role role, unsigned instance);
+/*
+ * A connection to a Unix socket that the configuration names (auth-socket, the
+ * socket of a route), which a confined role cannot reach: the supervisor makes
+ * it. done gets a connected descriptor (owned from then on), or -1 and an
+ * errno value; EACCES where the configuration does not name that path for this
+ * role. Never before the call returns; exactly once, within
+ * PROCESS_CONNECT_SECONDS.
+ */
+typedef void process_connected(void *arg, int fd, int error);
+
+enum { PROCESS_CONNECT_SECONDS = 10 };
+
+void		 process_connect(const char *path, process_connected *done,
+		    void *arg);
+/* done is not called any more for requests with this arg. */
+void		 process_connect_cancel(void *arg);
 /* Ends the loop and with it process_run(). */
 void		 process_exit(int status);
 unsigned	 process_instance(void);

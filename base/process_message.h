@@ -20,14 +20,22 @@ enum process_message {
 	PROCESS_CONTROL,	/* u32 uid, u32 gid, u8 privileged; fd */
 	PROCESS_STOP,
 	PROCESS_LOG_LEVEL,	/* u32 */
+	/* Both answer a PROCESS_CONNECT; request is its. */
+	PROCESS_CONNECTED,	/* nothing; fd */
+	PROCESS_NOT_CONNECTED,	/* u32 errno value */
 
 	/* to the supervisor */
 	PROCESS_READY,		/* nothing */
 	PROCESS_PEER_LOST,	/* u8 role, u32 instance */
-	PROCESS_RESULT		/* u32 0 or 1, PROCESS_RESULT_TEXT bytes */
+	PROCESS_RESULT,		/* u32 0 or 1, PROCESS_RESULT_TEXT bytes */
+	PROCESS_CONNECT		/* PROCESS_PATH_BYTES bytes: a path and zeros;
+				 * request is set */
 };
 
+/* A path has the size of sun_path in sockaddr_un. */
 enum { PROCESS_RESULT_TEXT = 480, PROCESS_BUNDLE_MAX = 16 << 20,
-    PROCESS_CHANNEL_FD = 3 };
+    PROCESS_CHANNEL_FD = 3, PROCESS_PATH_BYTES = 108,
+    /* Connections that one role may wait for at a time. */
+    PROCESS_CONNECT_MAX = 256 };
 
 #endif

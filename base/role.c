@@ -14,6 +14,7 @@ static const char *const names[ROLE_COUNT] = {
 	[ROLE_MAILBOX] = "mailbox",
 	[ROLE_POLICY] = "policy",
 	[ROLE_DIRECTORY] = "directory",
+	[ROLE_STS] = "sts",		/* talks to nobody */
 };
 
 /* Whatever is not here cannot reach each other. */

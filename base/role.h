@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum role { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY,
-    ROLE_MAILBOX, ROLE_POLICY, ROLE_DIRECTORY, ROLE_COUNT };
+    ROLE_MAILBOX, ROLE_POLICY, ROLE_DIRECTORY, ROLE_STS, ROLE_COUNT };
 
 const char	*role_name(enum role role);
 /* ROLE_COUNT if there is none of that name. */

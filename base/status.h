@@ -32,6 +32,7 @@ enum status_reason {
 	REASON_STS_MX,		/* a host the MTA-STS policy leaves out */
 	REASON_STS_CERTIFICATE,	/* WebPKI, because of an MTA-STS policy */
 	REASON_REQUIRETLS,	/* RFC 8689: what the sender demands */
+	REASON_LOGIN,		/* our own, at a host that a route names */
 	STATUS_REASONS
 };
 

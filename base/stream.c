@@ -60,6 +60,7 @@ struct stream {
 	uint64_t		 bytes_in;
 	uint64_t		 bytes_out;
 
+	bool			 secret;	/* its bytes are wiped */
 	bool			 paused;	/* by the owner */
 	bool			 ended;		/* nothing more can be read */
 	bool			 may_hold;	/* read again without waiting */
@@ -270,6 +271,8 @@ static void receive(struct stream *stream)
 			break;
 		if (buf_add(&stream->input, scratch, got) != 0)
 			bug("stream-input-ceiling");
+		if (stream->secret)
+			mem_wipe(scratch, got);
 		total += got;
 		/* Less than asked for: most likely all there is, and if not,
 		 * the socket says so. */
@@ -656,6 +659,14 @@ void stream_set_max_output(struct stream *stream, size_t bytes)
 	stream->max_output = bytes;
 }
 
+void stream_keep_secret(struct stream *stream)
+{
+	stream->secret = true;
+	buf_keep_secret(&stream->input);
+	buf_keep_secret(&stream->output);
+	transport_keep_secret(&stream->transport);
+}
+
 void stream_deadline(struct stream *stream, int64_t milliseconds)
 {
 	stream->events &= ~(1u << STREAM_DEADLINE);
@@ -727,6 +738,14 @@ bool stream_is_secure(const struct stream *stream)
 const struct tls_facts *stream_facts(const struct stream *stream)
 {
 	return stream->facts;
+}
+
+size_t stream_binding(const struct stream *stream, uint8_t *out, size_t size)
+{
+	if (stream->facts == NULL || size < STREAM_BINDING_BYTES)
+		return 0;
+	return transport_binding(&stream->transport, out,
+	    STREAM_BINDING_BYTES);
 }
 
 const char *stream_sni(const struct stream *stream)

@@ -83,6 +83,10 @@ int		 stream_write(struct stream *stream, const void *data,
 size_t		 stream_pending(const struct stream *stream);
 void		 stream_set_max_output(struct stream *stream, size_t bytes);
 
+/* Passwords may pass, from now on: what is consumed, or written and has left,
+ * is overwritten. Under TLS, say it when that is there. */
+void		 stream_keep_secret(struct stream *stream);
+
 /* Total deadline from now; STREAM_DEADLINE once. 0 means none. */
 void		 stream_deadline(struct stream *stream, int64_t milliseconds);
 
@@ -99,6 +103,16 @@ void		 stream_secure_client(struct stream *stream,
 bool		 stream_is_secure(const struct stream *stream);
 /* Null unless secured; borrowed. */
 const struct tls_facts	*stream_facts(const struct stream *stream);
+enum { STREAM_BINDING_BYTES = 32 };
+
+/*
+ * What both ends of this one TLS session have and nobody else: the channel
+ * binding tls-exporter (RFC 9266). Bytes written to out; 0 in clear, under
+ * TLS 1.2 (where it would be unique only by an extension that the peer may
+ * lack) and when size is under STREAM_BINDING_BYTES.
+ */
+size_t		 stream_binding(const struct stream *stream, uint8_t *out,
+		    size_t size);
 /* The server name the client asked for; empty if none. */
 const char	*stream_sni(const struct stream *stream);
 enum stream_failure	 stream_failure(const struct stream *stream);

@@ -8,6 +8,7 @@
 #include <openssl/bio.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -21,12 +22,14 @@
 #include "base/tls_wanted.h"
 
 /*
- * TLS 1.2: forward secrecy by ECDHE only, authenticated encryption first
- * (TLS-109 to TLS-112). CBC stays at the end for peers that have nothing
- * else; OpenSSL then asks for encrypt-then-MAC.
+ * TLS 1.2: forward secrecy by ECDHE only, authenticated encryption (TLS-109 to
+ * TLS-112). As a client we have CBC at the end for hosts that have nothing
+ * else, and ask for encrypt-then-MAC with it; as a server there is none.
  */
-static const char cipher_list[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:"
-    "!aNULL:!eNULL:!EXPORT:!PSK:!SRP:!MD5";
+#define AUTHENTICATED "ECDHE+AESGCM:ECDHE+CHACHA20:"
+#define NEVER "!aNULL:!eNULL:!EXPORT:!PSK:!SRP:!MD5"
+static const char server_list[] = AUTHENTICATED NEVER;
+static const char client_list[] = AUTHENTICATED "ECDHE+AES:" NEVER;
 static const char group_list[] = "X25519:P-256:P-384:P-521";
 
 void tls_init(void)
@@ -52,7 +55,8 @@ struct ssl_ctx_st *tls_context_new(bool server, int level)
 	SSL_CTX_set_security_level(context, level);
 	if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_max_proto_version(context, 0) != 1 ||
-	    SSL_CTX_set_cipher_list(context, cipher_list) != 1 ||
+	    SSL_CTX_set_cipher_list(context, server ? server_list :
+	    client_list) != 1 ||
 	    SSL_CTX_set1_groups_list(context, group_list) != 1)
 		fatal("tls-context");
 	/* The system's openssl.cnf may have set these. */
@@ -205,6 +209,21 @@ static void fill_shown(struct tls_shown *shown, X509 *certificate)
 	    X509_get0_notAfter(certificate));
 }
 
+int tls_certificate_read(const char *pem, struct tls_shown *shown)
+{
+	BIO *bio = tls_open_text(pem);
+	X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	ERR_clear_error();
+	BIO_free(bio);
+	if (certificate == NULL)
+		return -1;
+	memset(shown, 0, sizeof *shown);
+	fill_shown(shown, certificate);
+	X509_free(certificate);
+	return 0;
+}
+
 static void fill_peer(struct tls_facts *facts, X509 *certificate,
     STACK_OF(X509) *chain)
 {
@@ -238,6 +257,7 @@ void tls_facts_fill(struct tls_facts *facts, struct ssl_st *ssl)
 	snprintf(facts->cipher, sizeof facts->cipher, "%s",
 	    SSL_get_cipher_name(ssl));
 	facts->bits = SSL_get_cipher_bits(ssl, NULL);
+	facts->resumed = SSL_session_reused(ssl) == 1;
 	name = EC_curve_nid2nist(group);
 	if (name == NULL && group != NID_undef)
 		name = OBJ_nid2sn(group);

@@ -5,8 +5,8 @@
  * NULL, anonymous or export suite. A server context holds the certificates of
  * one listener (chosen by SNI; the first is the default for unknown names,
  * RFC 7672 8.1); a client context is made per kind of check, so that sessions
- * and trust never cross from one kind to another. No session is resumed yet:
- * tickets are off on both sides.
+ * and trust never cross from one kind to another. Servers give tickets that
+ * open at the same listener only; clients ask for none.
  */
 #ifndef POSTERN_BASE_TLS_H
 #define POSTERN_BASE_TLS_H
@@ -39,6 +39,24 @@ int	 tls_server_add(struct tls_server *server, const char *name,
 	    const char *chain_pem, const char *key_pem, char *error,
 	    size_t size);
 bool	 tls_server_is_empty(const struct tls_server *server);
+/*
+ * Asks clients for a certificate. Whatever they show (self-signed, expired,
+ * of an unknown authority, none) the handshake goes on: facts tell what it
+ * was, with a proof that the client has its key. Before the first handshake.
+ */
+void	 tls_server_ask_certificate(struct tls_server *server);
+/* A client that asks for a name of no certificate hears an alert: for HTTPS
+ * (RFC 8461 7.1), never for mail. */
+void	 tls_server_refuse_unknown(struct tls_server *server);
+/*
+ * Gives tickets, by which a client's next session is shorter (RFC 8446 2.2,
+ * RFC 5077), for the listener of that name. They open only at a server with
+ * the same name, the same secrets and the same wish for certificates. tickets
+ * is borrowed and must outlive the sessions. Before the first handshake.
+ */
+struct tls_tickets;
+void	 tls_server_give_tickets(struct tls_server *server,
+	    struct tls_tickets *tickets, const char *name);
 
 /* --- client --- */
 
@@ -59,10 +77,25 @@ struct tls_tlsa {
 	size_t		 length;
 };
 
+/* What we show to servers that ask for a certificate. */
+struct tls_identity;
+
+/* Chain (leaf first) and key, both PEM; null with a sentence in error, in
+ * which name stands, for what tls_server_add() refuses, too. */
+struct tls_identity	*tls_identity_new(const char *name,
+			    const char *chain_pem, const char *key_pem,
+			    char *error, size_t size);
+/* Null is allowed. Connections that began with it keep what they need. */
+void			 tls_identity_free(struct tls_identity *identity);
+/* SHA-256 of the certificate. */
+const uint8_t		*tls_identity_digest(
+			    const struct tls_identity *identity);
+
 /* What a connection must show. All pointers are borrowed during the call
  * that takes it; stream copies what it keeps. */
 struct tls_expect {
 	enum tls_check		 check;
+	const struct tls_identity	*identity;	/* ours; null: none */
 	const char		*sni;		/* null: none is sent */
 	const char *const	*names;		/* TLS_CHECK_NAME; "*.x" and
 						 * ".x" accept one label */
@@ -106,11 +139,16 @@ struct tls_shown {
 	uint8_t	 key_digest[DIGEST_BYTES];
 };
 
+/* What the first certificate of a PEM text shows; -1 if there is none. */
+int	 tls_certificate_read(const char *pem, struct tls_shown *shown);
+
 struct tls_facts {
 	char	 version[16];		/* "TLSv1.3" */
 	char	 cipher[64];		/* "TLS_AES_256_GCM_SHA384" */
 	char	 group[32];		/* "X25519"; may be empty */
 	int	 bits;
+	bool	 resumed;		/* by a ticket: what is said of the
+					 * peer was shown in an earlier one */
 	bool	 has_peer;		/* the peer showed a certificate */
 	uint8_t	 certificate_digest[DIGEST_BYTES];
 	uint8_t	 key_digest[DIGEST_BYTES];	/* of SubjectPublicKeyInfo */

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "base/tls.h"
+#include "base/tls_chain.h"
 #include "base/tls_session.h"
 #include "base/tls_wanted.h"
 
@@ -31,6 +32,58 @@ struct tls_client {
 	 * no authority can stand in for a TLSA record (DANE-95). */
 	X509_STORE	*store;		/* owned; null without trust */
 };
+
+struct tls_identity {
+	struct tls_chain	 pair;		/* owned */
+	uint8_t			 digest[DIGEST_BYTES];
+};
+
+/* --- what we show --- */
+
+struct tls_identity *tls_identity_new(const char *name, const char *chain_pem,
+    const char *key_pem, char *error, size_t size)
+{
+	struct tls_identity *identity = mem_alloc(sizeof *identity);
+	const char *problem = tls_chain_read(&identity->pair, chain_pem,
+	    key_pem);
+	unsigned length = DIGEST_BYTES;
+
+	if (problem != NULL) {
+		snprintf(error, size, "certificate %s: %s", name, problem);
+		tls_identity_free(identity);
+		return NULL;
+	}
+	if (X509_digest(identity->pair.leaf, EVP_sha256(), identity->digest,
+	    &length) != 1)
+		fatal("tls-memory");
+	return identity;
+}
+
+void tls_identity_free(struct tls_identity *identity)
+{
+	if (identity == NULL)
+		return;
+	tls_chain_release(&identity->pair);
+	mem_free(identity);
+}
+
+const uint8_t *tls_identity_digest(const struct tls_identity *identity)
+{
+	return identity->digest;
+}
+
+/* Given to the session, not to the context: that is shared by all routes, and
+ * one's certificate is no other's business. */
+static void show_identity(SSL *ssl, const struct tls_identity *identity)
+{
+	if (SSL_use_cert_and_key(ssl, identity->pair.leaf, identity->pair.key,
+	    identity->pair.chain, 1) == 1)
+		return;
+	/* Signed too weakly for the level of the context: the server will say
+	 * what it makes of a client that shows none. */
+	log_warn("client-certificate-unusable");
+	ERR_clear_error();
+}
 
 /* --- contexts --- */
 
@@ -184,5 +237,7 @@ struct ssl_st *tls_client_session(struct tls_client *client,
 	if (expect->check == TLS_CHECK_DANE)
 		tls_dane_begin(ssl, expect, *wanted);
 	set_server_name(ssl, expect->sni);
+	if (expect->identity != NULL)
+		show_identity(ssl, expect->identity);
 	return ssl;
 }

@@ -6,7 +6,9 @@
  * its own. A session begins with the first one, and the server name that the
  * client asks for may move it to another.
  */
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -14,14 +16,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tls.h"
+#include "base/tls_chain.h"
 #include "base/tls_session.h"
+#include "base/tls_tickets.h"
 
-enum { KEY_KINDS_MAX = 4, SECURITY_LEVEL = 2,
-    /* RSA of 2048 bits, curves of 224: RFC 9325 4.5 */
-    SECURITY_BITS_MIN = 112 };
+enum { KEY_KINDS_MAX = 4, SECURITY_LEVEL = 2 };
 
 /* Certificates that stand for the same names. */
 struct certificate_set {
@@ -36,13 +39,10 @@ struct certificate_set {
 struct tls_server {
 	struct certificate_set	*sets;		/* owned, in order of adding */
 	unsigned		 references;
-};
-
-/* What a PEM pair was made of, until a context has it. */
-struct pair {
-	X509		*leaf;
-	STACK_OF(X509)	*chain;		/* without the leaf */
-	EVP_PKEY	*key;
+	bool			 asks;		/* for a certificate */
+	bool			 refuses;	/* unknown names */
+	struct tls_tickets	*tickets;	/* outlives us; null: none */
+	char			*name;		/* owned; of the listener */
 };
 
 struct tls_server *tls_server_new(void)
@@ -77,87 +77,134 @@ void tls_server_free(struct tls_server *server)
 		server->sets = set->next;
 		free_set(set);
 	}
+	mem_free(server->name);
 	mem_free(server);
+}
+
+void tls_server_refuse_unknown(struct tls_server *server)
+{
+	server->refuses = true;
+}
+
+/* --- certificates of clients --- */
+
+/*
+ * Nobody's word is asked about a client's certificate: it is known by its
+ * digest or not at all. OpenSSL has checked that the client has the key.
+ */
+static int believe(X509_STORE_CTX *store, void *arg)
+{
+	(void)arg;
+	X509_STORE_CTX_set_error(store, X509_V_OK);
+	return 1;
+}
+
+/* --- tickets --- */
+
+/* Gives the ciphers their keys: to seal with new ones, or to open. */
+static int use_keys(const struct tls_ticket_keys *keys, unsigned char *iv,
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
+{
+	char digest[] = "SHA256";
+	OSSL_PARAM parameters[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+		    digest, 0),
+		OSSL_PARAM_construct_end(),
+	};
+
+	if (EVP_MAC_init(mac, keys->mac, sizeof keys->mac, parameters) != 1)
+		return -1;
+	return EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL,
+	    keys->cipher, iv, seal) == 1 ? 1 : -1;
+}
+
+/* 1: done; 2: opened, and time for a new one; 0: not ours. */
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
+{
+	const struct tls_server *server = SSL_CTX_get_app_data(
+	    SSL_get_SSL_CTX(ssl));
+	struct tls_ticket_keys keys;
+	int result = 0;
+
+	if (seal) {
+		if (tls_tickets_keys(server->tickets, server->name, 0,
+		    &keys) != 0)
+			return -1;
+		memcpy(name, keys.name, sizeof keys.name);
+		random_bytes(iv, EVP_MAX_IV_LENGTH);
+		result = use_keys(&keys, iv, cipher, mac, 1);
+	}
+	for (unsigned age = 0; !seal && result == 0 && age < 2; age++)
+		if (tls_tickets_keys(server->tickets, server->name, age,
+		    &keys) == 0 &&
+		    memcmp(name, keys.name, sizeof keys.name) == 0)
+			result = use_keys(&keys, iv, cipher, mac, 0) == 1 ?
+			    1 + (int)age : -1;
+	mem_wipe(&keys, sizeof keys);
+	return result;
+}
+
+/* Sessions of one listener mean nothing at another, nor where certificates
+ * are asked for now and were not then. */
+static void set_session_context(const struct tls_server *server,
+    SSL_CTX *context)
+{
+	uint8_t id[DIGEST_BYTES];
+	struct digest *digest = digest_new();
+
+	digest_add(digest, server->asks ? "asks" : "none", 5);
+	if (server->name != NULL)
+		digest_add(digest, server->name, strlen(server->name));
+	digest_end(digest, id);
+	if (SSL_CTX_set_session_id_context(context, id, sizeof id) != 1)
+		fatal("tls-context");
+}
+
+/* What the server wants goes into a context of its. */
+static void apply(struct tls_server *server, SSL_CTX *context)
+{
+	SSL_CTX_set_app_data(context, server);
+	set_session_context(server, context);
+	if (server->asks) {
+		SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+		SSL_CTX_set_cert_verify_callback(context, believe, NULL);
+	}
+	if (server->tickets == NULL)
+		return;
+	SSL_CTX_clear_options(context, SSL_OP_NO_TICKET);
+	SSL_CTX_set_timeout(context, TLS_TICKET_HOURS * 3600);
+	if (SSL_CTX_set_num_tickets(context, 1) != 1 ||
+	    SSL_CTX_set_max_early_data(context, 0) != 1 ||
+	    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) != 1)
+		fatal("tls-context");
+}
+
+static void apply_to_all(struct tls_server *server)
+{
+	for (struct certificate_set *set = server->sets; set != NULL;
+	    set = set->next)
+		apply(server, set->context);
+}
+
+void tls_server_ask_certificate(struct tls_server *server)
+{
+	server->asks = true;
+	apply_to_all(server);
+}
+
+void tls_server_give_tickets(struct tls_server *server,
+    struct tls_tickets *tickets, const char *name)
+{
+	mem_free(server->name);
+	server->name = mem_dup_string(name);
+	server->tickets = tickets;
+	apply_to_all(server);
 }
 
 bool tls_server_is_empty(const struct tls_server *server)
 {
 	return server->sets == NULL;
-}
-
-/* --- reading a pair --- */
-
-/* Without it OpenSSL would ask for a pass phrase at the terminal. */
-static int no_password(char *out, int size, int writing, void *arg)
-{
-	(void)out;
-	(void)size;
-	(void)writing;
-	*(bool *)arg = true;
-	return -1;
-}
-
-/* Reading a list of PEM blocks ends with this error when all went well. */
-static bool at_end_of_pem(void)
-{
-	unsigned long error = ERR_peek_last_error();
-
-	return ERR_GET_LIB(error) == ERR_LIB_PEM &&
-	    ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-}
-
-static const char *read_chain(struct pair *pair, const char *pem)
-{
-	BIO *bio = tls_open_text(pem);
-	const char *problem = NULL;
-	X509 *certificate;
-
-	pair->chain = sk_X509_new_null();
-	ERR_clear_error();
-	pair->leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-	while (pair->leaf != NULL &&
-	    (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
-		if (sk_X509_push(pair->chain, certificate) == 0)
-			fatal("tls-memory");
-	if (pair->leaf == NULL)
-		problem = "there is no certificate in PEM form in the chain";
-	else if (!at_end_of_pem())
-		problem = "a certificate of the chain is damaged";
-	ERR_clear_error();
-	BIO_free(bio);
-	return problem;
-}
-
-static const char *read_key(struct pair *pair, const char *pem)
-{
-	BIO *bio = tls_open_text(pem);
-	bool encrypted = false;
-
-	pair->key = PEM_read_bio_PrivateKey(bio, NULL, no_password,
-	    &encrypted);
-	ERR_clear_error();
-	BIO_free(bio);
-	if (encrypted)
-		return "the private key is encrypted; store it without a "
-		    "pass phrase";
-	if (pair->key == NULL)
-		return "there is no private key in PEM form";
-	if (X509_check_private_key(pair->leaf, pair->key) != 1) {
-		ERR_clear_error();
-		return "the private key does not belong to the first "
-		    "certificate of the chain";
-	}
-	if (EVP_PKEY_get_security_bits(pair->key) < SECURITY_BITS_MIN)
-		return "the key is too weak: RSA needs 2048 bits, ECDSA 224 "
-		    "(RFC 9325 4.5)";
-	return NULL;
-}
-
-static void release_pair(struct pair *pair)
-{
-	X509_free(pair->leaf);
-	sk_X509_pop_free(pair->chain, X509_free);
-	EVP_PKEY_free(pair->key);
 }
 
 /* --- choosing a set --- */
@@ -233,7 +280,6 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 	struct certificate_set *set;
 	struct name_search search = { .name = asked };
 
-	(void)alert;
 	if (asked == NULL)
 		return SSL_TLSEXT_ERR_NOACK;
 	for (set = server->sets; set != NULL; set = set->next) {
@@ -243,7 +289,9 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 			return SSL_TLSEXT_ERR_ALERT_FATAL;
 		return SSL_TLSEXT_ERR_OK;
 	}
-	return SSL_TLSEXT_ERR_NOACK;
+	*alert = SSL_AD_UNRECOGNIZED_NAME;
+	return server->refuses ? SSL_TLSEXT_ERR_ALERT_FATAL :
+	    SSL_TLSEXT_ERR_NOACK;
 }
 
 static struct certificate_set *new_set(struct tls_server *server,
@@ -252,6 +300,7 @@ static struct certificate_set *new_set(struct tls_server *server,
 	struct certificate_set *set = mem_alloc(sizeof *set);
 
 	set->context = tls_context_new(true, SECURITY_LEVEL);
+	apply(server, set->context);
 	SSL_CTX_set_tlsext_servername_callback(set->context, on_server_name);
 	SSL_CTX_set_tlsext_servername_arg(set->context, server);
 	X509_up_ref(leaf);
@@ -281,7 +330,7 @@ static void warn_of_dates(const char *name, X509 *leaf)
 
 /* Puts the pair into a set; a sentence about why not goes to error. */
 static int install(struct tls_server *server, const char *name,
-    const struct pair *pair, char *error, size_t size)
+    const struct tls_chain *pair, char *error, size_t size)
 {
 	int kind = EVP_PKEY_get_base_id(pair->key);
 	struct certificate_set *sibling = find_sibling(server, name,
@@ -310,18 +359,15 @@ static int install(struct tls_server *server, const char *name,
 int tls_server_add(struct tls_server *server, const char *name,
     const char *chain_pem, const char *key_pem, char *error, size_t size)
 {
-	struct pair pair = { 0 };
-	const char *problem;
+	struct tls_chain pair = { 0 };
+	const char *problem = tls_chain_read(&pair, chain_pem, key_pem);
 	int result = -1;
 
-	problem = read_chain(&pair, chain_pem);
-	if (problem == NULL)
-		problem = read_key(&pair, key_pem);
 	if (problem != NULL)
 		snprintf(error, size, "certificate %s: %s", name, problem);
 	else
 		result = install(server, name, &pair, error, size);
-	release_pair(&pair);
+	tls_chain_release(&pair);
 	return result;
 }
 

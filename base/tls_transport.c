@@ -182,6 +182,12 @@ enum moved transport_goodbye(struct transport *transport)
 	    sort_out(transport, result, &transport->write_wants);
 }
 
+void transport_keep_secret(struct transport *transport)
+{
+	if (transport->ssl != NULL)
+		SSL_set_options(transport->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+}
+
 bool transport_holds_back(const struct transport *transport)
 {
 	return transport->secure && SSL_has_pending(transport->ssl) == 1;
@@ -211,6 +217,21 @@ bool transport_discard(struct transport *transport, size_t most)
 	} while (result > 0 && total < most);
 	return result == 0 || (result == -1 && errno != EAGAIN &&
 	    errno != EWOULDBLOCK && errno != EINTR);
+}
+
+size_t transport_binding(const struct transport *transport, uint8_t *out,
+    size_t length)
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+
+	if (!transport->secure || SSL_version(transport->ssl) != TLS1_3_VERSION)
+		return 0;
+	begin();
+	if (SSL_export_keying_material(transport->ssl, out, length, label,
+	    sizeof label - 1, NULL, 0, 0) == 1)
+		return length;
+	ERR_clear_error();
+	return 0;
 }
 
 const char *transport_server_name(const struct transport *transport)

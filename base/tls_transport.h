@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ssl_st;
 
@@ -49,6 +50,8 @@ enum moved	 transport_shake(struct transport *transport);
 /* Sends close_notify if there is TLS; MOVED_LATER or done. */
 enum moved	 transport_goodbye(struct transport *transport);
 
+/* TLS keeps no copy of what is read from now on. */
+void		 transport_keep_secret(struct transport *transport);
 /* Bytes that were read from the socket, which will not announce them. */
 bool		 transport_holds_back(const struct transport *transport);
 /* Looks at the socket below TLS without taking anything: MOVED_SOME, LATER
@@ -56,6 +59,10 @@ bool		 transport_holds_back(const struct transport *transport);
 enum moved	 transport_peek(const struct transport *transport);
 /* Reads below TLS and forgets; true when the peer has closed too. */
 bool		 transport_discard(struct transport *transport, size_t most);
+/* Writes length bytes of the binding tls-exporter (RFC 9266) and returns
+ * length; 0 if there is none. */
+size_t		 transport_binding(const struct transport *transport,
+		    uint8_t *out, size_t length);
 /* Empty if the client asked for none. */
 const char	*transport_server_name(const struct transport *transport);
 

@@ -176,6 +176,13 @@ static void fill_directories(struct conf *conf)
 	    mem_print("%s/run", state));
 	fill(&conf->control_socket, mem_print("%s/control",
 	    conf->run_directory));
+	fill(&conf->local_socket, mem_print("%s/submit",
+	    conf->run_directory));
+	fill(&conf->drop_directory, mem_print("%s/drop", state));
+	fill(&conf->accounts_file, mem_print("%s/accounts", state));
+	fill(&conf->sts_approvals_file, mem_print("%s/sts-approvals", state));
+	fill(&conf->relay_certificates_file,
+	    mem_print("%s/relay-certificates", state));
 	for (size_t i = 0; i < conf->domain_count; i++)
 		fill(&conf->domains[i].maildir, mem_print("%s/%s",
 		    conf->mail_directory, conf->domains[i].name));
@@ -189,22 +196,95 @@ static void fill_names(struct conf *conf)
 		name[0] = '\0';
 	fill(&conf->hostname, mem_dup_string(name));
 	lower_title(conf->hostname);
+	fill(&conf->hello_ipv4, mem_dup_string(conf->hostname));
+	fill(&conf->hello_ipv6, mem_dup_string(conf->hostname));
 	fill(&conf->postmaster, mem_print("postmaster@%s",
 	    conf->domain_count > 0 ? conf->domains[0].name :
 	    conf->hostname));
 }
 
+/* The first host of ours that a policy would name is this one. */
+static void fill_policies(struct conf *conf)
+{
+	for (size_t i = 0; i < conf->domain_count; i++) {
+		struct conf_texts *names = &conf->domains[i].sts_mx;
+
+		if (names->count > 0)
+			continue;
+		mem_free(names->items);
+		names->items = mem_alloc_array(1, sizeof(*names->items));
+		names->items[0] = mem_dup_string(conf->hostname);
+		names->count = 1;
+	}
+}
+
+/* --- listeners --- */
+
+/* What a name stands for when the section does not say. */
+static const struct preset {
+	const char		*name;
+	enum conf_service	 service;
+	int64_t			 port;
+	enum conf_listener_tls	 tls;
+} presets[] = {
+	{ "smtp", SERVICE_SMTP, 25, LISTENER_TLS_OFFER },
+	{ "submission", SERVICE_SUBMISSION, 587, LISTENER_TLS_REQUIRE },
+	{ "submissions", SERVICE_SUBMISSION, 465, LISTENER_TLS_IMPLICIT },
+	{ "lmtp", SERVICE_LMTP, 24, LISTENER_TLS_OFFER },
+	{ "mta-sts", SERVICE_MTA_STS, 443, LISTENER_TLS_IMPLICIT },
+};
+
+/* By the name, where that says the same service; else the first of its
+ * service. */
+static const struct preset *find_preset(const struct conf_listener *listener,
+    bool service_given)
+{
+	const struct preset *found = NULL;
+
+	for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
+		bool named = strcmp(presets[i].name, listener->name) == 0;
+		bool serves = presets[i].service == listener->service;
+
+		if (named && (serves || !service_given))
+			return &presets[i];
+		if (serves && found == NULL)
+			found = &presets[i];
+	}
+	return found;
+}
+
+static void fill_listener(struct conf *conf, const struct settings *settings,
+    size_t i)
+{
+	struct conf_listener *one = &conf->listeners[i];
+	const struct preset *preset = find_preset(one,
+	    settings_given(settings, SECTION_LISTEN, i, "service"));
+
+	one->service = preset->service;
+	if (!settings_given(settings, SECTION_LISTEN, i, "port"))
+		one->port = preset->port;
+	if (!settings_given(settings, SECTION_LISTEN, i, "tls"))
+		one->tls = one->socket[0] != '\0' ? LISTENER_TLS_NONE :
+		    preset->tls;
+	if (!settings_given(settings, SECTION_LISTEN, i, "auth"))
+		one->auth = one->service == SERVICE_SUBMISSION;
+	fill(&one->socket_group, mem_dup_string(conf->control_group));
+}
+
 /* Without a listen section there is one, as if "listen smtp { }" stood there.
  */
-static void fill_listeners(struct conf *conf)
+static void fill_listeners(struct conf *conf, const struct settings *settings)
 {
-	if (conf->listener_count > 0)
-		return;
-	mem_free(conf->listeners);
-	conf->listeners = mem_alloc_array(1, sizeof(*conf->listeners));
-	conf->listener_count = 1;
-	conf->listeners[0].name = mem_dup_string("smtp");
-	set_defaults(SECTION_LISTEN, &conf->listeners[0]);
+	if (conf->listener_count == 0) {
+		mem_free(conf->listeners);
+		conf->listeners = mem_alloc_array(1,
+		    sizeof(*conf->listeners));
+		conf->listener_count = 1;
+		conf->listeners[0].name = mem_dup_string("smtp");
+		set_defaults(SECTION_LISTEN, &conf->listeners[0]);
+	}
+	for (size_t i = 0; i < conf->listener_count; i++)
+		fill_listener(conf, settings, i);
 }
 
 /* After the checks, which want to see what was given: an address has no MX. */
@@ -216,6 +296,25 @@ static void settle_routes(struct conf *conf)
 		if (domain_is_literal(conf->routes[i].host) ||
 		    endpoint_parse(&endpoint, conf->routes[i].host, 0) == 0)
 			conf->routes[i].mx = false;
+}
+
+/* A level of a route's own, in the form that destinations have. */
+static void fill_route_destinations(struct conf *conf)
+{
+	conf->route_destinations = mem_alloc_array(conf->route_count,
+	    sizeof(*conf->route_destinations));
+	for (size_t i = 0; i < conf->route_count; i++) {
+		struct conf_destination *to = &conf->route_destinations[i];
+		const struct conf_route *route = &conf->routes[i];
+
+		*to = conf->unlisted;
+		to->pattern = route->pattern;
+		to->of_route = true;
+		to->level = route->level;
+		to->names = route->names;
+		to->fingerprints = route->fingerprints;
+		to->fingerprint_count = route->fingerprint_count;
+	}
 }
 
 static struct conf *build(const struct settings *settings,
@@ -232,10 +331,12 @@ static struct conf *build(const struct settings *settings,
 	check_required(conf, settings, problems);
 	fill_directories(conf);
 	fill_names(conf);
-	fill_listeners(conf);
+	fill_policies(conf);
+	fill_listeners(conf, settings);
 	problems_init(&advice, problems->file);
 	conf_check(conf, settings, problems, &advice);
 	settle_routes(conf);
+	fill_route_destinations(conf);
 	conf->warnings = problems_take(&advice);
 	return conf;
 }

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,9 +140,6 @@ static char *read_file(const char *path, size_t max, size_t *length,
 	*why = "it changes while it is read";
 	if ((size_t)got > size)
 		goto refuse;
-	*why = "it is empty";
-	if (got == 0)
-		goto refuse;
 	*why = "it holds a zero byte and is no text";
 	if (memchr(contents, '\0', (size_t)got) != NULL)
 		goto refuse;
@@ -160,7 +158,33 @@ refuse:
 	return NULL;
 }
 
+/* The same, but there must be something in it. */
+static char *read_full(const char *path, size_t max, size_t *length,
+    struct stat *status, const char **why)
+{
+	char *contents = read_file(path, max, length, status, why);
+
+	if (contents == NULL || *length > 0)
+		return contents;
+	*why = "it is empty";
+	mem_free(contents);
+	return NULL;
+}
+
 /* --- which files --- */
+
+/* Lists, in which there may be nobody (any more). */
+static bool is_list(const char *option)
+{
+	static const char *const lists[] = { "accounts-file",
+	    "sts-approvals-file", "relay-certificates-file", "aliases-file",
+	    "aliases-file of domain", "users-file of domain" };
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (strcmp(option, lists[i]) == 0)
+			return true;
+	return false;
+}
 
 static void check_mode(const struct wanted *wanted, const struct stat *status,
     struct problems *advice)
@@ -170,6 +194,14 @@ static void check_mode(const struct wanted *wanted, const struct stat *status,
 		    "%.200s (mode %04o); take their rights with chmod o= and "
 		    "make a new key", wanted->option, wanted->title,
 		    wanted->path, (unsigned)status->st_mode & 07777);
+}
+
+/* Who an address stands for: the queue asks that of its notifications, which may
+ * be for senders that were rewritten. Passwords are no part of it. */
+static bool is_shared(const struct wanted *wanted)
+{
+	return wanted->role == ROLE_DIRECTORY &&
+	    strcmp(wanted->option, "accounts-file") != 0;
 }
 
 static void load(struct bundle *bundle, const struct wanted *wanted,
@@ -188,8 +220,9 @@ static void load(struct bundle *bundle, const struct wanted *wanted,
 		    BUNDLE_FILES_MAX);
 		return;
 	}
-	contents = read_file(wanted->path, BUNDLE_FILE_MAX, &length, &status,
-	    &why);
+	contents = is_list(wanted->option) ?
+	    read_file(wanted->path, BUNDLE_FILE_MAX, &length, &status, &why) :
+	    read_full(wanted->path, BUNDLE_FILE_MAX, &length, &status, &why);
 	if (contents == NULL) {
 		problems_add(problems, 0, "%s%s%.80s: cannot use %.300s: %s; "
 		    "give a text file of at most 4M that the user %s can read",
@@ -201,6 +234,7 @@ static void load(struct bundle *bundle, const struct wanted *wanted,
 	file = add_file(bundle, wanted->path, wanted->role);
 	file->contents = contents;
 	file->length = length;
+	file->shared = is_shared(wanted);
 }
 
 static bool needs_trust(const struct conf *conf)
@@ -210,6 +244,14 @@ static bool needs_trust(const struct conf *conf)
 		    conf->destinations[i].level == LEVEL_SECURE)
 			return true;
 	return false;
+}
+
+/* Kept by a sub-command: not there until its first use. */
+static bool is_kept(const char *option)
+{
+	return strcmp(option, "accounts-file") == 0 ||
+	    strcmp(option, "sts-approvals-file") == 0 ||
+	    strcmp(option, "relay-certificates-file") == 0;
 }
 
 static bool is_default(const char *option, const char *path)
@@ -223,6 +265,8 @@ static bool may_be_missing(const struct wanted *wanted,
 {
 	bool trust = strcmp(wanted->option, "trust-file") == 0;
 
+	if (is_kept(wanted->option))
+		return access(wanted->path, F_OK) != 0 && errno == ENOENT;
 	if (!is_default(wanted->option, wanted->path) ||
 	    access(wanted->path, F_OK) == 0 || (trust && needs_trust(conf)))
 		return false;
@@ -247,6 +291,86 @@ static void load_optional(struct bundle *bundle, const struct wanted *wanted,
 		load(bundle, wanted, problems, advice);
 }
 
+/* The certificate of a name that check.c found among the sections. */
+static void load_pair(struct bundle *bundle, const struct conf_certificate *one,
+    enum role role, struct problems *problems, struct problems *advice)
+{
+	load(bundle, &(struct wanted){ "chain of certificate", one->name,
+	    one->chain, role, false }, problems, advice);
+	load(bundle, &(struct wanted){ "key of certificate", one->name,
+	    one->key, role, true }, problems, advice);
+}
+
+static bool shows_here(const struct conf_listener *listener, const char *name)
+{
+	for (size_t i = 0; i < listener->certificates.count; i++)
+		if (strcasecmp(listener->certificates.items[i], name) == 0)
+			return true;
+	return listener->certificates.count == 0;
+}
+
+/* Does a listener of that kind show this certificate? */
+static bool is_shown(const struct conf *conf, const char *name, bool policies)
+{
+	for (size_t i = 0; i < conf->listener_count; i++)
+		if ((conf->listeners[i].service == SERVICE_MTA_STS) ==
+		    policies && shows_here(&conf->listeners[i], name))
+			return true;
+	return false;
+}
+
+/* Does a route show it as a client? */
+static bool is_client(const struct conf *conf, const char *name)
+{
+	for (size_t i = 0; i < conf->route_count; i++)
+		if (strcasecmp(conf->routes[i].certificate, name) == 0)
+			return true;
+	return false;
+}
+
+static void load_certificates(struct bundle *bundle, const struct conf *conf,
+    struct problems *problems, struct problems *advice)
+{
+	for (size_t i = 0; i < conf->certificate_count; i++) {
+		const struct conf_certificate *one = &conf->certificates[i];
+		bool client = is_client(conf, one->name);
+		bool policies = is_shown(conf, one->name, true);
+
+		if (is_shown(conf, one->name, false) || (!client && !policies))
+			load_pair(bundle, one, ROLE_SMTPD, problems, advice);
+		if (client)
+			load_pair(bundle, one, ROLE_DELIVERY, problems, advice);
+		if (policies)
+			load_pair(bundle, one, ROLE_STS, problems, advice);
+	}
+}
+
+/* Users and aliases of the domains, passwords of the routes. */
+static void load_sections(struct bundle *bundle, const struct conf *conf,
+    struct problems *problems, struct problems *advice)
+{
+	for (size_t i = 0; i < conf->domain_count; i++) {
+		const struct conf_domain *one = &conf->domains[i];
+
+		if (one->users_file[0] != '\0')
+			load(bundle, &(struct wanted){ "users-file of domain",
+			    one->name, one->users_file, ROLE_DIRECTORY,
+			    false }, problems, advice);
+		if (one->aliases_file[0] != '\0')
+			load(bundle, &(struct wanted){
+			    "aliases-file of domain", one->name,
+			    one->aliases_file, ROLE_DIRECTORY, false },
+			    problems, advice);
+	}
+	for (size_t i = 0; i < conf->route_count; i++)
+		if (conf->routes[i].credentials_file[0] != '\0')
+			load(bundle, &(struct wanted){
+			    "credentials-file of route",
+			    conf->routes[i].pattern,
+			    conf->routes[i].credentials_file, ROLE_DELIVERY,
+			    true }, problems, advice);
+}
+
 static void load_files(struct bundle *bundle, const struct conf *conf,
     struct problems *problems, struct problems *advice)
 {
@@ -257,23 +381,20 @@ static void load_files(struct bundle *bundle, const struct conf *conf,
 		    ROLE_POLICY, false },
 		{ "root-hints-file", "", conf->root_hints_file, ROLE_POLICY,
 		    false },
+		{ "relay-certificates-file", "",
+		    conf->relay_certificates_file, ROLE_SMTPD, false },
+		{ "accounts-file", "", conf->accounts_file, ROLE_DIRECTORY,
+		    true },
+		{ "sts-approvals-file", "", conf->sts_approvals_file,
+		    ROLE_STS, false },
+		{ "aliases-file", "", conf->aliases_file, ROLE_DIRECTORY,
+		    false },
+		{ "srs-secret-file", "", conf->srs_secret_file,
+		    ROLE_DIRECTORY, true },
 	};
 
-	for (size_t i = 0; i < conf->certificate_count; i++) {
-		const struct conf_certificate *one = &conf->certificates[i];
-
-		load(bundle, &(struct wanted){ "chain of certificate",
-		    one->name, one->chain, ROLE_SMTPD, false }, problems,
-		    advice);
-		load(bundle, &(struct wanted){ "key of certificate",
-		    one->name, one->key, ROLE_SMTPD, true }, problems, advice);
-	}
-	for (size_t i = 0; i < conf->domain_count; i++)
-		if (conf->domains[i].users_file[0] != '\0')
-			load(bundle, &(struct wanted){ "users-file of domain",
-			    conf->domains[i].name,
-			    conf->domains[i].users_file, ROLE_DIRECTORY,
-			    false }, problems, advice);
+	load_certificates(bundle, conf, problems, advice);
+	load_sections(bundle, conf, problems, advice);
 	for (size_t i = 0; i < sizeof(top) / sizeof(top[0]); i++)
 		load_optional(bundle, &top[i], conf, problems, advice);
 }
@@ -292,22 +413,40 @@ static void add_warnings(struct conf *conf, struct problems *advice)
 	mem_free(more);
 }
 
-char *bundle_read_text(const char *path, char **errors)
+static void cannot_read(const char *path, const char *why, int max,
+    char **errors)
 {
 	struct problems problems;
+
+	problems_init(&problems, path);
+	problems_add(&problems, 0, "cannot read this file: %s; give a text file "
+	    "of at most %dM that the user %s can read", why, max >> 20,
+	    reader_name());
+	*errors = problems_take(&problems);
+}
+
+char *bundle_read_text(const char *path, char **errors)
+{
 	struct stat status;
 	const char *why;
 	size_t length;
-	char *text = read_file(path, BUNDLE_TEXT_MAX, &length, &status, &why);
+	char *text = read_full(path, BUNDLE_TEXT_MAX, &length, &status, &why);
 
-	if (text != NULL)
-		return text;
-	problems_init(&problems, path);
-	problems_add(&problems, 0, "cannot read the configuration: %s; give a "
-	    "text file of at most 1M that the user %s can read", why,
-	    reader_name());
-	*errors = problems_take(&problems);
-	return NULL;
+	if (text == NULL)
+		cannot_read(path, why, BUNDLE_TEXT_MAX, errors);
+	return text;
+}
+
+char *bundle_read_list(const char *path, char **errors)
+{
+	struct stat status;
+	const char *why;
+	size_t length;
+	char *text = read_file(path, BUNDLE_FILE_MAX, &length, &status, &why);
+
+	if (text == NULL)
+		cannot_read(path, why, BUNDLE_FILE_MAX, errors);
+	return text;
 }
 
 static struct bundle *load_text(const char *path, char **errors)
@@ -354,6 +493,11 @@ struct bundle *bundle_load(const char *path, struct conf **conf,
 
 /* --- on the wire --- */
 
+static bool goes_to(const struct bundle_file *file, enum role role)
+{
+	return file->role == role || (file->shared && role == ROLE_QUEUE);
+}
+
 int bundle_encode(const struct bundle *bundle, enum role role,
     struct buf *out)
 {
@@ -361,7 +505,7 @@ int bundle_encode(const struct bundle *bundle, enum role role,
 	uint32_t count = 0;
 
 	for (size_t i = 0; i < bundle->file_count; i++)
-		if (bundle->files[i].role == role)
+		if (goes_to(&bundle->files[i], role))
 			count++;
 	wire_write_begin(&writer, out);
 	wire_put_u8(&writer, BUNDLE_VERSION);
@@ -371,9 +515,9 @@ int bundle_encode(const struct bundle *bundle, enum role role,
 	for (size_t i = 0; i < bundle->file_count; i++) {
 		const struct bundle_file *file = &bundle->files[i];
 
-		if (file->role != role)
+		if (!goes_to(file, role))
 			continue;
-		wire_put_u8(&writer, (uint8_t)file->role);
+		wire_put_u8(&writer, (uint8_t)role);
 		wire_put_text(&writer, file->path);
 		wire_put_bytes(&writer, file->contents, file->length);
 	}

@@ -7,6 +7,7 @@
 #ifndef POSTERN_CONF_BUNDLE_H
 #define POSTERN_CONF_BUNDLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/role.h"
@@ -19,6 +20,9 @@ struct bundle_file {
 	char	*contents;	/* null-terminated; wiped when freed */
 	size_t	 length;
 	enum role role;		/* the only one that gets it */
+	/* Users, aliases, the secret of SRS: the queue, too, for its own
+	 * notifications. */
+	bool	 shared;
 };
 
 struct bundle {
@@ -28,9 +32,12 @@ struct bundle {
 	size_t			 file_count;
 };
 
-/* The text of a configuration file, owned by the caller; null with a sentence
- * in errors that names the file. */
+/* The text of a file such as the configuration, owned by the caller; null with
+ * a sentence in errors that names the file. */
 char		*bundle_read_text(const char *path, char **errors);
+/* The same of a list that the configuration names: it may be longer, or empty.
+ */
+char		*bundle_read_list(const char *path, char **errors);
 /*
  * Reads the configuration file and every file it names (certificates, keys,
  * trust file, user lists). Null with sentences in errors, each naming the file

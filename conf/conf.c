@@ -43,6 +43,7 @@ void conf_free(struct conf *conf)
 		return;
 	for (int i = SECTION_TOP + 1; i < SECTION_COUNT; i++)
 		release_section(conf, (enum option_section)i);
+	mem_free(conf->route_destinations);
 	release_options(SECTION_DESTINATION, &conf->unlisted);
 	mem_free(conf->unlisted.pattern);
 	mem_free(conf->warnings);
@@ -50,9 +51,40 @@ void conf_free(struct conf *conf)
 	mem_free(conf);
 }
 
+const struct conf_route *conf_route_find(const struct conf *conf,
+    const char *domain)
+{
+	for (size_t i = 0; i < conf->route_count; i++)
+		if (domain_match(domain, conf->routes[i].pattern))
+			return &conf->routes[i];
+	return NULL;
+}
+
+const struct conf_certificate *conf_certificate_find(const struct conf *conf,
+    const char *name)
+{
+	for (size_t i = 0; i < conf->certificate_count; i++)
+		if (strcasecmp(conf->certificates[i].name, name) == 0)
+			return &conf->certificates[i];
+	return NULL;
+}
+
+const struct conf_listener *conf_listener_find(const struct conf *conf,
+    const char *name)
+{
+	for (size_t i = 0; i < conf->listener_count; i++)
+		if (strcmp(conf->listeners[i].name, name) == 0)
+			return &conf->listeners[i];
+	return NULL;
+}
+
 const struct conf_destination *conf_destination_find(const struct conf *conf,
     const char *domain)
 {
+	const struct conf_route *route = conf_route_find(conf, domain);
+
+	if (route != NULL && route->level != LEVEL_COUNT)
+		return &conf->route_destinations[route - conf->routes];
 	for (size_t i = 0; i < conf->destination_count; i++)
 		if (domain_match(domain, conf->destinations[i].pattern))
 			return &conf->destinations[i];
@@ -86,12 +118,20 @@ static void follow_route(const struct conf *conf,
     const struct conf_route *route, const char *domain,
     struct conf_next_hop *next)
 {
+	next->route = route;
+	next->routed = true;
 	next->transport = route->transport;
 	next->port = (uint16_t)route->port;
-	next->implicit_tls = route->transport == TRANSPORT_SMTP &&
-	    route->tls == ROUTE_TLS_IMPLICIT;
+	next->implicit_tls = route->tls == ROUTE_TLS_IMPLICIT &&
+	    (route->transport == TRANSPORT_SMTP ||
+	    route->transport == TRANSPORT_LMTP);
 	if (route->transport == TRANSPORT_MAILDIR)
 		next->local = conf_domain_find(conf, domain);
+	if (route->transport == TRANSPORT_LMTP) {
+		set_host(next, route->host);
+		if (route->socket[0] != '\0')
+			next->port = 0;
+	}
 	if (route->transport == TRANSPORT_SMTP)
 		next->mx = !set_host(next, route->host[0] != '\0' ?
 		    route->host : domain) && route->mx;
@@ -100,15 +140,17 @@ static void follow_route(const struct conf *conf,
 void conf_next_hop(const struct conf *conf, const char *domain,
     struct conf_next_hop *next)
 {
+	const struct conf_route *route = conf_route_find(conf, domain);
+	const struct conf_domain *own = conf_domain_find(conf, domain);
+
 	memset(next, 0, sizeof(*next));
 	next->port = PORT_SMTP;
-	for (size_t i = 0; i < conf->route_count; i++)
-		if (domain_match(domain, conf->routes[i].pattern)) {
-			follow_route(conf, &conf->routes[i], domain, next);
-			return;
-		}
-	next->local = conf_domain_find(conf, domain);
-	if (next->local != NULL) {
+	if (route != NULL) {
+		follow_route(conf, route, domain, next);
+		return;
+	}
+	if (own != NULL && !own->relay) {
+		next->local = own;
 		next->transport = TRANSPORT_MAILDIR;
 		return;
 	}

@@ -48,9 +48,35 @@ enum conf_requiretls_bounce { REQUIRETLS_BOUNCE_SEND, REQUIRETLS_BOUNCE_DROP };
 enum conf_route_tls { ROUTE_TLS_STARTTLS, ROUTE_TLS_IMPLICIT };
 
 enum conf_listener_tls { LISTENER_TLS_OFFER, LISTENER_TLS_REQUIRE,
-    LISTENER_TLS_NONE };
+    LISTENER_TLS_IMPLICIT, LISTENER_TLS_NONE };
 
-enum conf_transport { TRANSPORT_SMTP, TRANSPORT_DISCARD, TRANSPORT_MAILDIR };
+/* What is spoken on a listener. */
+enum conf_service {
+	SERVICE_SMTP,		/* mail from everybody, for our domains */
+	SERVICE_SUBMISSION,	/* RFC 6409: our own people, after login */
+	SERVICE_LMTP,		/* RFC 2033: a server of ours */
+	SERVICE_MTA_STS,	/* HTTPS: our policies, no mail */
+	SERVICES
+};
+
+/* Who may send to domains that are not ours, through one listener. */
+enum conf_relay {
+	RELAY_ANY,		/* relay-from, listed certificates, users */
+	RELAY_AUTHENTICATED,	/* listed certificates and users */
+	RELAY_NOBODY
+};
+
+/* What our own MTA-STS policy for a domain of ours says (RFC 8461 3.2): there
+ * is none; testing; enforce; or mode none, to take back what was published
+ * (RFC 8461 8.3). */
+enum conf_sts_mode { STS_PUBLISH_NONE, STS_PUBLISH_TESTING,
+    STS_PUBLISH_ENFORCE, STS_PUBLISH_WITHDRAW };
+
+/* Which addresses of a host are tried first. */
+enum conf_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
+
+enum conf_transport { TRANSPORT_SMTP, TRANSPORT_DISCARD, TRANSPORT_MAILDIR,
+    TRANSPORT_LMTP };
 
 enum conf_resolver { RESOLVER_RECURSIVE, RESOLVER_FORWARD,
     RESOLVER_RESOLV_CONF };
@@ -73,9 +99,18 @@ struct conf_certificate {	/* certificate NAME { chain = key = } */
 
 struct conf_listener {		/* listen NAME { ... } */
 	char			*name;
+	enum conf_service	 service;	/* by the name when not given */
 	struct conf_texts	 addresses;	/* default "0.0.0.0", "::" */
-	int64_t			 port;
-	enum conf_listener_tls	 tls;
+	int64_t			 port;		/* by the service */
+	char			*socket;	/* path, and no port; or "" */
+	char			*socket_group;	/* who may connect; never "" */
+	enum conf_listener_tls	 tls;		/* by the service */
+	struct conf_texts	 certificates;	/* names; none: all of them */
+	bool			 client_certificates;	/* asked for */
+	bool			 auth;		/* by the service */
+	enum conf_relay		 relay;
+	struct conf_networks	 proxy_from;	/* must send a PROXY header */
+	int64_t			 max_sessions_per_client;	/* 0: top */
 };
 
 struct conf_domain {		/* domain NAME { ... }: ours */
@@ -84,6 +119,13 @@ struct conf_domain {		/* domain NAME { ... }: ours */
 	char			*users_file;	/* one local part a line */
 	char			*maildir;	/* set: mail-directory/NAME when
 						 * not given */
+	bool			 relay;		/* sent on, not kept */
+	char			*aliases_file;	/* of this domain; or "" */
+	char			*catch_all;	/* address; or "" */
+	int64_t			 quota;		/* of each maildir; 0: none */
+	enum conf_sts_mode	 sts;
+	struct conf_texts	 sts_mx;	/* set: hostname when not given */
+	int64_t			 sts_max_age;
 };
 
 struct conf_route {		/* route PATTERN { ... } */
@@ -94,10 +136,21 @@ struct conf_route {		/* route PATTERN { ... } */
 	int64_t			 port;
 	bool			 mx;		/* look up MX of host */
 	enum conf_route_tls	 tls;
+	char			*socket;	/* LMTP: path; or "" */
+	/* A user name and a password; or "". */
+	char			*credentials_file;
+	/* Name of the section that we show to the host; or "". */
+	char			*certificate;
+	/* LEVEL_COUNT: the destination section decides. */
+	enum conf_level		 level;
+	struct conf_texts	 names;
+	uint8_t			(*fingerprints)[DIGEST_BYTES];
+	size_t			 fingerprint_count;
 };
 
 struct conf_destination {	/* destination PATTERN { ... } */
 	char			*pattern;
+	bool			 of_route;	/* a route's; its pattern */
 	enum conf_level		 level;
 	struct conf_texts	 names;		/* verify and secure */
 	uint8_t			(*fingerprints)[DIGEST_BYTES];
@@ -126,10 +179,24 @@ struct conf {
 	struct conf_destination	*destinations;
 	size_t			 destination_count;
 	struct conf_destination	 unlisted;	/* where none matches */
+	/* By route: what its level, names and fingerprints make of unlisted;
+	 * its texts are the route's. */
+	struct conf_destination	*route_destinations;
 
 	struct conf_networks	 relay_from;	/* may send anywhere */
 	struct conf_networks	 bare_newline_from;	/* SMTP-4: normalise */
 	struct conf_networks	 tls_required_from;	/* TLS-17 */
+	char			*relay_certificates_file;	/* listed ones */
+
+	/* users and addresses */
+	char			*accounts_file;		/* may not be there */
+	char			*sts_approvals_file;	/* the same */
+	char			*auth_socket;		/* Dovecot's; or "" */
+	struct conf_texts	 auth_mechanisms;
+	char			*aliases_file;		/* of all; or "" */
+	char			*recipient_delimiter;	/* "+"; or "" */
+	char			*srs_domain;		/* or "": no SRS */
+	char			*srs_secret_file;
 
 	/* directories and files */
 	char			*state_directory;	/* queue/ policy/ */
@@ -137,6 +204,8 @@ struct conf {
 	char			*mail_directory;
 	char			*run_directory;		/* socket, pid */
 	char			*control_socket;
+	char			*local_socket;		/* for sendmail */
+	char			*drop_directory;	/* while we are down */
 	char			*trust_file;		/* CA certificates */
 	char			*users_prefix;		/* "postern-" */
 	char			*mail_user;
@@ -178,6 +247,9 @@ struct conf {
 	struct conf_texts	 source_addresses;
 	bool			 ipv4;
 	bool			 ipv6;
+	enum conf_family	 prefer;
+	char			*hello_ipv4;		/* in EHLO; never "" */
+	char			*hello_ipv6;
 	/* For laboratories: lets mail go to loopback addresses. */
 	bool			 allow_loopback;
 
@@ -194,6 +266,8 @@ struct conf {
 	int64_t			 sts_discovery_wait;	/* STS-17 */
 	int64_t			 sts_fetch_timeout;	/* STS-29 */
 	int64_t			 sts_refresh;		/* STS-89 */
+
+	bool			 smtputf8;	/* RFC 6531: offered */
 
 	/* REQUIRETLS (RFC 8689) */
 	bool			 requiretls;	/* offered under TLS */
@@ -225,6 +299,10 @@ struct conf_next_hop {
 	bool			 mx;
 	bool			 implicit_tls;	/* RFC 8314: TLS from the first byte */
 	const struct conf_domain	*local;	/* TRANSPORT_MAILDIR */
+	bool			 routed;	/* by a route: also in a channel */
+	/* Written by an administrator: socket, credentials, certificate. Null:
+	 * none matched, or it came by a channel (conf_route_find() then). */
+	const struct conf_route		*route;
 };
 
 /*
@@ -235,11 +313,20 @@ struct conf_next_hop {
 struct conf	*conf_read(const char *name, const char *text, char **errors);
 void		 conf_free(struct conf *conf);
 
-/* First match in file order; the default when none (never null). */
+/* What TLS mail for that domain must get (never null): its route, when that
+ * has a level; else the first destination that matches; else the default. */
 const struct conf_destination	*conf_destination_find(const struct conf *conf,
 				    const char *domain);
 const struct conf_domain	*conf_domain_find(const struct conf *conf,
 				    const char *domain);
+/* Null if none matches. */
+const struct conf_route		*conf_route_find(const struct conf *conf,
+				    const char *domain);
+const struct conf_certificate	*conf_certificate_find(
+				    const struct conf *conf, const char *name);
+/* Null if there is none of that name. */
+const struct conf_listener	*conf_listener_find(const struct conf *conf,
+				    const char *name);
 /* Explicit routes first (in file order), then our own domains, then MX. */
 void	 conf_next_hop(const struct conf *conf, const char *domain,
 	    struct conf_next_hop *next);

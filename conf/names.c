@@ -52,6 +52,12 @@ static void convert_top(struct conf *conf, struct place place)
 	convert(&place, &conf->hostname, domain_to_ascii);
 	place.name = "postmaster";
 	convert(&place, &conf->postmaster, address_pattern_to_ascii);
+	place.name = "srs-domain";
+	convert(&place, &conf->srs_domain, domain_to_ascii);
+	place.name = "hello-ipv4";
+	convert(&place, &conf->hello_ipv4, domain_to_ascii);
+	place.name = "hello-ipv6";
+	convert(&place, &conf->hello_ipv6, domain_to_ascii);
 }
 
 static void convert_titles(struct conf *conf, struct place place)
@@ -72,23 +78,44 @@ static void convert_titles(struct conf *conf, struct place place)
 		    domain_pattern_to_ascii);
 }
 
-static void convert_hosts(struct conf *conf, struct place place)
+static void convert_list(const struct place *place, struct conf_texts *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		convert(place, &names->items[i], domain_pattern_to_ascii);
+}
+
+static void convert_routes(struct conf *conf, struct place place)
 {
 	place.section = SECTION_ROUTE;
-	place.name = "host";
-	for (place.index = 0; place.index < conf->route_count; place.index++)
+	for (place.index = 0; place.index < conf->route_count;
+	    place.index++) {
+		place.name = "host";
 		convert(&place, &conf->routes[place.index].host,
 		    domain_to_ascii);
+		place.name = "names";
+		convert_list(&place, &conf->routes[place.index].names);
+	}
+}
+
+static void convert_destinations(struct conf *conf, struct place place)
+{
 	place.section = SECTION_DESTINATION;
 	place.name = "names";
 	for (place.index = 0; place.index < conf->destination_count;
-	    place.index++) {
-		struct conf_texts *names =
-		    &conf->destinations[place.index].names;
+	    place.index++)
+		convert_list(&place, &conf->destinations[place.index].names);
+}
 
-		for (size_t i = 0; i < names->count; i++)
-			convert(&place, &names->items[i],
-			    domain_pattern_to_ascii);
+static void convert_domains(struct conf *conf, struct place place)
+{
+	place.section = SECTION_DOMAIN;
+	for (place.index = 0; place.index < conf->domain_count;
+	    place.index++) {
+		place.name = "mta-sts-mx";
+		convert_list(&place, &conf->domains[place.index].sts_mx);
+		place.name = "catch-all";
+		convert(&place, &conf->domains[place.index].catch_all,
+		    address_pattern_to_ascii);
 	}
 }
 
@@ -99,5 +126,7 @@ void names_convert(struct conf *conf, const struct settings *settings,
 
 	convert_top(conf, place);
 	convert_titles(conf, place);
-	convert_hosts(conf, place);
+	convert_routes(conf, place);
+	convert_destinations(conf, place);
+	convert_domains(conf, place);
 }

@@ -46,15 +46,30 @@ static const char *const requiretls_bounce_choices[] = { "send", "drop",
     NULL };
 static const char *const route_tls_choices[] = { "starttls", "implicit",
     NULL };
-static const char *const listener_tls_choices[] = { "offer", "require", "none",
+static const char *const listener_tls_choices[] = { "offer", "require",
+    "implicit", "none", NULL };
+static const char *const service_choices[] = { "smtp", "submission", "lmtp",
+    "mta-sts", NULL };
+static const char *const relay_choices[] = { "any", "authenticated", "nobody",
     NULL };
+static const char *const sts_choices[] = { "none", "testing", "enforce",
+    "withdraw", NULL };
+static const char *const family_choices[] = { "any", "ipv4", "ipv6", NULL };
 static const char *const transport_choices[] = { "smtp", "discard", "maildir",
-    NULL };
+    "lmtp", NULL };
 static const char *const resolver_choices[] = { "recursive", "forward",
     "resolv.conf", NULL };
 static const char *const log_choices[] = { "debug", "info", "warn", "error",
     NULL };
 
+/* The levels, and one more: LEVEL_COUNT. */
+static const char *const route_level_choices[] = { "auto", "none", "may",
+    "encrypt", "dane", "dane-only", "sts", "strict", "verify", "secure",
+    "fingerprint", "by-destination", NULL };
+
+_Static_assert(COUNT(service_choices) == SERVICES + 1, "a name per service");
+_Static_assert(COUNT(route_level_choices) == LEVEL_COUNT + 2,
+    "a name per level, and one more");
 _Static_assert(COUNT(level_choices) == LEVEL_COUNT + 1, "a name per level");
 
 const struct section sections[SECTION_COUNT] = {
@@ -116,8 +131,14 @@ const struct option options[] = {
 	    "could not be delivered to a sender." },
 	{ TOP(relay_from), .name = "relay-from", .type = OPTION_NETWORKS,
 	    .fallback = "127.0.0.1/32 ::1/128",
-	    .text = "Networks whose clients may send to any domain; all others "
-	    "may send to our own domains only." },
+	    .text = "Networks whose clients may send to any domain; others may "
+	    "after they logged in or showed a listed certificate (see relay "
+	    "in listen sections), and all may send to our own domains." },
+	{ TOP(relay_certificates_file), .name = "relay-certificates-file",
+	    .type = OPTION_PATH, .fallback = "",
+	    .computed = "relay-certificates below state-directory",
+	    .text = "Client certificates that may send to any domain, kept by "
+	    "`postern relay`. It need not be there." },
 	{ TOP(bare_newline_from), .name = "bare-newline-from",
 	    .type = OPTION_NETWORKS, .fallback = "",
 	    .text = "Networks of old devices that end lines with a lone line "
@@ -127,6 +148,41 @@ const struct option options[] = {
 	    .type = OPTION_NETWORKS, .fallback = "",
 	    .text = "Networks of partners who must use STARTTLS before "
 	    "anything else, on every listener; others may." },
+
+	/* users and addresses */
+	{ TOP(accounts_file), .name = "accounts-file", .type = OPTION_PATH,
+	    .fallback = "", .computed = "accounts below state-directory",
+	    .text = "Who may log in, kept by `postern user`. It need not be "
+	    "there." },
+	{ TOP(auth_socket), .name = "auth-socket", .type = OPTION_PATH,
+	    .fallback = "", .computed = "accounts-file is asked",
+	    .text = "Dovecot's socket for authentication, which is asked "
+	    "instead of accounts-file: an auth-client socket, such as "
+	    "/var/spool/postfix/private/auth elsewhere." },
+	{ TOP(auth_mechanisms), .name = "auth-mechanisms",
+	    .type = OPTION_TEXTS, .fallback = "SCRAM-SHA-256-PLUS "
+	    "SCRAM-SHA-256 PLAIN LOGIN EXTERNAL", .required = true,
+	    .text = "How clients may log in, under TLS only. EXTERNAL is "
+	    "shown to those with a listed certificate. With auth-socket, "
+	    "those that Dovecot has." },
+	{ TOP(aliases_file), .name = "aliases-file", .type = OPTION_PATH,
+	    .fallback = "", .example = "/etc/postern/aliases",
+	    .text = "Other names for addresses: see ALIASES. Names without a "
+	    "domain hold in every domain of ours." },
+	{ TOP(recipient_delimiter), .name = "recipient-delimiter",
+	    .type = OPTION_TEXT, .fallback = "+",
+	    .text = "What follows it in a local part is the user's own: mail "
+	    "for alice+shop is alice's, unless alice+shop is somebody. One "
+	    "character; empty: there is none." },
+	{ TOP(srs_domain), .name = "srs-domain", .type = OPTION_TEXT,
+	    .fallback = "", .computed = "the sender stays as it is",
+	    .text = "One of our domains, in which mail that an alias sends "
+	    "to another domain gets its sender rewritten (SRS), so that SPF "
+	    "holds there and reports come back." },
+	{ TOP(srs_secret_file), .name = "srs-secret-file",
+	    .type = OPTION_PATH, .fallback = "",
+	    .text = "File with the secret that proves rewritten senders ours: "
+	    "one a line, the first one signs, the others are still believed." },
 
 	/* directories and files */
 	{ TOP(state_directory), .name = "state-directory", .type = OPTION_PATH,
@@ -149,6 +205,14 @@ const struct option options[] = {
 	    .fallback = "", .computed = "control below run-directory",
 	    .text = "Socket on which the sub-commands of postern(8) speak to "
 	    "the running server." },
+	{ TOP(local_socket), .name = "local-socket", .type = OPTION_PATH,
+	    .fallback = "", .computed = "submit below run-directory",
+	    .text = "Socket on which programs of this machine give mail to "
+	    "the running server: sendmail(8)." },
+	{ TOP(drop_directory), .name = "drop-directory", .type = OPTION_PATH,
+	    .fallback = "", .computed = "drop below state-directory",
+	    .text = "Where sendmail(8) leaves mail while the server is "
+	    "down." },
 	{ TOP(trust_file), .name = "trust-file", .type = OPTION_PATH,
 	    .fallback = "/etc/ssl/certs/ca-certificates.crt", .required = true,
 	    .text = "Certificates (PEM) of the authorities that MTA-STS and "
@@ -286,6 +350,17 @@ const struct option options[] = {
 	    .text = "Send over IPv4." },
 	{ TOP(ipv6), .name = "ipv6", .type = OPTION_BOOL, .fallback = "yes",
 	    .text = "Send over IPv6." },
+	{ TOP(prefer), .name = "prefer-family", .type = OPTION_ENUM,
+	    .fallback = "any", .choices = family_choices,
+	    .text = "Which addresses of a host to try first; any takes them "
+	    "in turn." },
+	{ TOP(hello_ipv4), .name = "hello-ipv4", .type = OPTION_TEXT,
+	    .fallback = "", .computed = "hostname",
+	    .text = "Name in EHLO when sending over IPv4: what the address "
+	    "that we send from resolves to." },
+	{ TOP(hello_ipv6), .name = "hello-ipv6", .type = OPTION_TEXT,
+	    .fallback = "", .computed = "hostname",
+	    .text = "The same over IPv6." },
 	{ TOP(allow_loopback), .name = "allow-loopback", .type = OPTION_BOOL,
 	    .fallback = "no",
 	    .text = "Let mail go to loopback addresses. For tests only: a "
@@ -336,8 +411,17 @@ const struct option options[] = {
 	    .text = "Policies that are remembered are fetched again after so "
 	    "long, whether or not there is mail, so that they do not run out "
 	    "unnoticed." },
+	{ TOP(sts_approvals_file), .name = "sts-approvals-file",
+	    .type = OPTION_PATH, .fallback = "",
+	    .computed = "sts-approvals below state-directory",
+	    .text = "Which of our own policies may enforce, kept by `postern "
+	    "sts publish`. It need not be there." },
 
 	/* REQUIRETLS */
+	{ TOP(smtputf8), .name = "smtputf8", .type = OPTION_BOOL,
+	    .fallback = "yes",
+	    .text = "Offer SMTPUTF8 (RFC 6531): addresses and headers in "
+	    "every script. Such mail goes only to hosts that take it." },
 	{ TOP(requiretls), .name = "requiretls", .type = OPTION_BOOL,
 	    .fallback = "yes",
 	    .text = "Offer REQUIRETLS (RFC 8689) under TLS: whoever asks for it "
@@ -348,7 +432,8 @@ const struct option options[] = {
 	    .choices = tls_optional_choices,
 	    .text = "Whose header TLS-Required: No is heeded, so that what the "
 	    "recipient's domain publishes does not hold that message up: "
-	    "everybody's, only that of clients in relay-from, or nobody's." },
+	    "everybody's, only that of clients that may relay (relay-from, a "
+	    "login, a listed certificate), or nobody's." },
 	{ TOP(requiretls_dane_ee), .name = "requiretls-dane-ee",
 	    .type = OPTION_ENUM, .fallback = "match",
 	    .choices = requiretls_dane_choices,
@@ -382,17 +467,61 @@ const struct option options[] = {
 	    .text = "File with the private key (PEM, without a password). "
 	    "Only the processes that receive mail get its contents." },
 
+	{ LISTEN(service), .name = "service", .type = OPTION_ENUM,
+	    .fallback = "smtp", .choices = service_choices,
+	    .computed = "by the section's name: submission and submissions "
+	    "mean submission, lmtp and mta-sts themselves, others smtp",
+	    .text = "smtp: mail from everybody for our domains. submission: "
+	    "from our own people, who log in (RFC 6409). lmtp: from servers "
+	    "of ours. mta-sts: not for mail: our policies by HTTPS." },
 	{ LISTEN(addresses), .name = "addresses", .type = OPTION_TEXTS,
 	    .fallback = "0.0.0.0 ::", .required = true,
 	    .text = "Addresses to listen on." },
 	{ LISTEN(port), .name = "port", .type = OPTION_INTEGER,
 	    .fallback = "25", .min = 1, .max = 65535,
+	    .computed = "smtp 25, submission 587, submissions 465, lmtp 24, "
+	    "mta-sts 443",
 	    .text = "Port to listen on." },
+	{ LISTEN(socket), .name = "socket", .type = OPTION_PATH,
+	    .fallback = "", .text = "A Unix socket to listen on instead of a port." },
+	{ LISTEN(socket_group), .name = "socket-group", .type = OPTION_TEXT,
+	    .fallback = "", .computed = "control-group",
+	    .text = "Whose members may connect to it." },
 	{ LISTEN(tls), .name = "tls", .type = OPTION_ENUM,
 	    .fallback = "offer", .choices = listener_tls_choices,
+	    .computed = "smtp offer, submission require, submissions and "
+	    "mta-sts implicit, on a Unix socket none",
 	    .text = "offer shows STARTTLS when there is a certificate; require "
 	    "takes no mail without it, which a public mail host must not do "
-	    "(RFC 3207 4); none never shows it." },
+	    "(RFC 3207 4); implicit begins with TLS (RFC 8314); none never "
+	    "shows it." },
+	{ LISTEN(certificates), .name = "certificates", .type = OPTION_TEXTS,
+	    .fallback = "", .computed = "all of them",
+	    .example = "{ mx.example.org }",
+	    .text = "Names of the certificate sections to show here." },
+	{ LISTEN(client_certificates), .name = "client-certificates",
+	    .type = OPTION_BOOL, .fallback = "no",
+	    .text = "Ask clients for a certificate. One that is listed (`"
+	    "postern relay`) may relay; any other, or none, changes "
+	    "nothing." },
+	{ LISTEN(auth), .name = "auth", .type = OPTION_BOOL,
+	    .fallback = "no", .computed = "yes for submission",
+	    .text = "Offer AUTH, under TLS." },
+	{ LISTEN(relay), .name = "relay", .type = OPTION_ENUM,
+	    .fallback = "any", .choices = relay_choices,
+	    .text = "Who may send to any domain from here: any is relay-from, "
+	    "listed certificates and those who logged in; authenticated the "
+	    "latter two; nobody none of them." },
+	{ LISTEN(proxy_from), .name = "proxy-from", .type = OPTION_NETWORKS,
+	    .fallback = "", .example = "{ 192.0.2.10/32 }",
+	    .text = "Load balancers whose connections begin with a PROXY "
+	    "header (version 1 or 2), which names the client. From them a "
+	    "connection without one is closed; from others the header is "
+	    "nothing but a wrong command." },
+	{ LISTEN(max_sessions_per_client), .name = "max-sessions-per-client",
+	    .type = OPTION_INTEGER, .fallback = "0", .min = 0, .max = 100000,
+	    .computed = "that of all listeners",
+	    .text = "Connections open at a time from one address, here." },
 
 	{ DOMAIN(users), .name = "users", .type = OPTION_TEXTS,
 	    .fallback = "", .example = "{ postmaster, alice }",
@@ -405,11 +534,45 @@ const struct option options[] = {
 	    "mail-directory",
 	    .text = "Directory in which each user has a maildir; below "
 	    "mail-directory." },
+	{ DOMAIN(relay), .name = "relay", .type = OPTION_BOOL,
+	    .fallback = "no",
+	    .text = "Mail for its users is not kept here but sent on, by its "
+	    "route or to its mail hosts (MX): as a backup of theirs, or as a "
+	    "gateway." },
+	{ DOMAIN(aliases_file), .name = "aliases-file", .type = OPTION_PATH,
+	    .fallback = "",
+	    .text = "Aliases of this domain, before those of all: see "
+	    "ALIASES." },
+	{ DOMAIN(catch_all), .name = "catch-all", .type = OPTION_TEXT,
+	    .fallback = "", .computed = "unknown users are refused",
+	    .text = "Address that gets the mail of users who are not there." },
+	{ DOMAIN(quota), .name = "quota", .type = OPTION_SIZE,
+	    .fallback = "0", .min = 0, .max = 1024 * (int64_t)GIBIBYTE,
+	    .text = "What each maildir may hold (Maildir++); beyond it mail "
+	    "is refused for now, and returned when it expires. 0: no limit." },
+	{ DOMAIN(sts), .name = "mta-sts", .type = OPTION_ENUM,
+	    .fallback = "none", .choices = sts_choices,
+	    .text = "The MTA-STS policy of this domain, as a listener with "
+	    "service = mta-sts serves it and `postern sts` shows it. enforce "
+	    "is in force only once `postern sts publish` has found that the "
+	    "names, certificates and records that it needs agree; until then "
+	    "the policy that was in force before, or testing. withdraw serves "
+	    "the policy that takes the others back (RFC 8461 8.3): before "
+	    "none, which serves nothing." },
+	{ DOMAIN(sts_mx), .name = "mta-sts-mx", .type = OPTION_TEXTS,
+	    .fallback = "", .computed = "hostname",
+	    .text = "Mail hosts that the policy names: all of the domain's "
+	    "MX records. \"*.example.org\" is any name one label below it." },
+	{ DOMAIN(sts_max_age), .name = "mta-sts-max-age",
+	    .type = OPTION_DURATION, .fallback = "14d", .min = 1,
+	    .max = 31557600,
+	    .text = "How long others may keep the policy (RFC 8461 3.2)." },
 
 	{ ROUTE(transport), .name = "transport", .type = OPTION_ENUM,
 	    .fallback = "smtp", .choices = transport_choices,
-	    .text = "smtp sends to a host; maildir is for our own domains; "
-	    "discard drops the message and calls it delivered." },
+	    .text = "smtp sends to a host; lmtp to a server of mailboxes, as "
+	    "Dovecot is; maildir is for our own domains; discard drops the "
+	    "message and calls it delivered." },
 	{ ROUTE(host), .name = "host", .type = OPTION_TEXT, .fallback = "",
 	    .computed = "the recipient's domain",
 	    .text = "Name or address of the next host." },
@@ -423,6 +586,30 @@ const struct option options[] = {
 	    .fallback = "starttls", .choices = route_tls_choices,
 	    .text = "implicit speaks TLS from the first byte, as on port 465; "
 	    "there is no way back to clear from it." },
+	{ ROUTE(socket), .name = "socket", .type = OPTION_PATH,
+	    .fallback = "",
+	    .text = "For lmtp: a Unix socket, such as /run/dovecot/lmtp, "
+	    "instead of host and port." },
+	{ ROUTE(credentials_file), .name = "credentials-file",
+	    .type = OPTION_PATH, .fallback = "",
+	    .text = "File with a user name on its first line and the password "
+	    "on its second, to log in with. Said under TLS to an "
+	    "authenticated host only, so it needs a level of dane-only, "
+	    "verify, secure or fingerprint." },
+	{ ROUTE(certificate), .name = "certificate", .type = OPTION_TEXT,
+	    .fallback = "",
+	    .text = "Name of the certificate section to show as a client." },
+	{ ROUTE(level), .name = "level", .type = OPTION_ENUM,
+	    .fallback = "by-destination", .choices = route_level_choices,
+	    .text = "TLS that this route must get, as in destination "
+	    "sections, which are not asked then; by-destination asks them." },
+	{ ROUTE(names), .name = "names", .type = OPTION_TEXTS,
+	    .fallback = "", .computed = "as in destination sections",
+	    .text = "For the levels verify and secure." },
+	{ ROUTE(fingerprints), .name = "fingerprints",
+	    .type = OPTION_FINGERPRINTS, .fallback = "",
+	    .second_offset = offsetof(struct conf_route, fingerprint_count),
+	    .text = "For the level fingerprint." },
 
 	{ DESTINATION(level), .name = "level", .type = OPTION_ENUM,
 	    .fallback = "auto", .choices = level_choices,

@@ -234,18 +234,54 @@ void conf_print_manual(FILE *out)
 
 /* --- what is in force --- */
 
-/* Options that another one of the section makes meaningless: the checks
- * refuse them when they are given. */
-static bool is_moot(const struct option *option, const void *element)
+/*
+ * Options that another one of the section makes meaningless: the checks refuse
+ * them when they are given.
+ */
+static bool is_among(const struct option *option, const char *const *names)
 {
-	const struct conf_destination *to = element;
-	const struct conf_route *route = element;
+	for (; *names != NULL; names++)
+		if (strcmp(option->name, *names) == 0)
+			return true;
+	return false;
+}
 
-	if (option->section == SECTION_ROUTE)
-		return strcmp(option->name, "transport") != 0 &&
-		    route->transport != TRANSPORT_SMTP;
-	if (option->section != SECTION_DESTINATION)
+static bool is_moot_in_listener(const struct option *option,
+    const struct conf_listener *listener)
+{
+	static const char *const for_ports[] = { "addresses", "port",
+	    "proxy-from", NULL };
+	static const char *const for_mail[] = { "socket", "auth", "relay",
+	    "client-certificates", "proxy-from", NULL };
+
+	if (listener->socket[0] != '\0' && is_among(option, for_ports))
+		return true;
+	return listener->service == SERVICE_MTA_STS &&
+	    is_among(option, for_mail);
+}
+
+static bool is_moot_in_route(const struct option *option,
+    const struct conf_route *route)
+{
+	if (strcmp(option->name, "transport") == 0)
 		return false;
+	if (strcmp(option->name, "socket") == 0)
+		return route->transport != TRANSPORT_LMTP;
+	if (route->transport != TRANSPORT_SMTP &&
+	    (route->transport != TRANSPORT_LMTP || route->socket[0] != '\0'))
+		return true;
+	if (strcmp(option->name, "mx") == 0)
+		return route->transport == TRANSPORT_LMTP;
+	if (option->type == OPTION_TEXTS)
+		return route->level != LEVEL_VERIFY &&
+		    route->level != LEVEL_SECURE;
+	return option->type == OPTION_FINGERPRINTS &&
+	    route->level != LEVEL_FINGERPRINT;
+}
+
+static bool is_moot_in_destination(const struct option *option,
+    const struct conf_destination *to)
+{
 	switch (option->type) {
 	case OPTION_FALLBACK: return !conf_level_may_fall_back(to->level);
 	case OPTION_TEXTS: return to->level != LEVEL_VERIFY &&
@@ -260,6 +296,25 @@ static bool is_moot(const struct option *option, const void *element)
 		    (to->level == LEVEL_DANE_ONLY ||
 		    !conf_level_heeds_dane(to->level));
 	default: return false;
+	}
+}
+
+static bool is_moot(const struct option *option, const void *element)
+{
+	static const char *const kept[] = { "maildir", "quota", NULL };
+	const struct conf_domain *domain = element;
+
+	switch (option->section) {
+	case SECTION_LISTEN:
+		return is_moot_in_listener(option, element);
+	case SECTION_DOMAIN:
+		return domain->relay && is_among(option, kept);
+	case SECTION_ROUTE:
+		return is_moot_in_route(option, element);
+	case SECTION_DESTINATION:
+		return is_moot_in_destination(option, element);
+	default:
+		return false;
 	}
 }
 

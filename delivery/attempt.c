@@ -74,6 +74,7 @@ struct attempt {
 	enum attempt_state	 state;		/* set by enter() only */
 	struct attempt_scene	*scene;		/* outlives us */
 	struct profile		*profile;	/* shared */
+	const struct conf_route	*route;		/* the profile's; or null */
 	struct mail		 mail;		/* with the job, borrowed */
 	struct policy_request	*request;	/* null unless ASKING */
 	struct arena		*arena;		/* owned; holds the plan */
@@ -190,11 +191,36 @@ static void soften(const struct attempt *attempt, struct status *status)
 	status->enhanced_class = 4;
 }
 
+static void try_hosts(struct attempt *attempt);
+
+/* Every host said that it has no SMTPUTF8, and only the addresses of some
+ * recipients need it: the others get the message, so all hosts once more. */
+static bool go_on_without(struct attempt *attempt)
+{
+	if (attempt->has_failure || attempt->stopping ||
+	    !attempt->has_misfit || !mail_needs_utf8(&attempt->mail) ||
+	    mail_settle_international(&attempt->mail, &attempt->misfit) == 0)
+		return false;
+	log_settled(attempt);
+	attempt->phase = PHASE_PLAN;
+	attempt->place = NULL;
+	attempt->host = attempt->address = 0;
+	attempt->lesser_count = attempt->clear_count = 0;
+	attempt->connects = attempt->sessions = 0;
+	attempt->has_misfit = false;
+	return true;
+}
+
 /* No further host. Those still open wait, unless all hosts that could be
  * asked cannot take the message. */
 static void give_up(struct attempt *attempt)
 {
 	struct status status;
+
+	if (go_on_without(attempt)) {
+		try_hosts(attempt);
+		return;
+	}
 
 	/* Stopped: there may be hosts that were not asked. */
 	if (attempt->has_failure) {
@@ -347,7 +373,6 @@ static bool is_used_up(const struct attempt *attempt)
 
 /* --- trying --- */
 
-static void try_hosts(struct attempt *attempt);
 static void ask_again(struct attempt *attempt);
 static void on_client(void *arg, struct client *client,
     enum client_event event);
@@ -431,8 +456,9 @@ static void go_on(struct attempt *attempt, struct client *client)
 {
 	size_t i;
 
-	if (client_was_stale(client)) {
-		/* Nothing was said to the host yet; the same place again. */
+	if (client_was_stale(client) || client_is_spent(client)) {
+		/* Nothing was said to the host yet, or it takes no more on
+		 * this connection; the same place again. */
 		if (attempt->place != NULL)
 			attempt->place->used = false;
 		drop_client(attempt);
@@ -478,6 +504,14 @@ static void on_sent(struct attempt *attempt, struct client *client)
 	}
 }
 
+/* A server of this machine is none of policy's business. */
+static bool is_local(const struct attempt *attempt)
+{
+	return attempt->route != NULL &&
+	    attempt->route->transport == TRANSPORT_LMTP &&
+	    attempt->route->socket[0] != '\0';
+}
+
 static void on_client(void *arg, struct client *client,
     enum client_event event)
 {
@@ -485,11 +519,15 @@ static void on_client(void *arg, struct client *client,
 
 	switch (event) {
 	case CLIENT_READY:
-		observe_ready(attempt->scene->policy, &attempt->need, client);
+		if (!is_local(attempt))
+			observe_ready(attempt->scene->policy, &attempt->need,
+			    client);
 		use_client(attempt);
 		break;
 	case CLIENT_FAILED:
-		observe_failed(attempt->scene->policy, &attempt->need, client);
+		if (!is_local(attempt))
+			observe_failed(attempt->scene->policy, &attempt->need,
+			    client);
 		on_failed(attempt, client);
 		break;
 	case CLIENT_SENT: on_sent(attempt, client); break;
@@ -514,6 +552,8 @@ static void make_need(struct attempt *attempt)
 		.clear_if_missing = may_go_clear(attempt, plan->no_starttls,
 		    plan->no_starttls_after),
 	};
+	identity_make(&attempt->need.identity, attempt->profile,
+	    attempt->route, attempt->need.address);
 }
 
 /* Takes or opens a connection to the address at hand; false: not this one. */
@@ -522,7 +562,7 @@ static bool try_address(struct attempt *attempt)
 	const struct plan_host *host = host_of(attempt);
 	struct client *client;
 
-	if (!client_may_connect(attempt->profile,
+	if (!is_local(attempt) && !client_may_connect(attempt->profile,
 	    attempt->mail.job->next.host, &host->addresses[attempt->address]))
 		return false;
 	make_need(attempt);
@@ -666,6 +706,33 @@ static void on_plan(void *arg, const struct plan *plan)
 	try_hosts(attempt);
 }
 
+static void try_local(void *arg)
+{
+	struct attempt *attempt = arg;
+
+	enter(attempt, ATTEMPT_TRYING);
+	try_hosts(attempt);
+}
+
+/* One place, in clear: nothing leaves the machine. */
+static const struct plan *make_local_plan(const struct attempt *attempt)
+{
+	struct plan *plan = arena_alloc(attempt->arena, sizeof(*plan));
+	struct plan_host *host = arena_alloc(attempt->arena, sizeof(*host));
+
+	host->addresses = arena_alloc(attempt->arena,
+	    sizeof(*host->addresses));
+	host->addresses->address.any.sa_family = AF_UNIX;
+	host->address_count = 1;
+	snprintf(host->name, sizeof(host->name), "%s", attempt->route->socket);
+	snprintf(host->reason, sizeof(host->reason), "route %.100s",
+	    attempt->route->pattern);
+	plan->hosts = host;
+	plan->host_count = 1;
+	plan->wish = attempt->wish;
+	return plan;
+}
+
 static void ask_plan(struct attempt *attempt)
 {
 	const struct job *job = attempt->mail.job;
@@ -674,6 +741,11 @@ static void ask_plan(struct attempt *attempt)
 	    .next = &job->next, .waited = waited < 0 ? 0 : waited,
 	    .wish = attempt->wish, .message_level = job->tls_level };
 
+	if (is_local(attempt)) {
+		attempt->plan = make_local_plan(attempt);
+		loop_defer(try_local, attempt);
+		return;
+	}
 	attempt->request = policy_plan(attempt->scene->policy, &question,
 	    on_plan, attempt);
 }
@@ -694,6 +766,34 @@ static void forget_plan(struct attempt *attempt)
 	attempt->has_misfit = false;
 	profile_release(attempt->profile);
 	attempt->profile = profile_share(attempt->scene->profile);
+	attempt->route = conf_route_find(attempt->profile->conf,
+	    attempt->mail.job->domain);
+}
+
+/*
+ * The queue says where mail goes, and the configuration here as whom. Between
+ * two reloads the two may differ: then it waits, since a host that sees us
+ * without our login may refuse for good, and another host's login is none of
+ * its business.
+ */
+static bool is_outdated(const struct conf *conf, const struct job *job)
+{
+	struct conf_next_hop next;
+
+	conf_next_hop(conf, job->domain, &next);
+	if (next.route == NULL && !job->next.routed)
+		return false;
+	return next.routed != job->next.routed ||
+	    next.transport != job->next.transport ||
+	    strcmp(next.host, job->next.host) != 0 ||
+	    next.port != job->next.port || next.mx != job->next.mx ||
+	    next.implicit_tls != job->next.implicit_tls;
+}
+
+static void status_outdated(struct status *status)
+{
+	status_set(status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
+	    "its route was changed meanwhile");
 }
 
 /* The plan at hand does not hold any more. Nobody goes by such a one: when it
@@ -715,6 +815,11 @@ static void ask_again(struct attempt *attempt)
 	    log_text("domain", attempt->mail.job->domain));
 	forget_plan(attempt);
 	enter(attempt, ATTEMPT_ASKING);
+	if (is_outdated(attempt->profile->conf, attempt->mail.job)) {
+		status_outdated(&status);
+		finish_open(attempt, &status);
+		return;
+	}
 	ask_plan(attempt);
 }
 
@@ -729,7 +834,7 @@ static bool is_meant(const struct attempt *attempt, const char *pattern)
 void attempt_replan(struct attempt *attempt, const char *pattern)
 {
 	if (attempt->state == ATTEMPT_OVER || attempt->stopping ||
-	    !is_meant(attempt, pattern))
+	    is_local(attempt) || !is_meant(attempt, pattern))
 		return;
 	switch (attempt->state) {
 	case ATTEMPT_ASKING:	/* policy answers by what holds then */
@@ -771,26 +876,41 @@ static void finish_later(void *arg)
 	finish(arg);
 }
 
+/* Not a matter of sending; then it is said what becomes of it. */
+static bool is_for_nobody(const struct attempt_scene *scene,
+    const struct job *job, struct status *status)
+{
+	switch (job->next.transport) {
+	case TRANSPORT_DISCARD:
+		status_set(status, STATUS_DELIVERED, REASON_NONE, "2.0.0",
+		    "discarded");
+		return true;
+	case TRANSPORT_SMTP:
+	case TRANSPORT_LMTP:
+		if (!is_outdated(scene->profile->conf, job))
+			return false;
+		status_outdated(status);
+		return true;
+	default:
+		status_set(status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
+		    "this mail is not for the delivery role");
+		return true;
+	}
+}
+
 struct attempt *attempt_start(struct attempt_scene *scene, struct job *job)
 {
 	struct attempt *attempt;
 	struct status status;
 
-	if (job->next.transport == TRANSPORT_DISCARD) {
-		status_set(&status, STATUS_DELIVERED, REASON_NONE, "2.0.0",
-		    "discarded");
-		finish_at_once(job, &status);
-		return NULL;
-	}
-	if (job->next.transport != TRANSPORT_SMTP) {
-		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
-		    "this mail is not for the delivery role");
+	if (is_for_nobody(scene, job, &status)) {
 		finish_at_once(job, &status);
 		return NULL;
 	}
 	attempt = mem_alloc(sizeof(*attempt));
 	attempt->scene = scene;
 	attempt->profile = profile_share(scene->profile);
+	attempt->route = conf_route_find(scene->profile->conf, job->domain);
 	attempt->arena = arena_new(PLAN_COPY_ARENA_MAX);
 	mail_init(&attempt->mail, job);
 	attempt->wish = mail_wish(&attempt->mail);

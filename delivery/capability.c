@@ -41,6 +41,55 @@ static uint64_t read_limit(const char *text, size_t length)
 	return i == length ? value : 0;
 }
 
+/* RFC 9422 4: 1 to 999999, in digits without leading zeros; what has another
+ * form is no limit (4.1). */
+static unsigned read_count(const char *text, size_t length)
+{
+	unsigned value = 0;
+	size_t i;
+
+	if (length == 0 || length > 6 || text[0] == '0')
+		return 0;
+	for (i = 0; i < length; i++) {
+		if (!isdigit((unsigned char)text[i]))
+			return 0;
+		value = value * 10 + (unsigned)(text[i] - '0');
+	}
+	return value;
+}
+
+/* "MAILMAX=100 RCPTMAX=50": names in any case, others passed over. */
+static void read_limits(struct capability *capability, const char *words,
+    size_t length)
+{
+	while (length > 0) {
+		const char *space = memchr(words, ' ', length);
+		size_t word = space == NULL ? length :
+		    (size_t)(space - words);
+
+		if (word > 8 && strncasecmp(words, "MAILMAX=", 8) == 0)
+			capability->mail_max = read_count(words + 8, word - 8);
+		else if (word > 8 && strncasecmp(words, "RCPTMAX=", 8) == 0)
+			capability->recipient_max = read_count(words + 8,
+			    word - 8);
+		word += word < length;
+		words += word;
+		length -= word;
+	}
+}
+
+static void read_auth(struct capability *capability, const char *words,
+    size_t length)
+{
+	if (length >= sizeof(capability->auth)) {
+		length = sizeof(capability->auth) - 1;
+		while (length > 0 && words[length] != ' ')
+			length--;
+	}
+	memcpy(capability->auth, words, length);
+	capability->auth[length] = '\0';
+}
+
 /*
  * A word of STARTTLS's length made of one filler letter, perhaps but for its
  * last one (XXXXXXXA is what known firewalls write), or STARTTLS with
@@ -69,6 +118,15 @@ static void read_line(struct capability *capability, const char *line,
 		length--;
 	while (word < length && line[word] != ' ')
 		word++;
+	if (word == 4 && word < length && strncasecmp(line, "AUTH", 4) == 0) {
+		read_auth(capability, line + 5, length - 5);
+		return;
+	}
+	if (word == 6 && word < length &&
+	    strncasecmp(line, "LIMITS", 6) == 0) {
+		read_limits(capability, line + 7, length - 7);
+		return;
+	}
 	for (i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
 		const struct keyword *keyword = &keywords[i];
 

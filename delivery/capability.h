@@ -12,6 +12,8 @@
 
 struct answer;
 
+enum { CAPABILITY_AUTH_MAX = 400 };
+
 struct capability {
 	bool		 starttls;
 	/* A word stands where STARTTLS may have been: XXXXXXXA, STARTTLSX
@@ -22,8 +24,16 @@ struct capability {
 	bool		 utf8;		/* SMTPUTF8 */
 	bool		 dsn;
 	bool		 requiretls;	/* RFC 8689 2; worth nothing in clear */
+	/* Mechanisms behind AUTH (RFC 4954 3), blanks between; whole words, as
+	 * many as there is room for. Worth nothing in clear. */
+	char		 auth[CAPABILITY_AUTH_MAX];
 	bool		 size;		/* MAIL may carry SIZE= */
 	uint64_t	 size_limit;	/* 0: none said */
+	/* LIMITS (RFC 9422): what it takes on a connection, and in one message;
+	 * 0: not said. RCPTDOMAINMAX needs no heed: the recipients of a
+	 * message of ours are in one domain, and it is 1 at least. */
+	unsigned	 mail_max;	/* MAILMAX */
+	unsigned	 recipient_max;	/* RCPTMAX */
 };
 
 /* From a 2xx reply to EHLO. */

@@ -13,12 +13,14 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/stream.h"
 #include "conf/conf.h"
 #include "delivery/client_private.h"
 #include "delivery/delivery_log.h"
 #include "delivery/mail.h"
 #include "delivery/profile.h"
+#include "delivery/sasl.h"
 
 enum { FINISH_MILLISECONDS = 2000 };
 
@@ -54,7 +56,8 @@ static void free_now(void *arg)
 		stream_free(client->stream);
 	payload_release(&client->payload);
 	answer_release(&client->reply);
-	buf_release(&client->command);
+	buf_wipe(&client->command);
+	sasl_free(client->sasl);
 	profile_release(client->profile);
 	mem_free(client);
 }
@@ -62,6 +65,7 @@ static void free_now(void *arg)
 void client_enter(struct client *client, enum client_state state)
 {
 	bool left_politely = client->state == CLIENT_STATE_LEAVING;
+	bool was_connecting = client->state == CLIENT_STATE_CONNECTING;
 
 	if ((states[client->state].next & (1u << state)) == 0)
 		bug("client-state");
@@ -74,10 +78,12 @@ void client_enter(struct client *client, enum client_state state)
 	if (state != CLIENT_STATE_GONE)
 		return;
 	payload_stop(&client->payload);
+	if (was_connecting && client->identity.socket[0] != '\0')
+		process_connect_cancel(client);
 	/* TLS-51: close_notify, but never in the middle of something. */
 	if (left_politely)
 		stream_finish(client->stream, FINISH_MILLISECONDS);
-	else
+	else if (client->stream != NULL)
 		stream_free(client->stream);
 	client->stream = NULL;
 	client->usable = false;
@@ -187,9 +193,10 @@ const char *client_host(const struct client *client)
 
 void client_stamp(const struct client *client, struct status *status)
 {
-	char address[ENDPOINT_TEXT_MAX];
+	char address[ENDPOINT_TEXT_MAX] = "";
 
-	endpoint_format(&client->address, address, sizeof(address));
+	if (client->identity.socket[0] == '\0')
+		endpoint_format(&client->address, address, sizeof(address));
 	status_set_host(status, client_host(client), address);
 	if (client->was_secure)
 		snprintf(status->tls, sizeof(status->tls), "%s verify=%s",
@@ -490,20 +497,6 @@ bool client_may_connect(const struct profile *profile, const char *written,
 	    endpoint_parse_literal(&literal, written, 0) == 0;
 }
 
-/* Our configured address of the same family, or null. */
-static const struct endpoint *source_address(const struct conf *conf,
-    const struct endpoint *remote, struct endpoint *local)
-{
-	size_t i;
-
-	for (i = 0; i < conf->source_addresses.count; i++)
-		if (endpoint_parse(local, conf->source_addresses.items[i],
-		    0) == 0 && local->address.any.sa_family ==
-		    remote->address.any.sa_family)
-			return local;
-	return NULL;
-}
-
 /* Was the host's own name, which came from the DNS, good enough? */
 static bool has_name(const struct plan_host *host)
 {
@@ -515,11 +508,39 @@ static bool has_name(const struct plan_host *host)
 	return false;
 }
 
+/* --- over a Unix socket, which the supervisor connects --- */
+
+static void on_unix(void *arg, int fd, int error)
+{
+	struct client *client = arg;
+
+	if (fd == -1) {
+		on_lost(client, strerror(error));
+		return;
+	}
+	client->stream = stream_new(fd, CLIENT_INPUT_MAX, on_stream, client);
+	client_on_connected(client);
+}
+
+static void begin_connecting(struct client *client)
+{
+	const struct identity *identity = &client->identity;
+
+	if (identity->socket[0] != '\0') {
+		process_connect(identity->socket, on_unix, client);
+		return;
+	}
+	client->stream = stream_connect(&client->address,
+	    identity->source.length > 0 ? &identity->source : NULL,
+	    CLIENT_INPUT_MAX, on_stream, client);
+	stream_deadline(client->stream,
+	    client->profile->conf->connect_timeout * 1000);
+}
+
 struct client *client_new(struct profile *profile,
     const struct client_need *need, client_callback *callback, void *arg)
 {
 	struct client *client = mem_alloc(sizeof(*client));
-	struct endpoint local;
 
 	client->id = ++last_id;
 	client->profile = profile_share(profile);
@@ -528,6 +549,7 @@ struct client *client_new(struct profile *profile,
 	client->need = need;
 	snprintf(client->host, sizeof(client->host), "%s", need->host->name);
 	client->address = *need->address;
+	client->identity = need->identity;
 	memcpy(client->key, need->plan->key, sizeof(client->key));
 	client->requirement = need->host->requirement;
 	client->source = need->host->source;
@@ -546,10 +568,7 @@ struct client *client_new(struct profile *profile,
 	answer_init(&client->reply);
 	buf_init(&client->command, CLIENT_COMMAND_MAX);
 	payload_init(&client->payload);
-	client->stream = stream_connect(&client->address,
-	    source_address(profile->conf, &client->address, &local),
-	    CLIENT_INPUT_MAX, on_stream, client);
-	stream_deadline(client->stream, profile->conf->connect_timeout * 1000);
+	begin_connecting(client);
 	return client;
 }
 
@@ -598,9 +617,23 @@ const struct capability *client_capability(const struct client *client)
 	return &client->capability;
 }
 
+/* Is there room for one more message on the connection? */
+static bool has_mail_left(const struct client *client)
+{
+	return client->capability.mail_max == 0 ||
+	    client->transactions < client->capability.mail_max;
+}
+
 bool client_is_usable(const struct client *client)
 {
-	return client->usable && client->state == CLIENT_STATE_READY;
+	return client->usable && client->state == CLIENT_STATE_READY &&
+	    has_mail_left(client);
+}
+
+bool client_is_spent(const struct client *client)
+{
+	return client->usable && client->state == CLIENT_STATE_READY &&
+	    !client->refused && !has_mail_left(client);
 }
 
 bool client_delivered(const struct client *client)
@@ -623,9 +656,12 @@ unsigned client_transactions(const struct client *client)
 	return client->transactions;
 }
 
+/* A Unix socket is a place by its path, which the identity has. */
 static bool is_same_place(const struct client *client,
     const struct endpoint *address)
 {
+	if (client->identity.socket[0] != '\0')
+		return address->address.any.sa_family == AF_UNIX;
 	return client->address.length == address->length &&
 	    endpoint_same_host(&client->address, address) &&
 	    endpoint_port(&client->address) == endpoint_port(address);
@@ -643,6 +679,8 @@ static bool is_same_demand(const struct client *client,
 	    client->wish == need->plan->wish &&
 	    client->implicit_tls == need->plan->implicit_tls &&
 	    client->clear_only == need->clear_only &&
+	    memcmp(client->identity.digest, need->identity.digest,
+	    sizeof(client->identity.digest)) == 0 &&
 	    strcmp(client->host, need->host->name) == 0;
 }
 

@@ -2,6 +2,7 @@
 /*
  * One outgoing SMTP connection. client_new() opens it and brings it to where
  * it shows what the plan asks for; not one byte of mail is said before that.
+ * Where the route has credentials it logs in then, if it knows who is there.
  * Then it sends one transaction after another, pipelined if the server can.
  *
  * Ownership goes with the events:
@@ -24,6 +25,7 @@
 #include "base/status.h"
 #include "base/tls.h"
 #include "delivery/capability.h"
+#include "delivery/identity.h"
 #include "delivery/symptom.h"
 #include "policy/observation.h"
 #include "policy/plan.h"
@@ -36,6 +38,7 @@ struct client_need {
 	const struct plan	*plan;
 	const struct plan_host	*host;
 	const struct endpoint	*address;	/* one of the host's */
+	struct identity		 identity;	/* who we are there */
 	bool			 host_from_dns;	/* its name is from an MX */
 	/* Opportunistic: TLS broke at this address and the plan allows clear
 	 * after that, on a connection of its own (TLS-65). */
@@ -111,6 +114,9 @@ const struct client_failure	*client_failure(const struct client *client);
 const struct capability	*client_capability(const struct client *client);
 /* Another transaction may follow. */
 bool	 client_is_usable(const struct client *client);
+/* It could, but for the number that the server takes on one connection
+ * (MAILMAX, RFC 9422): another connection is as good. */
+bool	 client_is_spent(const struct client *client);
 /* The last transaction met a dead connection that had been idle: nothing was
  * answered to it, so it may be tried anew on another one. */
 bool	 client_was_stale(const struct client *client);
@@ -121,7 +127,8 @@ bool	 client_was_refused(const struct client *client);
 bool	 client_delivered(const struct client *client);
 /* Transactions begun. */
 unsigned client_transactions(const struct client *client);
-/* Does it show what is needed here? (key, host, address, clear or not) */
+/* Does it show what is needed here, and do we? (key, host, address, clear or
+ * not; login, certificate, name, source) */
 bool	 client_fits(const struct client *client,
 	    const struct client_need *need);
 /* Puts host and TLS of this connection into a status. */

@@ -9,14 +9,20 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/stream.h"
+#include "base/utf8.h"
+#include "base/xtext.h"
 #include "conf/conf.h"
 #include "delivery/delivery_log.h"
 #include "delivery/mail.h"
 #include "delivery/profile.h"
 #include "queue/envelope.h"
+
+/* RFC 3461 4.2: of the parameter's value, type and all. */
+enum { ORCPT_MAX = 500 - 6 };
 
 /* --- sending --- */
 
@@ -56,7 +62,7 @@ void step_send_mail(struct client *client)
 	if (capability->eight_bit &&
 	    (job->flags & (ENVELOPE_8BIT | ENVELOPE_HAS_8BIT)) != 0)
 		buf_add_string(&client->command, " BODY=8BITMIME");
-	if (capability->utf8 && (job->flags & ENVELOPE_UTF8) != 0)
+	if (client->says_utf8)
 		buf_add_string(&client->command, " SMTPUTF8");
 	/* REQ-46; REQ-4: what was offered in clear is void */
 	if (client->requiretls && (job->flags & ENVELOPE_REQUIRETLS) != 0 &&
@@ -70,6 +76,25 @@ void step_send_mail(struct client *client)
 		add_option(client, "ENVID", job->envid);
 	}
 	client_write_command(client);
+}
+
+/* An ORCPT in UTF-8 has a form in ASCII, for where SMTPUTF8 is not said
+ * (RFC 6533 3); it is the same address. */
+static void add_original(struct client *client, const char *original)
+{
+	char ascii[UTF8_ADDR_GROWTH * ENVELOPE_TEXT_MAX + 1];
+	char address[ENVELOPE_TEXT_MAX + 1];
+
+	if (original == NULL || client->says_utf8 || utf8_is_ascii(original)) {
+		add_option(client, "ORCPT", original);
+		return;
+	}
+	if (strncasecmp(original, "utf-8;", 6) != 0 ||
+	    utf8_addr_read(address, sizeof(address), original + 6) != 0 ||
+	    utf8_addr_write(ascii, sizeof(ascii), address) != 0)
+		return;
+	if (strlen(ascii) <= ORCPT_MAX)
+		buf_print(&client->command, " ORCPT=utf-8;%s", ascii);
 }
 
 static void add_notify(struct client *client, unsigned notify)
@@ -97,7 +122,7 @@ void step_send_rcpt(struct client *client)
 	buf_print(&client->command, "RCPT TO:<%s>", to->address);
 	if (client->capability.dsn) {
 		add_notify(client, to->notify);
-		add_option(client, "ORCPT", to->original);
+		add_original(client, to->original);
 	}
 	client_write_command(client);
 }
@@ -131,6 +156,9 @@ void step_send_message(struct client *client)
 		client_write_command(client);
 		return;
 	}
+	/* RFC 2033 4.2: one reply for each of them */
+	if (client->identity.lmtp)
+		client->outstanding += client->accepted - 1;
 	stream_deadline(client->stream,
 	    client->profile->conf->reply_timeout * 1000);
 	payload_start(&client->payload, client->mail->job, client->stream, on_body,
@@ -158,7 +186,8 @@ static void status_of_reply(struct client *client, struct status *status)
 {
 	/* TLS or a password first: neither is the message's fault while we
 	 * speak in clear (TLS-58). */
-	if (client_is_told_to_secure(client))
+	if (client_is_told_to_secure(client) ||
+	    client_is_told_to_log_in(client))
 		client_status_host(client, status);
 	else
 		client_status(client, status);
@@ -254,15 +283,42 @@ void step_on_data(struct client *client)
 {
 	struct status status;
 
-	if (answer_class(&client->reply) == 3)
+	/* RFC 2033 4.2: without recipients there is no message in LMTP. */
+	if (answer_class(&client->reply) == 3 &&
+	    (client->accepted > 0 || !client->identity.lmtp))
 		return;
-	if (answer_class(&client->reply) == 2) {
+	if (answer_class(&client->reply) <= 3) {
 		client_break_odd(client);
 		return;
 	}
 	status_of_reply(client, &status);
 	settle_chosen(client, RECIPIENT_DONE, &status);
 	client->sending.step = STEP_NONE;
+}
+
+/* In LMTP a reply is about one recipient, in the order of RCPT; they were
+ * delivered for good then. */
+static void settle_message(struct client *client, struct status *status)
+{
+	size_t i;
+
+	client->delivered |= status->outcome == STATUS_RELAYED;
+	if (!client->identity.lmtp) {
+		settle_chosen(client, RECIPIENT_DONE, status);
+		return;
+	}
+	if (status->outcome == STATUS_RELAYED)
+		status->outcome = STATUS_DELIVERED;
+	for (i = 0; i < client->chosen_count; i++) {
+		size_t index = client->chosen[i];
+
+		if (client->mail->states[index] != RECIPIENT_ACCEPTED)
+			continue;
+		client->mail->states[index] = RECIPIENT_DONE;
+		client->mail->statuses[index] = *status;
+		return;
+	}
+	bug("client-lmtp");
 }
 
 void step_on_message(struct client *client)
@@ -281,11 +337,12 @@ void step_on_message(struct client *client)
 	}
 	status_of_reply(client, &status);
 	status.notifies = client->capability.dsn;
-	settle_chosen(client, RECIPIENT_DONE, &status);
-	client->delivered = status.outcome == STATUS_RELAYED;
-	client->dirty = false;
-	/* A refusal in the middle of the message: it cannot be ended there. */
-	if (!whole)
+	settle_message(client, &status);
+	if (client->outstanding == 0)
+		client->dirty = false;
+	/* A refusal in the middle of the message: it cannot be ended there. It
+	 * is about nobody else (LMTP): the others have replies to come. */
+	if (!whole && client->outstanding == 0)
 		client_break(client, &status);
 }
 
@@ -311,15 +368,19 @@ void client_break_transaction(struct client *client,
 	client_report(client, CLIENT_SENT);
 }
 
+/* As many as the server takes in one message (RFC 9422). */
 static void choose(struct client *client, struct mail *mail)
 {
-	size_t i;
+	size_t i, max = CLIENT_RECIPIENTS_MAX;
 
 	client->chosen_count = 0;
+	if (client->capability.recipient_max > 0 &&
+	    client->capability.recipient_max < max)
+		max = client->capability.recipient_max;
 	for (i = 0; i < mail->job->recipient_count; i++) {
 		if (mail->states[i] != RECIPIENT_OPEN)
 			continue;
-		if (client->chosen_count == CLIENT_RECIPIENTS_MAX)
+		if (client->chosen_count == max)
 			break;
 		client->chosen[client->chosen_count++] = i;
 		mail->states[i] = RECIPIENT_ASKED;
@@ -340,6 +401,11 @@ void client_send(struct client *client, struct mail *mail)
 	client_enter(client, CLIENT_STATE_SENDING);
 	client->mail = mail;
 	choose(client, mail);
+	/* SMTP-141; parts of a body may have headers that need it, and only
+	 * who wrote them knows. */
+	client->says_utf8 = client->capability.utf8 &&
+	    (mail_needs_utf8(mail) || ((mail->job->flags & ENVELOPE_UTF8) &&
+	    (mail->job->flags & ENVELOPE_HAS_8BIT)));
 	client->refused = false;
 	client->accepted = 0;
 	client->dot_said = false;

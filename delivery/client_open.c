@@ -5,6 +5,8 @@
  *	greeting, EHLO, [STARTTLS, handshake, EHLO]
  *	handshake, greeting, EHLO		(implicit TLS, RFC 8314 3)
  *
+ * and AUTH behind it, where there is somebody to log in as. LMTP says LHLO.
+ *
  * The rule of this file: when the plan wants TLS, nothing that is said in
  * clear can do more than make this host fail for now. No reply before TLS is
  * permanent, and none leads to MAIL.
@@ -34,7 +36,7 @@ static bool allows_missing(const struct client *client)
 	return !wants_tls(client) || client->need->clear_if_missing;
 }
 
-static void become_ready(struct client *client)
+void client_become_ready(struct client *client)
 {
 	/* REQ-37; and a plan that asks for it without asking who is there is
 	 * no plan. */
@@ -50,6 +52,14 @@ static void become_ready(struct client *client)
 	client_report(client, CLIENT_READY);
 }
 
+static void finish_opening(struct client *client)
+{
+	if (client_wants_login(client))
+		client_log_in(client);
+	else
+		client_become_ready(client);
+}
+
 /* The host refuses us as a whole: the next one may be better (SMTP-163). */
 static void fail_host(struct client *client)
 {
@@ -63,14 +73,13 @@ static void fail_host(struct client *client)
 
 static void send_hello(struct client *client, const char *verb)
 {
-	buf_print(&client->command, "%s %s", verb,
-	    client->profile->conf->hostname);
+	buf_print(&client->command, "%s %s", verb, client->identity.hello);
 	client_write_command(client);
 }
 
 void step_send_ehlo(struct client *client)
 {
-	send_hello(client, "EHLO");
+	send_hello(client, client->identity.lmtp ? "LHLO" : "EHLO");
 }
 
 void step_send_helo(struct client *client)
@@ -119,11 +128,10 @@ static void try_tls(struct client *client)
 	note_missing(client, symptom);
 	if (symptom == SYMPTOM_MANGLED)
 		delivery_log_symptom(client, symptom, NULL);
-	become_ready(client);
+	finish_opening(client);
 }
 
-/* On one line. */
-static void describe_reply(struct client *client, char *out, size_t size)
+void client_describe_reply(struct client *client, char *out, size_t size)
 {
 	snprintf(out, size, "%d %.380s", client->reply.code,
 	    answer_text(&client->reply));
@@ -140,7 +148,7 @@ static void without_ehlo(struct client *client)
 	bool secure = stream_is_secure(client->stream);
 
 	/* A server without EHLO has no REQUIRETLS: REQ-34. */
-	if (answer_class(&client->reply) != 5 ||
+	if (answer_class(&client->reply) != 5 || client->identity.lmtp ||
 	    (secure && !client_demands_requiretls(client))) {
 		fail_host(client);
 		return;
@@ -153,7 +161,7 @@ static void without_ehlo(struct client *client)
 		client_say(client, STEP_HELO);
 		return;
 	}
-	describe_reply(client, seen, sizeof(seen));
+	client_describe_reply(client, seen, sizeof(seen));
 	client_fail_tls(client, secure ? SYMPTOM_NO_REQUIRETLS :
 	    SYMPTOM_NO_EHLO, seen);
 }
@@ -177,14 +185,14 @@ void step_on_ehlo(struct client *client)
 	if (wants_tls(client) && !stream_is_secure(client->stream))
 		try_tls(client);
 	else
-		become_ready(client);
+		finish_opening(client);
 }
 
 void step_on_helo(struct client *client)
 {
 	capability_reset(&client->capability);
 	if (answer_class(&client->reply) == 2)
-		become_ready(client);
+		finish_opening(client);
 	else
 		fail_host(client);
 }
@@ -216,6 +224,7 @@ static void start_handshake(struct client *client)
 	enum tls_check check = client->check;
 	struct tls_tlsa *records = NULL;
 	struct tls_expect expect = { .check = check,
+	    .identity = client->identity.certificate,
 	    .sni = host->sni[0] == '\0' ? NULL : host->sni };
 
 	if (check == TLS_CHECK_NAME || check == TLS_CHECK_DANE) {
@@ -275,7 +284,7 @@ void step_on_starttls(struct client *client)
 	char seen[400];
 
 	if (client->reply.code != 220) {
-		describe_reply(client, seen, sizeof(seen));
+		client_describe_reply(client, seen, sizeof(seen));
 		snprintf(client->seen.reply, sizeof(client->seen.reply),
 		    "%.199s", seen);
 		client_fail_tls(client, refusal_of(client), seen);

@@ -5,6 +5,7 @@
  *	client.c	life, events of the stream, breaking off
  *	client_step.c	the table of steps and the two cursors over it
  *	client_open.c	steps up to the first mail: greeting to second EHLO
+ *	client_login.c	AUTH behind them
  *	client_mail.c	steps of a transaction
  *	client_seen.c	what was shown, against what was asked: in words, for
  *			statuses, and as figures, for observations
@@ -18,6 +19,7 @@
 #include "delivery/client.h"
 #include "delivery/answer.h"
 
+struct sasl;
 struct stream;
 
 /*
@@ -37,8 +39,9 @@ enum client_state { CLIENT_STATE_CONNECTING, CLIENT_STATE_OPENING,
     CLIENT_STATE_LEAVING, CLIENT_STATE_GONE, CLIENT_STATES };
 
 /* In the order of the dialogue. */
-enum step { STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_RSET,
-    STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_MESSAGE, STEP_QUIT, STEP_NONE };
+enum step { STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_AUTH,
+    STEP_RESPONSE, STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_MESSAGE,
+    STEP_QUIT, STEP_NONE };
 
 /* A place in the dialogue: the next to be sent, the next to be answered. */
 struct cursor {
@@ -58,8 +61,9 @@ struct client {
 	client_callback		*callback;
 	void			*arg;
 
-	/* where it leads and for which plan: constant */
+	/* where it leads, as whom, and for which plan: constant */
 	char			 host[256];
+	struct identity		 identity;
 	struct endpoint		 address;
 	uint8_t			 key[DIGEST_BYTES];
 	enum requirement	 requirement;
@@ -94,6 +98,12 @@ struct client {
 	struct capability	 capability;
 	struct answer		 reply;
 
+	/* while it logs in */
+	struct sasl		*sasl;		/* owned; or null */
+	int			 mechanism;	/* enum sasl_mechanism */
+	unsigned		 mechanisms_refused;	/* bits */
+	bool			 sasl_begins;	/* the server goes first */
+
 	/* the dialogue */
 	struct cursor		 sending;
 	struct cursor		 receiving;
@@ -106,6 +116,7 @@ struct client {
 	size_t			 chosen[CLIENT_RECIPIENTS_MAX];
 	size_t			 chosen_count;
 	struct payload		 payload;
+	bool			 says_utf8;	/* SMTPUTF8, in MAIL */
 	bool			 refused;	/* MAIL was */
 	unsigned		 accepted;	/* recipients */
 	bool			 dot_said;	/* of a real message */
@@ -168,8 +179,25 @@ void	 step_on_greeting(struct client *client);
 void	 step_on_ehlo(struct client *client);
 void	 step_on_helo(struct client *client);
 void	 step_on_starttls(struct client *client);
+/* Nothing is left to be done before mail. */
+void	 client_become_ready(struct client *client);
+/* The reply at hand, on one line. */
+void	 client_describe_reply(struct client *client, char *out, size_t size);
 /* The handshake is done. */
 void	 client_on_secured(struct client *client);
+
+/* --- client_login.c --- */
+
+/* We are, or have, somebody to log in as. */
+bool	 client_wants_login(const struct client *client);
+/* Behind the last EHLO. Ends READY, or the host fails for now. */
+void	 client_log_in(struct client *client);
+void	 step_send_auth(struct client *client);
+void	 step_send_response(struct client *client);
+void	 step_on_auth(struct client *client);
+/* The reply at hand wants a login first, at a host that the administrator
+ * wrote: his affair, not the message's. */
+bool	 client_is_told_to_log_in(const struct client *client);
 
 /* --- client_seen.c --- */
 

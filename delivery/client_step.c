@@ -50,6 +50,10 @@ static const struct step_entry {
 	    TIMEOUT_REPLY, true },
 	[STEP_STARTTLS] = { "STARTTLS", step_send_starttls, step_on_starttls,
 	    TIMEOUT_REPLY, true },
+	[STEP_AUTH] = { "AUTH", step_send_auth, step_on_auth, TIMEOUT_REPLY,
+	    true },
+	[STEP_RESPONSE] = { "AUTH", step_send_response, step_on_auth,
+	    TIMEOUT_REPLY, true },
 	[STEP_RSET] = { "RSET", step_send_rset, step_on_rset,
 	    TIMEOUT_REPLY, false },
 	[STEP_MAIL] = { "MAIL", step_send_mail, step_on_mail,
@@ -239,7 +243,9 @@ static void on_reply(struct client *client)
 	steps[step].on_reply(client);
 	if (client->state != CLIENT_STATE_SENDING)
 		return;
-	client->receiving = cursor_next(client, client->receiving);
+	/* LMTP: the same step for each recipient (RFC 2033 4.2). */
+	if (step != STEP_MESSAGE || client->outstanding == 0)
+		client->receiving = cursor_next(client, client->receiving);
 	client_pump(client);
 	if (client->state == CLIENT_STATE_SENDING && client->outstanding == 0)
 		client_end_transaction(client);

@@ -160,9 +160,10 @@ static void do_probe(struct control *control, const json_t *arguments)
 		return;
 	conf_next_hop(scene->profile->conf, domain, &next);
 	next.local = NULL;
-	if (next.transport != TRANSPORT_SMTP) {
+	if (next.transport != TRANSPORT_SMTP &&
+	    (next.transport != TRANSPORT_LMTP || next.host[0] == '\0')) {
 		control_end(control, CONTROL_NONE_MATCHED,
-		    "mail for this domain does not leave by SMTP");
+		    "mail for this domain does not leave this machine");
 		return;
 	}
 	if (stopping || inquiry_count == INQUIRIES_MAX) {

@@ -20,6 +20,11 @@ static void set_place(struct delivery_log_relay *relay, const char *name,
 {
 	char address[ENDPOINT_TEXT_MAX], host[STATUS_HOST_MAX];
 
+	/* A Unix socket is all in the name. */
+	if (endpoint->address.any.sa_family == AF_UNIX) {
+		snprintf(relay->place, sizeof(relay->place), "%s", name);
+		return;
+	}
 	endpoint_format(endpoint, address, sizeof(address));
 	status_format_host(name, address, host, sizeof(host));
 	snprintf(relay->place, sizeof(relay->place), "%s:%u", host,

@@ -87,6 +87,16 @@ static int domain_folder(const struct drop_scene *scene, const char *domain,
 	return 0;
 }
 
+/* What a maildir of the recipient at hand may hold; 0: no limit. */
+static int64_t quota_of(const struct drop *drop)
+{
+	const char *at = strrchr(drop->mailbox, '@');
+	const struct conf_domain *own = at == NULL ? NULL :
+	    conf_domain_find(drop->scene->conf, at + 1);
+
+	return own == NULL ? 0 : own->quota;
+}
+
 /* "example.org/alice"; -1 with a status. */
 static int find_path(struct drop *drop, char *path, size_t size,
     struct status *status)
@@ -244,7 +254,8 @@ static void next_recipient(void *arg)
 	if (find_path(drop, path, sizeof(path), &status) == 0)
 		drop->file = maildir_create(drop->scene->maildir,
 		    drop->scene->root, path, &status);
-	if (drop->file == NULL) {
+	if (drop->file == NULL || maildir_limit(drop->file, quota_of(drop),
+	    &status) < 0) {
 		end_recipient(drop, &status);
 		return;
 	}

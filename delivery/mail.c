@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "delivery/capability.h"
 #include "queue/envelope.h"
 
@@ -71,6 +72,43 @@ static bool has_8bit(const struct job *job)
 	return (job->flags & ENVELOPE_HAS_8BIT) != 0;
 }
 
+bool mail_is_international(const struct mail *mail)
+{
+	const uint32_t both = ENVELOPE_UTF8 | ENVELOPE_UTF8_HEADER;
+
+	return (mail->job->flags & both) == both ||
+	    !utf8_is_ascii(mail->job->sender);
+}
+
+static bool is_needy(const struct mail *mail, size_t index)
+{
+	return mail->states[index] != RECIPIENT_DONE &&
+	    !utf8_is_ascii(mail->job->recipients[index].address);
+}
+
+bool mail_needs_utf8(const struct mail *mail)
+{
+	bool needs = mail_is_international(mail);
+
+	for (size_t i = 0; i < mail->job->recipient_count && !needs; i++)
+		needs = is_needy(mail, i);
+	return needs;
+}
+
+size_t mail_settle_international(struct mail *mail,
+    const struct status *status)
+{
+	if (mail_is_international(mail))
+		return 0;
+	for (size_t i = 0; i < mail->job->recipient_count; i++) {
+		if (!is_needy(mail, i))
+			continue;
+		mail->states[i] = RECIPIENT_DONE;
+		mail->statuses[i] = *status;
+	}
+	return mail_count(mail, RECIPIENT_OPEN);
+}
+
 bool mail_fits(const struct mail *mail, const struct capability *capability,
     struct status *status)
 {
@@ -84,7 +122,7 @@ bool mail_fits(const struct mail *mail, const struct capability *capability,
 		    (unsigned long long)capability->size_limit);
 		return false;
 	}
-	if ((job->flags & ENVELOPE_UTF8) != 0 && !capability->utf8) {
+	if (mail_needs_utf8(mail) && !capability->utf8) {
 		status_set(status, STATUS_FAILED, REASON_MEDIA, "5.6.7",
 		    "the message needs SMTPUTF8, which the server has not");
 		return false;
@@ -112,7 +150,8 @@ enum plan_wish mail_wish(const struct mail *mail)
  * of ours; servers have smaller ones. */
 static bool is_unsafe(const char *address)
 {
-	if (strlen(address) > ENVELOPE_TEXT_MAX)
+	if (strlen(address) > ENVELOPE_TEXT_MAX ||
+	    !utf8_is_valid(address, strlen(address)))
 		return true;
 	for (; *address != '\0'; address++)
 		if ((unsigned char)*address < ' ' || *address == 0x7f)

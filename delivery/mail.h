@@ -59,6 +59,15 @@ uint64_t mail_size(const struct mail *mail);
 enum plan_wish	 mail_wish(const struct mail *mail);
 /* Settles recipients that can be said to nobody. */
 void	 mail_refuse_unsafe(struct mail *mail);
+/* RFC 6531 3.4: the message itself cannot go without SMTPUTF8: its sender or
+ * its header is not ASCII. A domain never makes it so: it is A-labels. */
+bool	 mail_is_international(const struct mail *mail);
+/* The same of the message for those recipients that are not DONE. */
+bool	 mail_needs_utf8(const struct mail *mail);
+/* Settles those whose own address is all that needs it. How many others are
+ * still OPEN; 0, and nothing done, when the message needs it. */
+size_t	 mail_settle_international(struct mail *mail,
+	    const struct status *status);
 /* False with a status when a server that offers this cannot take the message
  * as it is. No message is changed for it: a signature would break. */
 bool	 mail_fits(const struct mail *mail,

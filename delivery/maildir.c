@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "delivery/maildir_quota.h"
 
 /* Maildirs remembered before the memory starts anew. */
 enum { SEEN_MAX = 10000 };
@@ -31,11 +32,15 @@ struct maildir {
 
 struct maildir_file {
 	int	 fd;
-	int	 tmp;			/* folders */
+	int	 folder;		/* the maildir */
+	int	 tmp;			/* folders in it */
 	int	 new;
 	char	*path;			/* of the maildir, for messages */
-	char	*name;
+	char	*name;			/* in tmp */
+	char	*final;			/* in new; null before that */
 	bool	 linked;		/* visible in new */
+	int64_t	 bytes;			/* written */
+	int64_t	 quota;			/* 0: none */
 };
 
 /* --- errors --- */
@@ -213,12 +218,15 @@ static void file_free(struct maildir_file *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
+	if (file->folder >= 0)
+		close(file->folder);
 	if (file->tmp >= 0)
 		close(file->tmp);
 	if (file->new >= 0)
 		close(file->new);
 	mem_free(file->path);
 	mem_free(file->name);
+	mem_free(file->final);
 	mem_free(file);
 }
 
@@ -236,15 +244,14 @@ struct maildir_file *maildir_create(struct maildir *maildir,
 {
 	bool first_time = hash_find_text(maildir->seen, path) == NULL;
 	struct maildir_file *file = mem_alloc(sizeof(*file));
-	int folder = open_path(root, path, first_time, status), result = -1;
+	int result = -1;
 
 	file->fd = file->tmp = file->new = -1;
+	file->folder = open_path(root, path, first_time, status);
 	file->path = mem_dup_string(path);
 	file->name = make_name(maildir);
-	if (folder >= 0) {
-		result = open_inside(file, folder, first_time, status);
-		close(folder);
-	}
+	if (file->folder >= 0)
+		result = open_inside(file, file->folder, first_time, status);
 	if (result < 0) {
 		file_free(file);
 		return NULL;
@@ -277,21 +284,47 @@ int maildir_write(struct maildir_file *file, const void *data, size_t length,
 		}
 		at += written;
 		length -= (size_t)written;
+		file->bytes += written;
 	}
 	return 0;
 }
 
-/* The name appears in new, or -1. link(2) never replaces another message; a
- * file system without links gets rename(2), for the name is unique. */
+static int check_quota(struct maildir_file *file, int64_t bytes,
+    struct status *status)
+{
+	int64_t used;
+
+	if (file->quota == 0 || maildir_quota_fits(file->folder, file->path,
+	    file->quota, bytes, &used))
+		return 0;
+	status_print(status, STATUS_DEFERRED, REASON_MAILBOX, "4.2.2",
+	    "the mailbox is full: %lld of %lld bytes are used",
+	    (long long)used, (long long)file->quota);
+	return -1;
+}
+
+int maildir_limit(struct maildir_file *file, int64_t quota,
+    struct status *status)
+{
+	file->quota = quota;
+	return check_quota(file, 1, status);
+}
+
+/* The name appears in new, or -1; it tells the size, so that nobody has to ask
+ * for it to know how full the maildir is. link(2) never replaces another
+ * message; a file system without links gets rename(2), for the name is
+ * unique. */
 static int show(struct maildir_file *file)
 {
-	if (linkat(file->tmp, file->name, file->new, file->name, 0) == 0) {
+	file->final = mem_print("%s,S=%lld", file->name,
+	    (long long)file->bytes);
+	if (linkat(file->tmp, file->name, file->new, file->final, 0) == 0) {
 		file->linked = true;
 		return 0;
 	}
 	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
 		return -1;
-	if (renameat(file->tmp, file->name, file->new, file->name) < 0)
+	if (renameat(file->tmp, file->name, file->new, file->final) < 0)
 		return -1;
 	file->linked = true;
 	return 0;
@@ -301,6 +334,10 @@ int maildir_commit(struct maildir_file *file, struct status *status)
 {
 	int fd = file->fd;
 
+	if (check_quota(file, file->bytes, status) < 0) {
+		maildir_abandon(file);
+		return -1;
+	}
 	file->fd = -1;
 	if (fsync(fd) < 0) {
 		set_error(status, errno, "sync a file in", file->path);
@@ -325,6 +362,8 @@ int maildir_commit(struct maildir_file *file, struct status *status)
 		return -1;
 	}
 	(void)unlinkat(file->tmp, file->name, 0);
+	if (file->quota > 0)
+		maildir_quota_add(file->folder, file->bytes);
 	file_free(file);
 	return 0;
 }
@@ -333,7 +372,7 @@ void maildir_abandon(struct maildir_file *file)
 {
 	/* It will be delivered again: the reader need not see it twice. */
 	if (file->linked)
-		(void)unlinkat(file->new, file->name, 0);
+		(void)unlinkat(file->new, file->final, 0);
 	(void)unlinkat(file->tmp, file->name, 0);
 	file_free(file);
 }

@@ -39,6 +39,11 @@ int	 maildir_name(char *out, size_t size, const char *local);
 struct maildir_file	*maildir_create(struct maildir *maildir,
 			    const char *root, const char *path,
 			    struct status *status);
+/* The maildir may hold so many bytes. -1 with a status (4.2.2) when it is full
+ * already, which spares the writing; whether the message itself fits is seen
+ * by maildir_commit(). 0: no limit. */
+int	 maildir_limit(struct maildir_file *file, int64_t quota,
+	    struct status *status);
 /* 0, or -1 with a status; abandon it then. */
 int	 maildir_write(struct maildir_file *file, const void *data,
 	    size_t length, struct status *status);

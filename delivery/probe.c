@@ -276,6 +276,8 @@ static void begin_target(struct target *target)
 		.clear_if_missing = may_go_clear(target, plan->no_starttls,
 		    plan->no_starttls_after),
 	};
+	identity_make(&target->need.identity, probe->profile,
+	    probe->next->route, target->address);
 	probe->running++;
 	timer_start(&target->patience, TARGET_MILLISECONDS, on_no_patience,
 	    target);

@@ -4,7 +4,7 @@
  * the directory went away are answered UNAVAILABLE: the peer is told 451 and
  * comes again.
  */
-#include "policy/directory_client.h"
+#include "policy/directory_client_private.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,23 +20,7 @@
 #include "base/process.h"
 #include "policy/directory_message.h"
 
-enum { QUEUED_MAX = 4 << 20, ANSWER_MILLISECONDS = 30000 };
-
-struct directory_request {
-	struct directory_client	*client;
-	uint32_t		 number;	/* 0: not on its way */
-	struct timer		 timer;		/* the deadline, or the answer
-						 * of a call that failed */
-	directory_done		*done;
-	void			*arg;
-	LIST_ENTRY(directory_request) entry;
-};
-
-struct directory_client {
-	struct channel	*channel;	/* owned; null while away */
-	struct hash	*requests;	/* number -> request */
-	LIST_HEAD(, directory_request) all;
-};
+enum { QUEUED_MAX = 4 << 20 };
 
 static void forget(struct directory_request *request)
 {
@@ -48,18 +32,33 @@ static void forget(struct directory_request *request)
 }
 
 static void finish(struct directory_request *request,
-    enum directory_answer answer, const char *mailbox)
+    enum directory_answer answer, const struct directory_found *found)
 {
 	directory_done *done = request->done;
 	void *arg = request->arg;
 
 	forget(request);
-	done(arg, answer, mailbox);
+	done(arg, answer, found);
+}
+
+void directory_request_owner(struct directory_request *request,
+    enum owner_answer answer)
+{
+	owner_done *owner = request->owner;
+	void *arg = request->arg;
+
+	forget(request);
+	owner(arg, answer);
 }
 
 static void unavailable(void *arg)
 {
-	finish(arg, DIRECTORY_UNAVAILABLE, NULL);
+	const struct directory_request *request = arg;
+
+	if (request->owner != NULL)
+		directory_request_owner(arg, OWNER_UNAVAILABLE);
+	else
+		finish(arg, DIRECTORY_UNAVAILABLE, NULL);
 }
 
 /* Nobody will answer these: they end in the next turn. */
@@ -78,29 +77,45 @@ static void disconnect(struct directory_client *client)
 		request->number = 0;
 		timer_start(&request->timer, 0, unavailable, request);
 	}
+	directory_client_login_lost(client);
+}
+
+static void on_malformed(struct directory_client *client,
+    struct channel *channel)
+{
+	log_error("malformed answer: closing",
+	    log_text("peer", channel_peer(channel)));
+	disconnect(client);
+	process_peer_lost(ROLE_DIRECTORY, 0);
+}
+
+static void on_login_message(struct directory_client *client,
+    struct channel *channel, struct channel_message *message)
+{
+	if (directory_client_login_message(client, message) == -1)
+		on_malformed(client, channel);
 }
 
 static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
 	struct directory_client *client = arg;
-	struct arena *arena = arena_new(4096);
+	struct directory_answer_message answer;
 	struct directory_request *request;
-	enum directory_answer answer;
-	const char *mailbox;
+	struct arena *arena;
 
-	answer = wire_get_enum(&message->body, DIRECTORY_UNAVAILABLE + 1);
-	mailbox = wire_get_text(&message->body, arena, DIRECTORY_TEXT_MAX);
-	if (wire_read_end(&message->body) == -1) {
-		log_error("malformed answer: closing",
-		    log_text("peer", channel_peer(channel)));
-		disconnect(client);
-		process_peer_lost(ROLE_DIRECTORY, 0);
+	if (message->type != DIRECTORY_ANSWER) {
+		on_login_message(client, channel, message);
+		return;
+	}
+	arena = arena_new(DIRECTORY_ARENA_MAX);
+	if (directory_get_answer(&message->body, arena, &answer) == -1) {
+		on_malformed(client, channel);
 	} else {
 		request = hash_find_id(client->requests, message->request);
-		if (request != NULL)	/* else it was cancelled */
-			finish(request, answer, answer == DIRECTORY_FOUND ?
-			    mailbox : NULL);
+		if (request != NULL && request->owner == NULL)
+			finish(request, answer.answer, answer.answer ==
+			    DIRECTORY_FOUND ? &answer.found : NULL);
 	}
 	arena_free(arena);
 }
@@ -113,7 +128,10 @@ static void on_closed(void *arg, struct channel *channel)
 }
 
 static const struct channel_rule rules[] = {
-	{ .type = DIRECTORY_ANSWER, .max = DIRECTORY_TEXT_MAX + 16 },
+	{ .type = DIRECTORY_LOGIN_ANSWER, .max = DIRECTORY_LOGIN_MAX },
+	{ .type = DIRECTORY_OWNER, .max = 8 },
+	{ .type = DIRECTORY_MECHANISMS, .max = DIRECTORY_MECHANISMS_MAX + 8 },
+	{ .type = DIRECTORY_ANSWER, .max = DIRECTORY_ANSWER_BYTES },
 };
 
 static const struct channel_handler handler = {
@@ -121,6 +139,7 @@ static const struct channel_handler handler = {
 	.rule_count = sizeof(rules) / sizeof(rules[0]),
 	.message = on_message,
 	.closed = on_closed,
+	.secret = true,
 };
 
 struct directory_client *directory_client_new(void)
@@ -129,6 +148,7 @@ struct directory_client *directory_client_new(void)
 
 	client->requests = hash_new();
 	LIST_INIT(&client->all);
+	directory_client_login_init(client);
 	return client;
 }
 
@@ -138,6 +158,7 @@ void directory_client_free(struct directory_client *client)
 		channel_free(client->channel);
 	while (!LIST_EMPTY(&client->all))
 		forget(LIST_FIRST(&client->all));
+	directory_client_login_release(client);
 	hash_free(client->requests);
 	mem_free(client);
 }
@@ -149,14 +170,12 @@ void directory_client_connect(struct directory_client *client, int fd)
 	    QUEUED_MAX);
 }
 
-struct directory_request *directory_check(struct directory_client *client,
-    const char *address, directory_done *done, void *arg)
+struct directory_request *directory_request_new(
+    struct directory_client *client)
 {
 	struct directory_request *request = mem_alloc(sizeof(*request));
 
 	request->client = client;
-	request->done = done;
-	request->arg = arg;
 	LIST_INSERT_HEAD(&client->all, request, entry);
 	if (client->channel == NULL) {
 		timer_start(&request->timer, 0, unavailable, request);
@@ -164,11 +183,24 @@ struct directory_request *directory_check(struct directory_client *client,
 	}
 	request->number = channel_next_request(client->channel);
 	hash_put_id(client->requests, request->number, request);
-	wire_put_text(channel_begin(client->channel, DIRECTORY_CHECK,
-	    request->number), address);
-	channel_end(client->channel);
-	timer_start(&request->timer, ANSWER_MILLISECONDS, unavailable,
+	timer_start(&request->timer, DIRECTORY_ANSWER_MS, unavailable,
 	    request);
+	return request;
+}
+
+struct directory_request *directory_check(struct directory_client *client,
+    const char *address, const char *sender, directory_done *done, void *arg)
+{
+	struct directory_request *request = directory_request_new(client);
+
+	request->done = done;
+	request->arg = arg;
+	if (request->number == 0)
+		return request;
+	directory_put_check(channel_begin(client->channel, DIRECTORY_CHECK,
+	    request->number), &(struct directory_check_message){ address,
+	    sender });
+	channel_end(client->channel);
 	return request;
 }
 

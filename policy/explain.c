@@ -388,6 +388,50 @@ static json_t *explain_next_hop(const struct conf_next_hop *next)
 	    next->implicit_tls ? "implicit" : "starttls");
 }
 
+static const char *transport_name(enum conf_transport transport)
+{
+	switch (transport) {
+	case TRANSPORT_SMTP: return "smtp";
+	case TRANSPORT_LMTP: return "lmtp";
+	case TRANSPORT_MAILDIR: return "maildir";
+	case TRANSPORT_DISCARD: return "discard";
+	default: bug("explain-transport");
+	}
+}
+
+/* Of secrets only where they are. */
+static json_t *explain_route(const struct conf_route *route)
+{
+	json_t *object = json_pack("{s:o, s:s}", "pattern",
+	    text(route->pattern), "transport",
+	    transport_name(route->transport));
+
+	if (route->level != LEVEL_COUNT)
+		put(object, "level", json_string(conf_level_name(
+		    route->level)));
+	put_text(object, "socket", route->socket);
+	put_text(object, "credentials", route->credentials_file);
+	put_text(object, "certificate", route->certificate);
+	return object;
+}
+
+bool explain_has_plan(const struct conf_next_hop *next)
+{
+	return next->transport == TRANSPORT_SMTP ||
+	    (next->transport == TRANSPORT_LMTP && next->host[0] != '\0');
+}
+
+json_t *explain_without_plan(const char *domain,
+    const struct conf_next_hop *next)
+{
+	json_t *object = json_pack("{s:o, s:s}", "domain", text(domain),
+	    "transport", transport_name(next->transport));
+
+	if (next->route != NULL)
+		put(object, "route", explain_route(next->route));
+	return object;
+}
+
 json_t *explain_plan(const struct plan_facts *facts, const struct plan *plan)
 {
 	json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:o, "
@@ -406,6 +450,8 @@ json_t *explain_plan(const struct plan_facts *facts, const struct plan *plan)
 	    (json_int_t)plan->ttl);
 
 	put_wishes(object, facts);
+	if (facts->next->route != NULL)
+		put(object, "route", explain_route(facts->next->route));
 	if (plan->vanished_dane || plan->vanished_sts)
 		put(object, "vanished", explain_vanished(plan));
 	if (!plan_can_try(plan))

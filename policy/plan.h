@@ -143,6 +143,7 @@ struct plan_facts {
 	const char			*domain;	/* of the recipients */
 	const struct conf_destination	*destination;	/* configured level */
 	bool				 ipv4, ipv6;
+	enum conf_family		 prefer;	/* of a host's addresses */
 	bool				 allow_loopback;
 	const char			*own_name;	/* loop: SMTP-171 */
 	const struct endpoint		*own_addresses;

@@ -254,15 +254,18 @@ static bool is_unsigned_end(const struct planner *planner,
 }
 
 /*
- * IPv6 first (RFC 6724); the other family is the second try. One family that
+ * IPv6 first (RFC 6724), unless prefer-family says otherwise; the other family
+ * is the second try. One family that
  * cannot be looked up is no loss while the other has an address; with none,
  * the host is unreachable because of the error.
  */
 static enum step find_addresses(struct planner *planner,
     struct prospect *prospect)
 {
-	static const enum query_type types[] = { QUERY_AAAA, QUERY_A };
 	const struct plan_facts *facts = planner->facts;
+	const bool four = facts->prefer == FAMILY_IPV4;
+	const enum query_type types[] = { four ? QUERY_A : QUERY_AAAA,
+	    four ? QUERY_AAAA : QUERY_A };
 	struct plan_host *host = &prospect->host;
 	const struct fact *fact, *error = NULL;
 	size_t i;

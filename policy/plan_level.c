@@ -114,8 +114,9 @@ static void set_reason(const struct planner *planner, struct plan_host *host,
 	else if (planner->facts->message_level >= 0)
 		snprintf(who, sizeof(who), "queue set-tls");
 	else
-		snprintf(who, sizeof(who), "destination %.80s",
-		    planner->facts->destination->pattern);
+		snprintf(who, sizeof(who), "%s %.80s",
+		    planner->facts->destination->of_route ? "route" :
+		    "destination", planner->facts->destination->pattern);
 	snprintf(host->reason, sizeof(host->reason), "%s: level %s%s", who,
 	    conf_level_name(planner->level), implicit ?
 	    ", on a route with implicit TLS" : "");

@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The users of our domains, as one table built from a configuration and the
- * files that came with it. Local parts of our own users are compared without
- * regard to case (RFC 5321 2.4 leaves that to us).
+ * The users of our domains, as one table. Local parts of our own users are
+ * compared without regard to case (RFC 5321 2.4 leaves that to us). What
+ * becomes of an address is asked of policy/expand.h, which knows aliases, too.
  */
 #ifndef POSTERN_POLICY_USERS_H
 #define POSTERN_POLICY_USERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#include "base/address.h"
-#include "policy/directory_client.h"
-
-struct bundle;
-struct conf;
+struct problems;
 struct users;
 
-/* Null with a sentence in error that names the file and line. */
-struct users	*users_new(const struct conf *conf,
-		    const struct bundle *bundle, char *error, size_t size);
+struct users	*users_new(void);
 void		 users_free(struct users *users);
-/* address: "local@domain" or "postmaster"; mailbox is filled when found. */
-enum directory_answer	 users_find(const struct users *users,
-			    const char *address, char *mailbox, size_t size);
+/* A local part, or "*", which means everybody. -1 if it is neither. */
+int		 users_add(struct users *users, const char *domain,
+		    const char *local);
+/* A file of them, one a line; what is wrong goes to problems. */
+void		 users_read(struct users *users, const char *domain,
+		    const char *text, size_t length,
+		    struct problems *problems);
+/* local is in lower case, without quotes; domain in lower case. */
+bool		 users_has(const struct users *users, const char *local,
+		    const char *domain);
+bool		 users_is_open(const struct users *users, const char *domain);
 
 #endif

@@ -67,6 +67,18 @@ static void on_plan(void *arg, const struct plan *plan,
 		    "mail to it would be returned" : "mail to it would wait");
 }
 
+/* The configuration may be another than when it was asked. */
+static void take_route(struct explanation *explanation,
+    const struct conf *conf)
+{
+	struct conf_next_hop next;
+
+	conf_next_hop(conf, explanation->domain, &next);
+	explanation->next.route = NULL;
+	if (explain_has_plan(&next))
+		explanation->next = next;
+}
+
 static void begin(struct explanation *explanation)
 {
 	struct plan_context context;
@@ -80,6 +92,7 @@ static void begin(struct explanation *explanation)
 	};
 
 	policy_context(&context);
+	take_route(explanation, context.conf);
 	explanation->request = plan_request_start(&context, &question,
 	    on_plan, explanation);
 }
@@ -88,16 +101,6 @@ static void waits(struct control *control, void *arg)
 {
 	(void)control;
 	(void)arg;
-}
-
-/* Mail that is not sent by SMTP has no plan. */
-static void explain_local(struct control *control, const char *domain,
-    const struct conf_next_hop *next)
-{
-	control_send(control, json_pack("{s:s, s:s}", "domain", domain,
-	    "transport", next->transport == TRANSPORT_MAILDIR ? "maildir" :
-	    "discard"));
-	control_end(control, CONTROL_OK, NULL);
 }
 
 static int read_wish(struct control *control, const json_t *arguments,
@@ -157,8 +160,10 @@ void verb_explain(struct control *control, const json_t *arguments)
 		return;
 	policy_context(&context);
 	conf_next_hop(context.conf, question.domain, &question.next);
-	if (question.next.transport != TRANSPORT_SMTP) {
-		explain_local(control, question.domain, &question.next);
+	if (!explain_has_plan(&question.next)) {
+		control_send(control, explain_without_plan(question.domain,
+		    &question.next));
+		control_end(control, CONTROL_OK, NULL);
 		return;
 	}
 	if (explanation_count >= EXPLANATIONS_MAX) {

@@ -17,16 +17,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "conf/conf.h"
 #include "queue/commit.h"
 #include "queue/envelope.h"
 #include "queue/message.h"
 #include "queue/queue.h"
+#include "queue/readers.h"
 #include "queue/record.h"
 #include "queue/rows.h"
 #include "queue/store.h"
 
-enum { BOUNCE_ARENA_MAX = 1 << 20 };
+enum { BOUNCE_ARENA_MAX = 4 << 20 };
 
 /* RFC 3461 4.1: without NOTIFY failures are told, success is not. */
 static bool wants(const struct dsn_recipient *recipient)
@@ -77,8 +79,36 @@ static bool read_original(const struct queue *queue, uint64_t id,
 	return true;
 }
 
-/* Puts the notification into this turn's batch. */
-static void commit_notification(struct queue *queue, const struct dsn *dsn,
+struct reading {
+	struct envelope	*envelope;
+	struct arena	*arena;
+};
+
+static void add_reader(void *arg, const char *address, bool forwarded)
+{
+	struct reading *reading = arg;
+	struct envelope *envelope = reading->envelope;
+	struct envelope_recipient *added;
+
+	envelope_add_recipient(envelope, reading->arena, address, NULL,
+	    NOTIFY_NEVER);
+	added = &envelope->recipients[envelope->recipient_count - 1];
+	added->flags = forwarded ? RECIPIENT_FORWARDED : 0;
+	if (!utf8_is_ascii(address))
+		envelope->flags |= ENVELOPE_UTF8;
+}
+
+/* A sender in a domain of ours who is not there: the log, and nobody else. */
+static void lose(const struct dsn *dsn, struct arena *arena)
+{
+	log_error("notification-lost", log_message(dsn->original_id),
+	    log_text("to", dsn->to), log_text("reason",
+	    "there is nobody of that name"));
+	arena_free(arena);
+}
+
+/* Puts the notification into this turn's batch; -1 if nobody gets it. */
+static int commit_notification(struct queue *queue, const struct dsn *dsn,
     const struct buf *text)
 {
 	struct arena *arena = arena_new(BOUNCE_ARENA_MAX);
@@ -96,16 +126,24 @@ static void commit_notification(struct queue *queue, const struct dsn *dsn,
 	/* RFC 8689 5: whatever the reason is that it tells of. */
 	if (dsn->requires_tls)
 		envelope->flags |= ENVELOPE_REQUIRETLS;
+	/* The header names the reader. */
+	if (!utf8_is_ascii(dsn->to))
+		envelope->flags |= ENVELOPE_UTF8 | ENVELOPE_UTF8_HEADER;
 	for (size_t i = 0; i < buf_length(text); i++) {
 		if ((unsigned char)buf_data(text)[i] >= 0x80)
 			envelope->flags |= ENVELOPE_8BIT | ENVELOPE_HAS_8BIT;
 	}
-	envelope_add_recipient(envelope, arena, dsn->to, NULL, NOTIFY_NEVER);
+	if (!readers_each(dsn->to, add_reader, &(struct reading){
+	    envelope, arena }) || envelope->recipient_count == 0) {
+		lose(dsn, arena);
+		return -1;
+	}
 	digest_of(buf_data(text), buf_length(text), message.digest);
 	commit_accept(queue->commit, &message, arena, NULL, NULL);
+	return 0;
 }
 
-static void write_notification(struct queue *queue, struct dsn *dsn,
+static int write_notification(struct queue *queue, struct dsn *dsn,
     const struct record_message *message)
 {
 	/* RFC 8689 5: headers only, as if RET=HDRS had been said. */
@@ -114,6 +152,7 @@ static void write_notification(struct queue *queue, struct dsn *dsn,
 	    dsn->recipients[0].status->outcome == STATUS_FAILED &&
 	    message->body_length <= DSN_ORIGINAL_MAX;
 	struct buf original, text;
+	int result;
 
 	buf_init(&original, DSN_ORIGINAL_MAX + ENVELOPE_PREFIX_MAX);
 	buf_init(&text, DSN_MAX);
@@ -125,9 +164,10 @@ static void write_notification(struct queue *queue, struct dsn *dsn,
 	}
 	if (dsn_write(&text, dsn) < 0)
 		bug("dsn-size");
-	commit_notification(queue, dsn, &text);
+	result = commit_notification(queue, dsn, &text);
 	buf_release(&original);
 	buf_release(&text);
+	return result;
 }
 
 static void notify(struct queue *queue, uint64_t id,
@@ -141,6 +181,7 @@ static void notify(struct queue *queue, uint64_t id,
 		.now = clock_wall(),
 		.is_double = envelope->sender[0] == '\0',
 		.requires_tls = envelope->flags & ENVELOPE_REQUIRETLS,
+		.utf8 = envelope->flags & ENVELOPE_UTF8,
 		.original_id = id,
 		.arrival = message->arrival,
 		.envid = envelope->envid,
@@ -151,7 +192,8 @@ static void notify(struct queue *queue, uint64_t id,
 	if (dsn.to == NULL)
 		return;
 	dsn.id = queue_take_id(queue);
-	write_notification(queue, &dsn, message);
+	if (write_notification(queue, &dsn, message) == -1)
+		return;
 	log_info("notify", log_message(id), log_text("to", dsn.to),
 	    log_number("rcpts", (int64_t)count),
 	    log_text("outcome", status_outcome_name(

@@ -56,6 +56,8 @@ struct submission {
 	uint64_t		 length;
 	struct digest		*digest;	/* owned; null after the end */
 	int64_t			 ended_at;	/* monotonic */
+	char			*extra;		/* owned; null: none */
+	size_t			 extra_length;
 	struct status		 status;	/* REFUSED, DONE */
 	void			(*ready)(void *arg);
 	void			*ready_arg;
@@ -98,6 +100,7 @@ static void submission_free(struct submission *submission)
 		    submission->request);
 	LIST_REMOVE(submission, link);
 	digest_free(submission->digest);
+	mem_free(submission->extra);
 	mem_free(submission);
 }
 
@@ -474,11 +477,23 @@ void submission_data(struct submission *submission, const void *data,
 	submission->starved = submission->credit == 0;
 }
 
+void submission_extend(struct submission *submission, const char *text,
+    size_t length)
+{
+	if (length > QUEUE_EXTRA_MAX)
+		bug("submission-extra");
+	mem_free(submission->extra);
+	submission->extra = mem_alloc(length + 1);
+	memcpy(submission->extra, text, length);
+	submission->extra_length = length;
+}
+
 void submission_end(struct submission *submission, uint32_t flags,
     submission_done *done, void *arg)
 {
 	struct queue_end end = { .flags = flags,
-	    .length = submission->length };
+	    .length = submission->length, .extra = submission->extra,
+	    .extra_length = submission->extra_length };
 	struct channel *channel = submission->client->channel;
 
 	submission->done = done;

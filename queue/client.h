@@ -67,8 +67,15 @@ struct submission	*submission_begin(struct queue_client *client,
 size_t	 submission_room(const struct submission *submission);
 void	 submission_data(struct submission *submission, const void *data,
 	    size_t length);
+/*
+ * Header fields that go behind the envelope's prefix and before the body: what
+ * was found missing once the header had passed. Whole lines, and
+ * QUEUE_EXTRA_MAX bytes at most; kept until the end, and durable with it. */
+enum { QUEUE_EXTRA_MAX = 1024 };
+void	 submission_extend(struct submission *submission, const char *text,
+	    size_t length);
 /* The body is whole: extra flags found while it passed (ENVELOPE_HAS_8BIT,
- * ENVELOPE_TLS_OPTIONAL; the queue ignores others).
+ * ENVELOPE_UTF8_HEADER, ENVELOPE_TLS_OPTIONAL; the queue ignores others).
  * The digest of all bytes given is made and sent along. */
 void	 submission_end(struct submission *submission, uint32_t flags,
 	    submission_done *done, void *arg);

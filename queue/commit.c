@@ -14,7 +14,9 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/status.h"
 #include "conf/conf.h"
+#include "queue/bounce.h"
 #include "queue/envelope.h"
 #include "queue/message.h"
 #include "queue/queue.h"
@@ -161,24 +163,38 @@ struct sorted {
 	size_t				 position;
 };
 
+/* Another sender is said for these: SRS. */
+static bool is_forwarded(const struct envelope_recipient *who)
+{
+	return who->flags & RECIPIENT_FORWARDED;
+}
+
 static int compare_domains(const void *left, const void *right)
 {
 	const struct sorted *one = left;
 	const struct sorted *other = right;
 	int order = strcmp(one->who->domain, other->who->domain);
 
+	if (order == 0)
+		order = is_forwarded(one->who) - is_forwarded(other->who);
 	if (order != 0)
 		return order;
 	return one->position < other->position ? -1 : 1;
 }
 
-static struct sorted *sort_recipients(const struct envelope *envelope)
+/* All but those who stand for others (RECIPIENT_EXPANDED). */
+static struct sorted *sort_recipients(const struct envelope *envelope,
+    size_t *total)
 {
-	size_t count = envelope->recipient_count;
-	struct sorted *sorted = mem_alloc_array(count, sizeof(*sorted));
+	struct sorted *sorted = mem_alloc_array(envelope->recipient_count,
+	    sizeof(*sorted));
+	size_t count = 0;
 
-	for (size_t i = 0; i < count; i++)
-		sorted[i] = (struct sorted){ &envelope->recipients[i], i };
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		if (!(envelope->recipients[i].flags & RECIPIENT_EXPANDED))
+			sorted[count++] = (struct sorted){
+			    &envelope->recipients[i], i };
+	*total = count;
 	if (count > 1)
 		qsort(sorted, count, sizeof(*sorted), compare_domains);
 	return sorted;
@@ -190,7 +206,8 @@ static uint32_t slice_length(const struct sorted *sorted, size_t left)
 	uint32_t count = 1;
 
 	while (count < left && count < QUEUE_SLICE_RECIPIENTS &&
-	    strcmp(sorted[count].who->domain, sorted[0].who->domain) == 0)
+	    strcmp(sorted[count].who->domain, sorted[0].who->domain) == 0 &&
+	    is_forwarded(sorted[count].who) == is_forwarded(sorted[0].who))
 		count++;
 	return count;
 }
@@ -219,7 +236,8 @@ static void put_slice(struct acceptance *acceptance,
 	struct record_slice slice = { .domain = sorted[0].who->domain,
 	    .held_reason = (char[]){ "" }, .arrival = message->arrival,
 	    .due = message->arrival, .tls_level = -1,
-	    .flags = slice_flags(message->envelope),
+	    .flags = slice_flags(message->envelope) |
+	    (is_forwarded(sorted[0].who) ? SLICE_FORWARDED : 0),
 	    .recipients = recipients, .recipient_count = count };
 	struct record_schedule row = { 0, slice.domain,
 	    record_slice_lane(&slice) };
@@ -235,11 +253,12 @@ static void put_slice(struct acceptance *acceptance,
 	    (struct accepted_slice){ row, place.slice };
 }
 
-static void put_slices(struct acceptance *acceptance,
+/* Returns how many recipients get the mail. */
+static size_t put_slices(struct acceptance *acceptance,
     const struct commit_message *message)
 {
-	size_t total = message->envelope->recipient_count;
-	struct sorted *sorted = sort_recipients(message->envelope);
+	size_t total;
+	struct sorted *sorted = sort_recipients(message->envelope, &total);
 	uint32_t count;
 
 	acceptance->slices = arena_alloc_array(acceptance->arena, total,
@@ -249,6 +268,35 @@ static void put_slices(struct acceptance *acceptance,
 		put_slice(acceptance, message, sorted + i, count);
 	}
 	mem_free(sorted);
+	return total;
+}
+
+/* RFC 3461 5.2.7: who asked to hear of success, and wrote to an alias of
+ * several, hears now, in the same batch. */
+static void tell_expanded(struct queue *queue,
+    const struct commit_message *message)
+{
+	const struct envelope *envelope = message->envelope;
+	struct dsn_recipient told[QUEUE_SLICE_RECIPIENTS];
+	struct status status;
+	size_t count = 0;
+
+	status_set(&status, STATUS_DELIVERED, REASON_NONE, "2.0.0",
+	    "handed on to those whom the address stands for");
+	for (size_t i = 0; i < envelope->recipient_count; i++) {
+		const struct envelope_recipient *who =
+		    &envelope->recipients[i];
+
+		if (!(who->flags & RECIPIENT_EXPANDED))
+			continue;
+		told[count++] = (struct dsn_recipient){ who, &status, 0 };
+		if (count < QUEUE_SLICE_RECIPIENTS)
+			continue;
+		bounce_send(queue, message->id, told, count);
+		count = 0;
+	}
+	if (count > 0)
+		bounce_send(queue, message->id, told, count);
 }
 
 static void put_body(struct store *store, const struct commit_message *message)
@@ -300,14 +348,14 @@ struct acceptance *commit_accept(struct commit *commit,
 	acceptance->arg = arg;
 	LIST_INSERT_HEAD(&commit->acceptances, acceptance, link);
 	put_body(commit->queue->store, message);
-	put_slices(acceptance, message);
+	record.recipient_count = (uint32_t)put_slices(acceptance, message);
 	record.envelope = &head;
 	record.slice_count = acceptance->slice_count;
-	record.recipient_count = (uint32_t)head.recipient_count;
 	memcpy(record.digest, message->digest, DIGEST_BYTES);
 	rows_put_message(commit->queue->store, message->id, &record);
 	schedule_expect(commit->queue->schedule, message->id);
 	commit_wait(commit, &acceptance->wait, on_safe, acceptance);
+	tell_expanded(commit->queue, message);
 	return acceptance;
 }
 

@@ -22,7 +22,8 @@ enum {
 	OLD_TURN = 4,
 	/* A failure is remembered for so long if the rest is over. */
 	MEMORY_MILLISECONDS = 3600 * 1000,
-	DISCARD_LIMIT = 1 << 20
+	DISCARD_LIMIT = 1 << 20,
+	KEY_MAX = 640
 };
 
 struct destinations {
@@ -56,6 +57,7 @@ bool destination_is_blamed(const struct status *status)
 	case REASON_NO_STARTTLS: case REASON_STARTTLS_REFUSED:
 	case REASON_TLS_HANDSHAKE: case REASON_CERTIFICATE:
 	case REASON_DANE_MISMATCH: case REASON_STS_CERTIFICATE:
+	case REASON_LOGIN:
 		return true;
 	case REASON_REPLY:	/* RFC 5321 3.8: closing the channel */
 		return status->code == 421;
@@ -80,22 +82,55 @@ static const char *lane_name(unsigned lane)
 	}
 }
 
+/* Who logs in at a host, or shows a certificate, may fail where others do not:
+ * its mail keeps theirs from waiting. Jobs say whether a route leads there, and
+ * delivery refuses one that does not say what it knows itself: what a route
+ * names is not the place of the domain of that name. */
+static void write_way(char *way, size_t size, const struct conf_next_hop *next)
+{
+	const struct conf_route *route = next->route;
+
+	way[0] = '\0';
+	if (route != NULL && (route->credentials_file[0] != '\0' ||
+	    route->certificate[0] != '\0'))
+		snprintf(way, size, " route %s", route->pattern);
+	else if (next->routed)
+		snprintf(way, size, " by route");
+}
+
+static void write_host_key(char *key, size_t size,
+    const struct conf_next_hop *next, unsigned lane)
+{
+	char way[300];
+
+	write_way(way, sizeof(way), next);
+	snprintf(key, size, "%s%s:%s%s:%u%s%s%s",
+	    next->transport == TRANSPORT_LMTP ? "lmtp" : "smtp",
+	    next->implicit_tls ? "s" : "", next->mx ? "mx/" : "", next->host,
+	    next->port, way, lane == LANE_COMMON ? "" : " ",
+	    lane_name(lane));
+}
+
 /* The text that tells next hops apart, and lanes. */
 static void write_key(char *key, size_t size, const struct conf_next_hop *next,
     const char *domain, unsigned lane)
 {
 	switch (next->transport) {
 	case TRANSPORT_SMTP:
-		snprintf(key, size, "%s:%s%s:%u%s%s", next->implicit_tls ?
-		    "smtps" : "smtp", next->mx ? "mx/" : "", next->host,
-		    next->port, lane == LANE_COMMON ? "" : " ",
-		    lane_name(lane));
+		write_host_key(key, size, next, lane);
 		return;
 	case TRANSPORT_DISCARD:
 		snprintf(key, size, "discard");
 		return;
 	case TRANSPORT_MAILDIR:
 		snprintf(key, size, "maildir:%s", domain);
+		return;
+	case TRANSPORT_LMTP:
+		/* No TLS on a Unix socket, so no lanes. */
+		if (next->route->socket[0] != '\0')
+			snprintf(key, size, "lmtp:%s", next->route->socket);
+		else
+			write_host_key(key, size, next, lane);
 		return;
 	}
 	bug("transport");
@@ -176,8 +211,9 @@ static struct destination *destination_new(struct destinations *all,
 	destination->key = mem_dup_string(key);
 	destination->kind = kind_of(next);
 	destination->next = *next;
-	/* The mailbox role finds the domain itself; ours may be reloaded. */
+	/* The roles find these themselves; ours may be reloaded. */
 	destination->next.local = NULL;
+	destination->next.route = NULL;
 	TAILQ_INIT(&destination->fresh);
 	TAILQ_INIT(&destination->old);
 	destination->limit_max = limit_of(all, next);
@@ -190,7 +226,7 @@ struct destination *destination_find(struct destinations *all,
     const char *domain, unsigned lane)
 {
 	struct conf_next_hop next;
-	char key[512];
+	char key[KEY_MAX];
 
 	conf_next_hop(all->conf, domain, &next);
 	write_key(key, sizeof(key), &next, domain, lane);
@@ -202,7 +238,7 @@ struct destination *destination_get(struct destinations *all,
 {
 	struct conf_next_hop next;
 	struct destination *destination;
-	char key[512];
+	char key[KEY_MAX];
 
 	conf_next_hop(all->conf, domain, &next);
 	write_key(key, sizeof(key), &next, domain, lane);

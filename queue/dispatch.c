@@ -181,7 +181,7 @@ static void fill_job(struct job *out, const struct record_message *message,
 	out->message = job->message;
 	out->next = job->entry->destination->next;
 	out->domain = slice->domain;
-	out->sender = envelope->sender;
+	out->sender = record_slice_sender(slice, envelope);
 	out->envid = envelope->envid;
 	out->flags = envelope->flags;
 	out->arrival = message->arrival;

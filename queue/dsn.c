@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Notifications are written in ASCII but for what is returned of the original.
+ * Notifications are ASCII on the way: other text, in addresses and in what is
+ * returned of the original, is encoded. But for a whole message of 8-bit text
+ * without SMTPUTF8, which may not be (RFC 2046 5.2.1), and for the address of a
+ * reader that is not ASCII itself.
+ *
  * The first part is for a person who does not know what SMTP is: what
  * happened to whom, in a sentence, then the exact words of the other server.
  * Nothing from outside can end a header field or a part: texts hold no control
@@ -11,13 +15,17 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/header.h"
 #include "base/log.h"
+#include "base/quoted.h"
 #include "base/status.h"
+#include "base/utf8.h"
+#include "base/xtext.h"
 #include "queue/envelope.h"
 
 enum { BOUNDARY_BYTES = 12, LINE_MAX_BYTES = 2048 };
@@ -67,6 +75,8 @@ static const char *const sentences[STATUS_REASONS] = {
 	[REASON_REQUIRETLS] = "The message asks to be handed on by secure "
 	    "connections only, and no mail server of the domain can promise "
 	    "that.",
+	[REASON_LOGIN] = "This mail server could not log in at the one that "
+	    "it sends mail through.",
 };
 
 void dsn_read_xtext(const char *text, char *out, size_t size)
@@ -108,6 +118,26 @@ static void copy_host_name(char *out, size_t size, const char *host)
 		length = size - 1;
 	memcpy(out, host, length);
 	out[length] = '\0';
+}
+
+/* An address as it is, for people; what is no text as "?". */
+static void copy_address(char *out, size_t size, const char *address)
+{
+	size_t length = strlen(address);
+
+	if (length >= size || !utf8_is_valid(address, length))
+		copy_ascii(out, size, address);
+	else
+		memcpy(out, address, length + 1);
+}
+
+static bool contains_8bit(const char *data, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)data[i] >= 0x80)
+			return true;
+	}
+	return false;
 }
 
 static bool is_failure(const struct dsn *dsn)
@@ -153,8 +183,13 @@ static void write_headers(struct buf *out, const struct dsn *dsn,
 }
 
 /* What happened, in a sentence. */
-static const char *sentence_of(const struct status *status)
+static const char *sentence_of(const struct dsn_recipient *recipient)
 {
+	const struct status *status = recipient->status;
+
+	if (recipient->who->flags & RECIPIENT_EXPANDED)
+		return "The address stands for several others, to whom the "
+		    "message was handed on.";
 	switch (status->outcome) {
 	case STATUS_DELIVERED:
 		return "The message is in the mailbox.";
@@ -167,22 +202,28 @@ static const char *sentence_of(const struct status *status)
 }
 
 /* The reason, the other server's words, and what was seen of TLS. */
+/* A Unix socket is a place here, and nobody's business elsewhere. */
+static bool has_remote(const struct status *status)
+{
+	return status->host[0] != '\0' && status->host[0] != '/';
+}
+
 static void write_person_recipient(struct buf *out,
     const struct dsn_recipient *recipient)
 {
 	const struct status *status = recipient->status;
 	char text[LINE_MAX_BYTES], code[32];
 
-	copy_ascii(text, sizeof(text), recipient->who->address);
+	copy_address(text, sizeof(text), recipient->who->address);
 	buf_print(out, "<%s>\r\n    %s\r\n", text,
-	    sentence_of(status));
+	    sentence_of(recipient));
 	status_format_enhanced(status, code, sizeof(code));
 	copy_ascii(text, sizeof(text), status->text);
 	buf_add_string(out, "    Details: ");
 	if (status->code != 0)
 		buf_print(out, "%u ", status->code);
 	buf_print(out, "%s %s\r\n", code, text);
-	if (status->host[0] != '\0') {
+	if (has_remote(status)) {
 		copy_ascii(text, sizeof(text), status->host);
 		buf_print(out, "    Receiving server: %s\r\n", text);
 	}
@@ -193,15 +234,13 @@ static void write_person_recipient(struct buf *out,
 	buf_add_string(out, "\r\n");
 }
 
-static void write_person_part(struct buf *out, const struct dsn *dsn,
-    const char *boundary)
+static void write_person_part(struct buf *out, const struct dsn *dsn)
 {
 	char date[64];
 
 	clock_format_mail(dsn->arrival, date, sizeof(date));
-	buf_print(out, "--%s\r\n"
-	    "Content-Type: text/plain; charset=us-ascii\r\n\r\n"
-	    "This is the mail server %s.\r\n\r\n", boundary, dsn->hostname);
+	buf_print(out, "This is the mail server %s.\r\n\r\n",
+	    dsn->hostname);
 	if (dsn->is_double)
 		buf_add_string(out,
 		    "A message without a sender, most likely a notification "
@@ -229,8 +268,24 @@ static void write_person_part(struct buf *out, const struct dsn *dsn,
 		    "is returned.\r\n");
 }
 
+/* "utf-8; address" in the form that the part may hold (RFC 6533 3). */
+static void write_utf8(struct buf *out, const char *name, const char *address,
+    bool global)
+{
+	char text[UTF8_ADDR_GROWTH * ENVELOPE_TEXT_MAX + 1];
+	char value[sizeof(text) + 8];
+
+	if (!utf8_is_valid(address, strlen(address)))
+		global = false;
+	if (!global && utf8_addr_write(text, sizeof(text), address) != 0)
+		return;
+	snprintf(value, sizeof(value), "utf-8; %s", global ? address : text);
+	header_add(out, name, value);
+}
+
 /* "rfc822;joe+40example.org": the type stays, xtext is read. */
-static void write_original_recipient(struct buf *out, const char *original)
+static void write_original_recipient(struct buf *out, const char *original,
+    bool global)
 {
 	const char *address = strchr(original, ';');
 	char text[LINE_MAX_BYTES], value[LINE_MAX_BYTES];
@@ -238,6 +293,11 @@ static void write_original_recipient(struct buf *out, const char *original)
 
 	if (address == NULL)
 		return;
+	if (strncasecmp(original, "utf-8;", 6) == 0) {
+		if (utf8_addr_read(text, sizeof(text), address + 1) == 0)
+			write_utf8(out, "Original-Recipient", text, global);
+		return;
+	}
 	snprintf(type, sizeof(type), "%.*s", (int)(address - original),
 	    original);
 	dsn_read_xtext(address + 1, text, sizeof(text));
@@ -261,9 +321,12 @@ static void write_diagnostic(struct buf *out, const struct status *status)
 	header_add(out, "Diagnostic-Code", value);
 }
 
-static const char *action_of(const struct status *status)
+static const char *action_of(const struct dsn_recipient *recipient)
 {
-	switch (status->outcome) {
+	/* RFC 3464 2.3.3: not the end, others may be reported still. */
+	if (recipient->who->flags & RECIPIENT_EXPANDED)
+		return "expanded";
+	switch (recipient->status->outcome) {
 	case STATUS_FAILED:
 		return "failed";
 	case STATUS_DELIVERED:
@@ -275,22 +338,35 @@ static const char *action_of(const struct status *status)
 	}
 }
 
+static void write_final_recipient(struct buf *out, const char *address,
+    bool global)
+{
+	char text[LINE_MAX_BYTES], value[LINE_MAX_BYTES];
+
+	if (!utf8_is_ascii(address)) {
+		write_utf8(out, "Final-Recipient", address, global);
+		return;
+	}
+	copy_ascii(text, sizeof(text), address);
+	snprintf(value, sizeof(value), "rfc822; %.1900s", text);
+	header_add(out, "Final-Recipient", value);
+}
+
 static void write_program_recipient(struct buf *out,
-    const struct dsn_recipient *recipient)
+    const struct dsn_recipient *recipient, bool global)
 {
 	const struct status *status = recipient->status;
 	char text[LINE_MAX_BYTES], value[LINE_MAX_BYTES];
 
 	buf_add_string(out, "\r\n");
 	if (recipient->who->original != NULL)
-		write_original_recipient(out, recipient->who->original);
-	copy_ascii(text, sizeof(text), recipient->who->address);
-	snprintf(value, sizeof(value), "rfc822; %.1900s", text);
-	header_add(out, "Final-Recipient", value);
-	header_add(out, "Action", action_of(status));
+		write_original_recipient(out, recipient->who->original,
+		    global);
+	write_final_recipient(out, recipient->who->address, global);
+	header_add(out, "Action", action_of(recipient));
 	status_format_enhanced(status, text, sizeof(text));
 	header_add(out, "Status", text);
-	if (status->host[0] != '\0') {
+	if (has_remote(status)) {
 		copy_host_name(text, sizeof(text), status->host);
 		snprintf(value, sizeof(value), "dns; %.1900s", text);
 		header_add(out, "Remote-MTA", value);
@@ -304,12 +380,10 @@ static void write_program_recipient(struct buf *out,
 }
 
 static void write_program_part(struct buf *out, const struct dsn *dsn,
-    const char *boundary)
+    bool global)
 {
 	char text[LINE_MAX_BYTES], value[LINE_MAX_BYTES];
 
-	buf_print(out, "\r\n--%s\r\nContent-Type: message/delivery-status"
-	    "\r\n\r\n", boundary);
 	snprintf(value, sizeof(value), "dns; %.1900s", dsn->hostname);
 	header_add(out, "Reporting-MTA", value);
 	if (dsn->envid != NULL) {
@@ -322,49 +396,93 @@ static void write_program_part(struct buf *out, const struct dsn *dsn,
 	    (unsigned long long)dsn->original_id);
 	header_add(out, "X-Postern-Queue-Id", text);
 	for (size_t i = 0; i < dsn->recipient_count; i++)
-		write_program_recipient(out, &dsn->recipients[i]);
+		write_program_recipient(out, &dsn->recipients[i], global);
 }
 
-static void write_original(struct buf *out, const struct dsn *dsn,
-    const char *boundary, bool has_8bit)
+/* Has the part for programs an address to tell in UTF-8? */
+static bool is_global(const struct dsn *dsn)
 {
-	size_t length = dsn->original_length;
+	for (size_t i = 0; dsn->utf8 && i < dsn->recipient_count; i++) {
+		const struct envelope_recipient *who = dsn->recipients[i].who;
 
-	if (dsn->original == NULL)
-		return;
-	buf_print(out, "\r\n--%s\r\nContent-Type: %s\r\n", boundary,
-	    dsn->original_is_whole ? "message/rfc822" : "text/rfc822-headers");
-	if (has_8bit)
-		buf_add_string(out, "Content-Transfer-Encoding: 8bit\r\n");
-	buf_add_string(out, "\r\n");
-	if (buf_add(out, dsn->original, length) == 0 && (length < 2 ||
-	    memcmp(dsn->original + length - 2, "\r\n", 2) != 0))
-		buf_add_string(out, "\r\n");
-}
-
-static bool contains_8bit(const char *data, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if ((unsigned char)data[i] >= 0x80)
+		if (!utf8_is_ascii(who->address) || (who->original != NULL &&
+		    strncasecmp(who->original, "utf-8;", 6) == 0))
 			return true;
 	}
 	return false;
+}
+
+/* The type of what is returned; RFC 6533 4 has two for headers in UTF-8. */
+static const char *type_of_original(const struct dsn *dsn)
+{
+	size_t header = header_length(dsn->original, dsn->original_length);
+	bool global = dsn->utf8 && contains_8bit(dsn->original, header);
+
+	if (dsn->original_is_whole)
+		return global ? "message/global" : "message/rfc822";
+	return global ? "message/global-headers" : "text/rfc822-headers";
+}
+
+/* A message that is returned as it is has to be so within. */
+static bool stays_8bit(const struct dsn *dsn)
+{
+	return dsn->original != NULL && dsn->original_is_whole &&
+	    contains_8bit(dsn->original, dsn->original_length) &&
+	    strcmp(type_of_original(dsn), "message/rfc822") == 0;
+}
+
+/* One part: encoded if it has to be, and if it may be. */
+static void add_part(struct buf *out, const char *boundary, const char *type,
+    const char *data, size_t length)
+{
+	bool has_8bit = contains_8bit(data, length);
+	bool raw = has_8bit && strcmp(type, "message/rfc822") == 0;
+
+	buf_print(out, "\r\n--%s\r\nContent-Type: %s\r\n", boundary, type);
+	if (has_8bit)
+		buf_print(out, "Content-Transfer-Encoding: %s\r\n",
+		    raw ? "8bit" : "quoted-printable");
+	buf_add_string(out, "\r\n");
+	if (has_8bit && !raw)
+		quoted_add(out, data, length);
+	else
+		(void)buf_add(out, data, length);
+	if (length < 2 || memcmp(data + length - 2, "\r\n", 2) != 0)
+		buf_add_string(out, "\r\n");
+}
+
+static void add_parts(struct buf *out, const struct dsn *dsn,
+    const char *boundary)
+{
+	bool global = is_global(dsn);
+	struct buf part;
+
+	buf_init(&part, DSN_MAX);
+	write_person_part(&part, dsn);
+	add_part(out, boundary, contains_8bit(buf_data(&part),
+	    buf_length(&part)) ? "text/plain; charset=utf-8" :
+	    "text/plain; charset=us-ascii", buf_data(&part),
+	    buf_length(&part));
+	buf_reset(&part);
+	write_program_part(&part, dsn, global);
+	add_part(out, boundary, global ? "message/global-delivery-status" :
+	    "message/delivery-status", buf_data(&part), buf_length(&part));
+	buf_release(&part);
+	if (dsn->original != NULL)
+		add_part(out, boundary, type_of_original(dsn), dsn->original,
+		    dsn->original_length);
 }
 
 int dsn_write(struct buf *out, const struct dsn *dsn)
 {
 	uint8_t random[BOUNDARY_BYTES];
 	char boundary[2 * BOUNDARY_BYTES + 8] = "postern";
-	bool has_8bit = dsn->original != NULL &&
-	    contains_8bit(dsn->original, dsn->original_length);
 
 	random_bytes(random, sizeof(random));
 	hex_format(random, sizeof(random), boundary + 7,
 	    sizeof(boundary) - 7);
-	write_headers(out, dsn, boundary, has_8bit);
-	write_person_part(out, dsn, boundary);
-	write_program_part(out, dsn, boundary);
-	write_original(out, dsn, boundary, has_8bit);
+	write_headers(out, dsn, boundary, stays_8bit(dsn));
+	add_parts(out, dsn, boundary);
 	/* A slice of recipients and DSN_ORIGINAL_MAX stay far below DSN_MAX. */
 	return buf_print(out, "\r\n--%s--\r\n", boundary);
 }

@@ -35,6 +35,10 @@ struct dsn {
 	/* the original asks for REQUIRETLS: so does this, and it holds no more
 	 * of it than its header (RFC 8689 5) */
 	bool			 requires_tls;
+	/* the original came with SMTPUTF8, so its sender may be told with the
+	 * types of RFC 6533; still 7-bit text on the way, for who knows who
+	 * hands it on (SMTP-143) */
+	bool			 utf8;
 
 	uint64_t		 original_id;
 	int64_t			 arrival;

@@ -14,7 +14,7 @@
 #include "base/wire.h"
 
 /* Bytes of the shortest recipient as written: three lengths and flags. */
-enum { RECIPIENT_MIN = 4 + 1 + 4 + 1, FIRST_CAPACITY = 4 };
+enum { RECIPIENT_MIN = 4 + 1 + 4 + 1 + 1, FIRST_CAPACITY = 4 };
 
 /* Printable, or UTF-8 (checked by whoever interprets it). */
 static bool text_is_clean(const char *text)
@@ -123,9 +123,12 @@ char *envelope_get_text(struct wire_reader *reader, struct arena *arena)
 void envelope_put(struct wire_writer *writer, const struct envelope *envelope)
 {
 	envelope_put_head(writer, envelope);
+	envelope_put_forward_sender(writer, envelope);
 	wire_put_u32(writer, (uint32_t)envelope->recipient_count);
-	for (size_t i = 0; i < envelope->recipient_count; i++)
+	for (size_t i = 0; i < envelope->recipient_count; i++) {
 		envelope_put_recipient(writer, &envelope->recipients[i]);
+		wire_put_u8(writer, envelope->recipients[i].flags);
+	}
 }
 
 void envelope_put_head(struct wire_writer *writer,
@@ -147,6 +150,32 @@ void envelope_put_recipient(struct wire_writer *writer,
 	wire_put_text(writer, recipient->address);
 	envelope_put_optional(writer, recipient->original);
 	wire_put_u8(writer, recipient->notify);
+}
+
+void envelope_put_forward_sender(struct wire_writer *writer,
+    const struct envelope *envelope)
+{
+	envelope_put_optional(writer, envelope->forward_sender);
+}
+
+static bool is_sender(const char *text)
+{
+	return strchr(text, '@') != NULL && strlen(text) <= ADDRESS_MAX;
+}
+
+void envelope_get_forward_sender(struct wire_reader *reader,
+    struct arena *arena, struct envelope *envelope)
+{
+	envelope->forward_sender = envelope_get_optional(reader, arena);
+	if (envelope->forward_sender != NULL &&
+	    !is_sender(envelope->forward_sender))
+		reader->bad = true;
+}
+
+uint8_t envelope_get_recipient_flags(struct wire_reader *reader)
+{
+	return (uint8_t)wire_get_enum(reader, (RECIPIENT_FORWARDED |
+	    RECIPIENT_EXPANDED) + 1);
 }
 
 /* A prefix is whole lines: else the first body line would join the last. */
@@ -185,9 +214,7 @@ struct envelope *envelope_get_head(struct wire_reader *reader,
 	envelope->protocol = envelope_get_text(reader, arena);
 	envelope->tls = envelope_get_optional(reader, arena);
 	get_prefix(reader, arena, envelope);
-	if (envelope->sender[0] != '\0' &&
-	    (strchr(envelope->sender, '@') == NULL ||
-	    strlen(envelope->sender) > ADDRESS_MAX))
+	if (envelope->sender[0] != '\0' && !is_sender(envelope->sender))
 		reader->bad = true;
 	return reader->bad ? NULL : envelope;
 }
@@ -211,8 +238,12 @@ void envelope_get_recipient(struct wire_reader *reader, struct arena *arena,
 struct envelope *envelope_get(struct wire_reader *reader, struct arena *arena)
 {
 	struct envelope *envelope = envelope_get_head(reader, arena);
-	uint32_t count = wire_get_u32(reader);
+	uint32_t count;
 
+	if (envelope == NULL)
+		return NULL;
+	envelope_get_forward_sender(reader, arena, envelope);
+	count = wire_get_u32(reader);
 	if (reader->bad || count > ENVELOPE_RECIPIENTS_MAX ||
 	    count > (size_t)(reader->end - reader->position) / RECIPIENT_MIN) {
 		reader->bad = true;
@@ -221,9 +252,13 @@ struct envelope *envelope_get(struct wire_reader *reader, struct arena *arena)
 	if (count > 0)
 		envelope->recipients = arena_alloc_array(arena, count,
 		    sizeof(*envelope->recipients));
-	for (uint32_t i = 0; i < count && !reader->bad; i++)
-		envelope_get_recipient(reader, arena,
-		    &envelope->recipients[i]);
+	for (uint32_t i = 0; i < count && !reader->bad; i++) {
+		struct envelope_recipient *recipient =
+		    &envelope->recipients[i];
+
+		envelope_get_recipient(reader, arena, recipient);
+		recipient->flags = envelope_get_recipient_flags(reader);
+	}
 	envelope->recipient_count = count;
 	return reader->bad ? NULL : envelope;
 }

@@ -25,12 +25,21 @@ enum notify_flag { NOTIFY_NEVER = 1 << 0, NOTIFY_SUCCESS = 1 << 1,
 enum envelope_flag {
 	ENVELOPE_8BIT = 1 << 0,		/* BODY=8BITMIME was declared */
 	ENVELOPE_HAS_8BIT = 1 << 1,	/* 8-bit bytes were seen */
-	ENVELOPE_UTF8 = 1 << 2,		/* SMTPUTF8 */
+	ENVELOPE_UTF8 = 1 << 2,		/* SMTPUTF8 was said */
 	ENVELOPE_BOUNCE = 1 << 3,	/* made here: a delivery notification */
 	ENVELOPE_RET_FULL = 1 << 4,	/* RET=FULL */
 	ENVELOPE_RET_HEADERS = 1 << 5,	/* RET=HDRS */
 	ENVELOPE_REQUIRETLS = 1 << 6,	/* RFC 8689 2; never with the next */
-	ENVELOPE_TLS_OPTIONAL = 1 << 7	/* TLS-Required: No, RFC 8689 3 */
+	ENVELOPE_TLS_OPTIONAL = 1 << 7,	/* TLS-Required: No, RFC 8689 3 */
+	ENVELOPE_UTF8_HEADER = 1 << 8	/* and its header is not ASCII */
+};
+
+enum recipient_flag {
+	RECIPIENT_FORWARDED = 1 << 0,	/* an alias sends it out of our
+					 * domains: forward_sender holds */
+	RECIPIENT_EXPANDED = 1 << 1	/* an alias of several others who are
+					 * there, too: gets no mail; the sender
+					 * hears of it (RFC 3461 5.2.7) */
 };
 
 struct envelope_recipient {
@@ -38,10 +47,14 @@ struct envelope_recipient {
 	char	*domain;	/* lower case; what routing looks at */
 	char	*original;	/* ORCPT, "type;xtext", or null */
 	uint8_t	 notify;	/* enum notify_flag */
+	uint8_t	 flags;		/* enum recipient_flag */
 };
 
 struct envelope {
 	char			*sender;	/* "" is the null sender */
+	/* Who is said to send it to recipients that are forwarded (SRS);
+	 * null: sender. Our own reports go to sender all the same. */
+	char			*forward_sender;
 	char			*envid;		/* ENVID as xtext, or null */
 	uint32_t		 flags;		/* enum envelope_flag */
 	struct envelope_recipient *recipients;
@@ -80,8 +93,9 @@ struct envelope	*envelope_get(struct wire_reader *reader, struct arena *arena);
 /*
  * The parts, for rows and jobs, which keep recipients elsewhere. Readers mark
  * the reader bad for texts with control characters, over ENVELOPE_TEXT_MAX, or
- * for an address without a domain. The head is everything but the recipients;
- * null when bad.
+ * for an address without a domain. The head is everything but the recipients
+ * and forward_sender, null when bad; a recipient everything but its flags: what
+ * came later stands by itself, since rows of earlier versions lack it.
  */
 void	 envelope_put_head(struct wire_writer *writer,
 	    const struct envelope *envelope);
@@ -91,6 +105,11 @@ void	 envelope_put_recipient(struct wire_writer *writer,
 	    const struct envelope_recipient *recipient);
 void	 envelope_get_recipient(struct wire_reader *reader,
 	    struct arena *arena, struct envelope_recipient *recipient);
+void	 envelope_put_forward_sender(struct wire_writer *writer,
+	    const struct envelope *envelope);
+void	 envelope_get_forward_sender(struct wire_reader *reader,
+	    struct arena *arena, struct envelope *envelope);
+uint8_t	 envelope_get_recipient_flags(struct wire_reader *reader);
 char	*envelope_get_text(struct wire_reader *reader, struct arena *arena);
 /* Text or null. */
 void	 envelope_put_optional(struct wire_writer *writer, const char *text);

@@ -26,6 +26,7 @@
 #include "base/status.h"
 #include "base/wire.h"
 #include "conf/conf.h"
+#include "queue/client.h"
 #include "queue/commit.h"
 #include "queue/envelope.h"
 #include "queue/message.h"
@@ -279,6 +280,15 @@ static bool admit(struct smtpd *smtpd, uint32_t request, uint64_t id)
 	return false;
 }
 
+/* One at least who gets the mail. */
+static bool has_recipient(const struct envelope *envelope)
+{
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		if (!(envelope->recipients[i].flags & RECIPIENT_EXPANDED))
+			return true;
+	return false;
+}
+
 static int on_begin(struct smtpd *smtpd, struct channel_message *message)
 {
 	struct wire_reader reader;
@@ -296,7 +306,7 @@ static int on_begin(struct smtpd *smtpd, struct channel_message *message)
 	wire_read_begin(&reader, begin.envelope, begin.envelope_length);
 	envelope = envelope_get(&reader, arena);
 	if (envelope == NULL || wire_read_end(&reader) < 0 ||
-	    envelope->recipient_count == 0) {
+	    !has_recipient(envelope)) {
 		arena_free(arena);
 		return -1;
 	}
@@ -355,11 +365,32 @@ static void accepted(void *arg)
 static uint32_t flags_of(const struct envelope *envelope,
     const struct queue_end *end)
 {
-	uint32_t known = ENVELOPE_HAS_8BIT;
+	uint32_t known = ENVELOPE_HAS_8BIT | ENVELOPE_UTF8_HEADER;
 
 	if (!(envelope->flags & ENVELOPE_REQUIRETLS))
 		known |= ENVELOPE_TLS_OPTIONAL;
 	return end->flags & known;
+}
+
+/* More header fields for the envelope's prefix; -1 if it gets too long. */
+static int extend_prefix(struct reception *reception,
+    const struct queue_end *end)
+{
+	struct envelope *envelope = reception->envelope;
+	size_t length = envelope->prefix_length + end->extra_length;
+	char *prefix;
+
+	if (end->extra_length == 0)
+		return 0;
+	if (length > ENVELOPE_PREFIX_MAX)
+		return -1;
+	prefix = arena_alloc(reception->arena, length + 1);
+	memcpy(prefix, envelope->prefix, envelope->prefix_length);
+	memcpy(prefix + envelope->prefix_length, end->extra,
+	    end->extra_length);
+	envelope->prefix = prefix;
+	envelope->prefix_length = length;
+	return 0;
 }
 
 /* Hands everything over: from here on the message cannot be cancelled. */
@@ -400,7 +431,8 @@ static int on_end(struct smtpd *smtpd, struct channel_message *message)
 		return -1;
 	if (reception == NULL)
 		return 0;
-	if (reception->acceptance != NULL)
+	if (reception->acceptance != NULL ||
+	    extend_prefix(reception, &end) < 0)
 		return -1;
 	digest_end(reception->digest, digest);
 	reception->digest = NULL;
@@ -491,7 +523,7 @@ static const struct channel_rule rules[] = {
 	{ QUEUE_WANT_IDENTIFIERS, false, 0 },
 	{ QUEUE_BEGIN, false, QUEUE_BEGIN_BYTES },
 	{ QUEUE_DATA, false, QUEUE_DATA_MAX + 64 },
-	{ QUEUE_END, false, 128 },
+	{ QUEUE_END, false, QUEUE_EXTRA_MAX + 128 },
 	{ QUEUE_CANCEL, false, 0 },
 };
 

@@ -99,6 +99,15 @@ void queue_put_end(struct wire_writer *writer, const struct queue_end *end)
 	wire_put_u32(writer, end->flags);
 	wire_put_u64(writer, end->length);
 	wire_put_bytes(writer, end->digest, DIGEST_BYTES);
+	wire_put_bytes(writer, end->extra == NULL ? "" : end->extra,
+	    end->extra_length);
+}
+
+/* Whole lines, as a prefix is. */
+static bool is_whole_lines(const char *text, size_t length)
+{
+	return length == 0 || (length >= 2 && text[length - 2] == '\r' &&
+	    text[length - 1] == '\n' && memchr(text, 0, length) == NULL);
 }
 
 int queue_get_end(struct wire_reader *reader, struct queue_end *end)
@@ -111,7 +120,10 @@ int queue_get_end(struct wire_reader *reader, struct queue_end *end)
 	digest = wire_get_bytes(reader, DIGEST_BYTES, &length);
 	if (length != DIGEST_BYTES)
 		reader->bad = true;
-	if (wire_read_end(reader) < 0)
+	end->extra = wire_get_bytes(reader, QUEUE_EXTRA_MAX,
+	    &end->extra_length);
+	if (wire_read_end(reader) < 0 ||
+	    !is_whole_lines(end->extra, end->extra_length))
 		return -1;
 	memcpy(end->digest, digest, DIGEST_BYTES);
 	return 0;
@@ -125,6 +137,7 @@ static void put_next_hop(struct wire_writer *writer,
 	wire_put_u16(writer, next->port);
 	wire_put_u8(writer, next->mx);
 	wire_put_u8(writer, next->implicit_tls);
+	wire_put_u8(writer, next->routed);
 }
 
 static void get_next_hop(struct wire_reader *reader, struct arena *arena,
@@ -132,7 +145,7 @@ static void get_next_hop(struct wire_reader *reader, struct arena *arena,
 {
 	const char *host;
 
-	next->transport = wire_get_enum(reader, TRANSPORT_MAILDIR + 1);
+	next->transport = wire_get_enum(reader, TRANSPORT_LMTP + 1);
 	host = envelope_get_text(reader, arena);
 	if (strlen(host) >= sizeof(next->host)) {
 		reader->bad = true;
@@ -142,6 +155,7 @@ static void get_next_hop(struct wire_reader *reader, struct arena *arena,
 	next->port = wire_get_u16(reader);
 	next->mx = wire_get_enum(reader, 2) == 1;
 	next->implicit_tls = wire_get_enum(reader, 2) == 1;
+	next->routed = wire_get_enum(reader, 2) == 1;
 	next->local = NULL;
 }
 

@@ -31,7 +31,8 @@ enum queue_message {
 	QUEUE_WANT_IDENTIFIERS,	/* nothing */
 	QUEUE_BEGIN,		/* request; u64 id, envelope */
 	QUEUE_DATA,		/* request; bytes */
-	QUEUE_END,		/* request; u32 flags, u64 length, digest */
+	QUEUE_END,		/* request; u32 flags, u64 length, digest, bytes
+				 * of more prefix */
 	QUEUE_CANCEL,		/* request */
 
 	/* queue -> delivery, mailbox */
@@ -104,6 +105,8 @@ struct queue_end {
 	uint32_t	 flags;		/* enum envelope_flag */
 	uint64_t	 length;
 	uint8_t		 digest[DIGEST_BYTES];	/* of the whole body */
+	const char	*extra;		/* more prefix; borrowed */
+	size_t		 extra_length;
 };
 void	 queue_put_end(struct wire_writer *writer,
 	    const struct queue_end *end);

@@ -21,6 +21,7 @@
 #include "queue/dispatch.h"
 #include "queue/intake.h"
 #include "queue/message.h"
+#include "queue/readers.h"
 #include "queue/rows.h"
 #include "queue/schedule.h"
 #include "queue/space.h"
@@ -230,6 +231,10 @@ static struct conf *read_bundle(const void *data, size_t length, char *error,
 	conf = conf_read(bundle->name, bundle->text, &errors);
 	if (conf == NULL)
 		snprintf(error, size, "%s", errors == NULL ? "" : errors);
+	else if (readers_configure(bundle, error, size) == -1) {
+		conf_free(conf);
+		conf = NULL;
+	}
 	mem_free(errors);
 	bundle_free(bundle);
 	return conf;

@@ -16,7 +16,7 @@
 #include "queue/destination.h"
 #include "queue/message.h"
 
-enum { MESSAGE_VERSION = 1, SLICE_VERSION = 2, SCHEDULE_VERSION = 2 };
+enum { MESSAGE_VERSION = 2, SLICE_VERSION = 3, SCHEDULE_VERSION = 2 };
 
 /* Rows hold the numbers of levels, plus one. */
 _Static_assert(LEVEL_AUTO == 0 && LEVEL_MAY == 2 && LEVEL_FINGERPRINT == 10 &&
@@ -108,6 +108,7 @@ int record_put_message(struct buf *out, const struct record_message *message)
 	wire_put_u32(&writer, message->recipient_count);
 	wire_put_bytes(&writer, message->digest, DIGEST_BYTES);
 	envelope_put_head(&writer, message->envelope);
+	envelope_put_forward_sender(&writer, message->envelope);
 	return wire_write_end(&writer);
 }
 
@@ -137,9 +138,10 @@ struct record_message *record_get_message(const void *data, size_t length,
 	struct wire_reader reader;
 	const void *digest;
 	size_t digest_length;
+	unsigned version;
 
 	wire_read_begin(&reader, data, length);
-	get_version(&reader, MESSAGE_VERSION);
+	version = get_version(&reader, MESSAGE_VERSION);
 	message->arrival = get_time(&reader);
 	message->body_length = wire_get_u64(&reader);
 	message->slice_count = wire_get_u32(&reader);
@@ -149,6 +151,9 @@ struct record_message *record_get_message(const void *data, size_t length,
 		return NULL;
 	memcpy(message->digest, digest, DIGEST_BYTES);
 	message->envelope = envelope_get_head(&reader, arena);
+	if (message->envelope != NULL && version >= 2)
+		envelope_get_forward_sender(&reader, arena,
+		    message->envelope);
 	return wire_read_end(&reader) == 0 ? message : NULL;
 }
 
@@ -157,16 +162,19 @@ static void put_recipient(struct wire_writer *writer,
 {
 	wire_put_u32(writer, recipient->index);
 	envelope_put_recipient(writer, &recipient->who);
+	wire_put_u8(writer, recipient->who.flags);
 	wire_put_u8(writer, recipient->status != NULL);
 	if (recipient->status != NULL)
 		status_put(writer, recipient->status);
 }
 
 static void get_recipient(struct wire_reader *reader, struct arena *arena,
-    struct record_recipient *recipient)
+    unsigned version, struct record_recipient *recipient)
 {
 	recipient->index = wire_get_u32(reader);
 	envelope_get_recipient(reader, arena, &recipient->who);
+	if (version >= 3)
+		recipient->who.flags = envelope_get_recipient_flags(reader);
 	if (wire_get_enum(reader, 2) == 0)
 		return;
 	recipient->status = arena_alloc(arena, sizeof(*recipient->status));
@@ -243,8 +251,17 @@ struct record_slice *record_get_slice(const void *data, size_t length,
 	    sizeof(*slice->recipients));
 	slice->recipient_count = count;
 	for (uint32_t i = 0; i < count && !reader.bad; i++)
-		get_recipient(&reader, arena, &slice->recipients[i]);
+		get_recipient(&reader, arena, version,
+		    &slice->recipients[i]);
 	return wire_read_end(&reader) == 0 ? slice : NULL;
+}
+
+char *record_slice_sender(const struct record_slice *slice,
+    const struct envelope *envelope)
+{
+	return slice->flags & SLICE_FORWARDED &&
+	    envelope->forward_sender != NULL ? envelope->forward_sender :
+	    envelope->sender;
 }
 
 unsigned record_slice_lane(const struct record_slice *slice)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The rows of the queue and their keys. A message is one message row, its body
- * (the store's business), and one slice row for each group of recipients at one domain; a
- * slice that may be tried has one row in the schedule, in the order in which
- * slices are due. Every row begins with a version byte; rows of earlier versions
- * are read (version 1 knew nothing of TLS levels and lanes) and written in the
- * latest. Reading treats rows as hostile (a disk can lie) and returns null or -1
- * for what it cannot read.
+ * (the store's business), and one slice row for each group of recipients at
+ * one domain; a slice that may be tried has one row in the schedule, in the
+ * order in which slices are due. Every row begins with a version byte; rows of
+ * earlier versions are read (version 1 knew nothing of TLS levels and lanes;
+ * what is forwarded came with version 2 of messages and 3 of slices) and
+ * written in the latest. Reading treats rows as hostile (a disk can lie) and
+ * returns null or -1 for what it cannot read.
  *
  *	messages	id			record_message
  *	slices		id, slice		record_slice
@@ -70,7 +71,8 @@ enum record_slice_flag {
 	SLICE_DAMAGED = 1 << 2,		/* held since its body is damaged */
 	SLICE_REQUIRETLS = 1 << 3,	/* the message's, as in its envelope */
 	SLICE_TLS_OPTIONAL = 1 << 4,
-	SLICE_AGAIN = 1 << 5		/* no wait after the try under way */
+	SLICE_AGAIN = 1 << 5,		/* no wait after the try under way */
+	SLICE_FORWARDED = 1 << 6	/* its recipients are */
 };
 
 struct record_slice {
@@ -96,6 +98,9 @@ int	 record_put_slice(struct buf *out, const struct record_slice *slice);
 struct record_slice	*record_get_slice(const void *data, size_t length,
 			    struct arena *arena);
 
+/* Whom the mail comes from, for this slice's recipients; borrowed. */
+char		*record_slice_sender(const struct record_slice *slice,
+		    const struct envelope *envelope);
 /* Where it stands in line: see enum destination_lane. */
 unsigned	 record_slice_lane(const struct record_slice *slice);
 

@@ -40,6 +40,14 @@ static void leave(struct leaving *leaving, const struct slice *slice,
 	    .who = who, .status = status, .tried_at = record->tried_at };
 }
 
+/* A full mailbox is what the sender is told of, in its own code (RFC 3463
+ * 3.3): that says more than that time went by. */
+static bool is_mailbox_full(const struct status *last)
+{
+	return last != NULL && last->enhanced_subject == 2 &&
+	    last->enhanced_detail == 2;
+}
+
 /* "delivery time expired" (RFC 3463 3.5) with what went wrong last. */
 static struct status *expired_status(struct slice *slice,
     const struct status *last)
@@ -49,7 +57,8 @@ static struct status *expired_status(struct slice *slice,
 	long long hours = (slice_expiry(queue, slice->record) -
 	    slice->record->arrival) / 3600000;
 
-	status_print(status, STATUS_FAILED, REASON_EXPIRED, "5.4.7",
+	status_print(status, STATUS_FAILED, REASON_EXPIRED,
+	    is_mailbox_full(last) ? "5.2.2" : "5.4.7",
 	    "not delivered within %lld hours; the last attempt said: %s",
 	    hours, last == NULL ? "no attempt was possible" : last->text);
 	if (last != NULL) {

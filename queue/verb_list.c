@@ -6,12 +6,16 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "base/xtext.h"
 #include "conf/conf.h"
+#include "queue/dsn.h"
+#include "queue/envelope.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
@@ -22,6 +26,7 @@ enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 1500 };
 
 struct listing {
 	struct walk	*walk;
+	const struct envelope *envelope;
 	json_t		*recipients;	/* owned */
 	size_t		 most;		/* in the array */
 	uint64_t	 selected;
@@ -91,6 +96,32 @@ static json_t *recipient_value(struct walk *walk,
 	    "tls-level", level_value(slice));
 }
 
+/* "rfc822;joe+2Bshop@example.org" as the address it is; null for none. */
+static json_t *original_value(const struct envelope_recipient *who)
+{
+	char text[ENVELOPE_TEXT_MAX];
+	const char *address = who->original == NULL ? NULL :
+	    strchr(who->original, ';');
+
+	if (address == NULL)
+		return json_null();
+	if (strncasecmp(who->original, "utf-8;", 6) != 0 ||
+	    utf8_addr_read(text, sizeof(text), address + 1) < 0)
+		dsn_read_xtext(address + 1, text, sizeof(text));
+	return text_value(text);
+}
+
+/* Only show has these: what was written to, and the sender that is said. */
+static void add_addresses(json_t *value, const struct record_slice *slice,
+    const struct envelope_recipient *who, const struct envelope *envelope)
+{
+	json_object_set_new(value, "original", original_value(who));
+	json_object_set_new(value, "forwarded",
+	    json_boolean(who->flags & RECIPIENT_FORWARDED));
+	json_object_set_new(value, "sender",
+	    text_value(record_slice_sender(slice, envelope)));
+}
+
 /* Only show has these: the history of set-tls, and since when a host that
  * could go without TLS has it broken (clear-after counts from there). */
 static void add_tls_history(json_t *recipient,
@@ -116,8 +147,11 @@ static void add_recipient(struct listing *listing,
 	if (json_array_size(listing->recipients) >= listing->most)
 		return;
 	value = recipient_value(listing->walk, slice, recipient, state, next);
-	if (listing->most == SHOW_RECIPIENTS)
+	if (listing->most == SHOW_RECIPIENTS) {
 		add_tls_history(value, slice);
+		add_addresses(value, slice, &recipient->who,
+		    listing->envelope);
+	}
 	json_array_append_new(listing->recipients, value);
 }
 
@@ -193,7 +227,8 @@ static void add_origin(json_t *object, const struct record_message *message)
 static void visit(struct walk *walk, uint64_t id,
     const struct record_message *message, size_t most)
 {
-	struct listing listing = { .walk = walk, .most = most };
+	struct listing listing = { .walk = walk, .most = most,
+	    .envelope = message->envelope };
 	struct arena *arena = arena_new(RECORD_ARENA_MAX);
 	struct record_slice *slice;
 	uint32_t number = 0;

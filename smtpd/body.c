@@ -13,10 +13,13 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/digest.h"
+#include "base/header.h"
 #include "base/loop.h"
 #include "base/net.h"
 #include "base/stream.h"
 #include "base/tls.h"
+#include "base/utf8.h"
 #include "conf/conf.h"
 #include "queue/client.h"
 #include "queue/envelope.h"
@@ -63,12 +66,23 @@ static void set_problem(struct transaction *transaction,
 	transaction->submission = NULL;
 }
 
-/* RFC 3848; HELO over TLS has no name of its own there. */
+/* RFC 3848, RFC 6531 4.3; HELO over TLS has no name of its own there. A is for
+ * who logged in; certificates are not said. */
 static const char *protocol(const struct session *session)
 {
+	bool utf8 = (session->transaction->envelope->flags &
+	    ENVELOPE_UTF8) != 0;
+	const char *base = "ESMTP";
+
 	if (!session->extended)
 		return "SMTP";
-	return session_is_secure(session) ? "ESMTPS" : "ESMTP";
+	if (session_speaks_lmtp(session))
+		base = utf8 ? "UTF8LMTP" : "LMTP";
+	else if (utf8)
+		base = "UTF8SMTP";
+	return arena_print(session->arena, "%s%s%s", base,
+	    session_is_secure(session) ? "S" : "",
+	    session->user[0] != '\0' ? "A" : "");
 }
 
 static void make_prefix(struct session *session, const char *literal)
@@ -83,11 +97,16 @@ static void make_prefix(struct session *session, const char *literal)
 		.hostname = session->rules->conf->hostname,
 		.protocol = envelope->protocol,
 		.id = transaction->id,
+		.is_local = session->reception->is_local,
+		.uid = session->uid,
 		.wall = clock_wall(),
 	};
 	struct buf out;
 
-	if (envelope->recipient_count == 1)
+	/* The field stays ASCII: a header may not need SMTPUTF8 because of us
+	 * (SMTP-141). */
+	if (transaction->accepted == 1 &&
+	    utf8_is_ascii(transaction->first_recipient))
 		received.recipient = transaction->first_recipient;
 	if (facts != NULL) {
 		received.tls_version = facts->version;
@@ -110,8 +129,12 @@ static void complete_envelope(struct session *session)
 	char literal[ENDPOINT_TEXT_MAX + 8];
 
 	endpoint_format_literal(&session->address, literal, sizeof(literal));
-	envelope->client = arena_print(session->arena, "%.255s %s",
-	    client_name(session), literal);
+	if (session->uid >= 0)
+		envelope->client = arena_print(session->arena,
+		    "userid %" PRId64, session->uid);
+	else
+		envelope->client = arena_print(session->arena, "%.255s %s",
+		    client_name(session), literal);
 	envelope->helo = arena_dup_string(session->arena, session->hello);
 	envelope->protocol = arena_dup_string(session->arena,
 	    protocol(session));
@@ -228,11 +251,17 @@ static void give(struct session *session, size_t length)
 	memcpy(transaction->carry, piece + credit, length - credit);
 }
 
+static void refuse_content(struct session *session,
+    const struct refusal *refusal)
+{
+	reply_content(session, refusal->code, refusal->enhanced, refusal->text);
+}
+
 /* The queue has decided. 250 is said here and nowhere else (SMTP-60). */
 static void on_done(void *arg, const struct status *status, uint64_t id)
 {
 	struct session *session = arg;
-	char enhanced[16];
+	char enhanced[16], text[40];
 
 	session->transaction->submission = NULL;
 	/* Decided: from here on the session may be answered again. */
@@ -247,11 +276,12 @@ static void on_done(void *arg, const struct status *status, uint64_t id)
 		session->messages++;
 		session->chatter = 0;
 		smtpd_log_accept(session);
-		reply(session, 250, "2.0.0", "accepted as %" PRIx64, id);
+		snprintf(text, sizeof(text), "accepted as %" PRIx64, id);
+		reply_content(session, 250, "2.0.0", text);
 	} else if (status->code >= 400 && status->code < 600) {
-		reply(session, status->code, enhanced, "%s", status->text);
+		reply_content(session, status->code, enhanced, status->text);
 	} else {
-		reply_refuse(session, &refusal_queue);
+		refuse_content(session, &refusal_queue);
 	}
 	transaction_end(session);
 	session_resume(session);
@@ -270,7 +300,7 @@ static const char *header_objection(const struct session *session)
 	if (transaction->scan.tls_required_no != 1)
 		return "not the value No";
 	if (heeded == TLS_OPTIONAL_NOBODY ||
-	    (heeded == TLS_OPTIONAL_RELAY && !session->may_relay))
+	    (heeded == TLS_OPTIONAL_RELAY && !session_may_relay(session)))
 		return "not heeded from this client";
 	return NULL;
 }
@@ -290,15 +320,48 @@ static void tag(struct session *session)
 		smtpd_log_tls_required(session, objection);
 }
 
+/*
+ * RFC 6409 8.1, 8.3: what a program left out of the message that it submits.
+ * The identifier of the queue and random bits make it the only one.
+ */
+static void complete_header(struct session *session)
+{
+	const struct transaction *transaction = session->transaction;
+	const struct header_scan *scan = &transaction->scan;
+	char date[64], random[17];
+	uint8_t bytes[8];
+	struct buf extra;
+
+	if (session->listener->service != SERVICE_SUBMISSION ||
+	    (scan->has_date && scan->has_message_id))
+		return;
+	buf_init(&extra, QUEUE_EXTRA_MAX);
+	clock_format_mail(clock_wall(), date, sizeof(date));
+	random_bytes(bytes, sizeof(bytes));
+	hex_format(bytes, sizeof(bytes), random, sizeof(random));
+	if ((scan->has_date || header_add(&extra, "Date", date) == 0) &&
+	    (scan->has_message_id || buf_print(&extra,
+	    "Message-ID: <%" PRIx64 ".%s@%s>\r\n", transaction->id, random,
+	    session->rules->conf->hostname) == 0))
+		submission_extend(transaction->submission, buf_data(&extra),
+		    buf_length(&extra));
+	buf_release(&extra);
+}
+
 static void commit(struct session *session)
 {
 	struct transaction *transaction = session->transaction;
 	uint32_t flags;
 
 	tag(session);
+	complete_header(session);
 	flags = transaction->envelope->flags & ENVELOPE_TLS_OPTIONAL;
 	if (transaction->scan.has_8bit)
 		flags |= ENVELOPE_HAS_8BIT;
+	/* Without SMTPUTF8 it is an old habit that nobody is told of. */
+	if (transaction->scan.has_utf8_header &&
+	    transaction->envelope->flags & ENVELOPE_UTF8)
+		flags |= ENVELOPE_UTF8_HEADER;
 	session_enter(session, SESSION_COMMIT);
 	submission_end(transaction->submission, flags, on_done, session);
 }
@@ -313,10 +376,12 @@ static void end_data(struct session *session)
 		return;
 	}
 	if (problem->close) {
+		reply_repeat(session, problem->code, problem->enhanced,
+		    problem->text);
 		session_end(session, problem, "content");
 		return;
 	}
-	reply_refuse(session, problem);
+	refuse_content(session, problem);
 	transaction_end(session);
 	session_enter(session, SESSION_COMMAND);
 }
@@ -359,9 +424,12 @@ static void end_refused_chunk(struct session *session)
 	}
 	/* Its octets are counted, so even bare newlines harm nobody here:
 	 * the session may go on. */
-	reply(session, session->chunk_refusal->code,
-	    session->chunk_refusal->enhanced, "%s",
-	    session->chunk_refusal->text);
+	if (session->chunk_last && transaction != NULL)
+		refuse_content(session, session->chunk_refusal);
+	else
+		reply(session, session->chunk_refusal->code,
+		    session->chunk_refusal->enhanced, "%s",
+		    session->chunk_refusal->text);
 	session_enter(session, SESSION_COMMAND);
 }
 

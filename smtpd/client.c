@@ -7,6 +7,8 @@
 #include "smtpd/client.h"
 
 #include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -15,11 +17,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "conf/conf.h"
 #include "policy/client.h"
 #include "smtpd/counters.h"
+#include "smtpd/origin.h"
 #include "smtpd/session.h"
 
-enum { IDLE_MAX = 1024, NAME_KEEP_MS = 60 * 1000, KEY_BYTES = 9 };
+enum { IDLE_MAX = 1024, NAME_KEEP_MS = 60 * 1000, KEY_BYTES = 9,
+    /* With a listener's name behind it. */
+    LONG_KEY_BYTES = KEY_BYTES + 64 };
+
+enum { KEY_USER = 1, KEY_IPV4 = 4, KEY_IPV6 = 6 };
 
 struct client {
 	struct client_table	*table;		/* outlives us */
@@ -43,23 +51,44 @@ struct client_table {
 	struct counters		*counters;	/* owned; null: we are alone */
 };
 
-static void make_key(unsigned char *key, const struct endpoint *address)
+static void make_key(unsigned char *key, const struct endpoint *address,
+    int64_t uid)
 {
 	memset(key, 0, KEY_BYTES);
+	if (uid >= 0) {
+		key[0] = KEY_USER;
+		memcpy(key + 1, &uid, sizeof(uid));
+		return;
+	}
 	if (address->length == 0)
 		return;
 	switch (address->address.any.sa_family) {
 	case AF_INET:
-		key[0] = 4;
+		key[0] = KEY_IPV4;
 		memcpy(key + 1, &address->address.v4.sin_addr, 4);
 		break;
 	case AF_INET6:
-		key[0] = 6;
+		key[0] = KEY_IPV6;
 		memcpy(key + 1, &address->address.v6.sin6_addr, 8);
 		break;
 	default:
 		break;	/* a local socket */
 	}
+}
+
+/* The key under which sessions at one listener are counted; its length. */
+static size_t make_long_key(unsigned char *key, const unsigned char *client,
+    const struct conf_listener *listener)
+{
+	memcpy(key, client, KEY_BYTES);
+	return KEY_BYTES + (size_t)snprintf((char *)key + KEY_BYTES,
+	    LONG_KEY_BYTES - KEY_BYTES, "%.60s", listener->name);
+}
+
+/* Whether sessions there are counted for themselves, too. */
+static bool has_own_limit(const struct conf_listener *listener)
+{
+	return listener->max_sessions_per_client > 0;
 }
 
 static bool has_reverse_name(const struct endpoint *address)
@@ -105,44 +134,58 @@ void client_table_free(struct client_table *table)
 	mem_free(table);
 }
 
-void client_table_share(struct client_table *table, struct counters *counters)
+bool client_table_share(struct client_table *table, struct counters *counters)
 {
 	/* Who is here now would be taken away without having been added. */
 	if (table->counters != NULL || hash_count(table->clients) != 0) {
 		counters_free(counters);
-		return;
+		return false;
 	}
 	table->counters = counters;
+	return true;
 }
 
-static struct client *client_find(struct client_table *table, const struct endpoint *address)
+static unsigned count_at(const struct client *client,
+    const struct conf_listener *listener)
 {
-	unsigned char key[KEY_BYTES];
+	const struct session *session;
+	unsigned count = 0;
 
-	make_key(key, address);
-	return hash_find(table->clients, key, KEY_BYTES);
+	LIST_FOREACH(session, &client->sessions, client_link)
+		if (strcmp(session->listener->name, listener->name) == 0)
+			count++;
+	return count;
 }
 
-unsigned client_sessions(struct client_table *table, const struct endpoint *address)
+unsigned client_sessions(struct client_table *table,
+    const struct origin *origin, const struct conf_listener *listener)
 {
-	struct client *client = client_find(table, address);
-	unsigned count = client == NULL ? 0 : client->session_count;
-	unsigned char key[KEY_BYTES];
-	unsigned everywhere;
+	unsigned char key[KEY_BYTES], long_key[LONG_KEY_BYTES];
+	struct client *client;
+	unsigned count = 0, everywhere;
 
+	make_key(key, &origin->address, origin->uid);
+	client = hash_find(table->clients, key, KEY_BYTES);
+	if (client != NULL)
+		count = listener == NULL ? client->session_count :
+		    count_at(client, listener);
 	if (table->counters == NULL)
 		return count;
-	make_key(key, address);
-	everywhere = counters_sum(table->counters, key, KEY_BYTES);
+	if (listener == NULL)
+		everywhere = counters_sum(table->counters, key, KEY_BYTES);
+	else
+		everywhere = counters_sum(table->counters, long_key,
+		    make_long_key(long_key, key, listener));
 	return everywhere > count ? everywhere : count;
 }
 
-static struct client *client_new(struct client_table *table, const struct endpoint *address)
+static struct client *client_new(struct client_table *table,
+    const unsigned char *key)
 {
 	struct client *client = mem_alloc(sizeof(*client));
 
 	client->table = table;
-	make_key(client->key, address);
+	memcpy(client->key, key, KEY_BYTES);
 	LIST_INIT(&client->sessions);
 	TAILQ_INSERT_TAIL(&table->idle, client, idle_link);
 	table->idle_count++;
@@ -179,18 +222,45 @@ static void ask_name(struct client *client, const struct endpoint *address)
 	    CLIENT_NAME_MS, on_name, client);
 }
 
+/* In the memory that all processes share. */
+static void count_in(struct client *client, const struct session *session)
+{
+	unsigned char key[LONG_KEY_BYTES];
+
+	if (client->table->counters == NULL)
+		return;
+	counters_add(client->table->counters, client->key, KEY_BYTES);
+	if (has_own_limit(session->listener))
+		counters_add(client->table->counters, key,
+		    make_long_key(key, client->key, session->listener));
+}
+
+static void count_out(struct client *client, const struct session *session)
+{
+	unsigned char key[LONG_KEY_BYTES];
+
+	if (client->table->counters == NULL)
+		return;
+	counters_remove(client->table->counters, client->key, KEY_BYTES);
+	if (has_own_limit(session->listener))
+		counters_remove(client->table->counters, key,
+		    make_long_key(key, client->key, session->listener));
+}
+
 void client_join(struct client_table *table, struct session *session)
 {
-	struct client *client = client_find(table, &session->address);
+	unsigned char key[KEY_BYTES];
+	struct client *client;
 
+	make_key(key, &session->address, session->uid);
+	client = hash_find(table->clients, key, KEY_BYTES);
 	if (client == NULL)
-		client = client_new(table, &session->address);
+		client = client_new(table, key);
 	if (client->session_count++ == 0) {
 		TAILQ_REMOVE(&table->idle, client, idle_link);
 		table->idle_count--;
 	}
-	if (table->counters != NULL)
-		counters_add(table->counters, client->key, KEY_BYTES);
+	count_in(client, session);
 	LIST_INSERT_HEAD(&client->sessions, session, client_link);
 	session->client = client;
 	ask_name(client, &session->address);
@@ -203,8 +273,7 @@ void client_leave(struct session *session)
 
 	session->client = NULL;
 	LIST_REMOVE(session, client_link);
-	if (table->counters != NULL)
-		counters_remove(table->counters, client->key, KEY_BYTES);
+	count_out(client, session);
 	if (--client->session_count > 0)
 		return;
 	TAILQ_INSERT_TAIL(&table->idle, client, idle_link);

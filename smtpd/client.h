@@ -2,9 +2,10 @@
 /*
  * What is known of a client's address while it has sessions and for a little
  * while after: how many, and the name its address resolves to. Clients are
- * counted by IPv4 address or IPv6 /64, the unit one holder has at will; the
- * name belongs to one address of it. A name is asked for once a minute at
- * most and never waited for longer than CLIENT_NAME_MS.
+ * counted by IPv4 address or IPv6 /64, the unit one holder has at will, those
+ * of a Unix socket by user; the name belongs to one address of it. A name is
+ * asked for once a minute at most and never waited for longer than
+ * CLIENT_NAME_MS.
  */
 #ifndef POSTERN_SMTPD_CLIENT_H
 #define POSTERN_SMTPD_CLIENT_H
@@ -14,7 +15,8 @@
 struct client;
 struct client_table;
 struct counters;
-struct endpoint;
+struct conf_listener;
+struct origin;
 struct policy_client;
 struct session;
 
@@ -26,13 +28,16 @@ struct client_table	*client_table_new(struct policy_client *policy);
 void			 client_table_free(struct client_table *table);
 
 /* From now on sessions are counted together with those of other processes.
- * Takes counters (may be null); before the first session. */
-void			 client_table_share(struct client_table *table,
+ * Takes counters; false, and they are gone, when it is too late: before the
+ * first session. */
+bool			 client_table_share(struct client_table *table,
 			    struct counters *counters);
 
-/* How many sessions the client of this address has now, in all processes. */
+/* How many sessions this client has now, in all processes: at one listener
+ * that has a limit of its own, or (listener null) at all of them. */
 unsigned	 client_sessions(struct client_table *table,
-		    const struct endpoint *address);
+		    const struct origin *origin,
+		    const struct conf_listener *listener);
 /* Joins session->client; session_name_known() follows if the name was not
  * known yet. client_leave() undoes it. */
 void		 client_join(struct client_table *table,

@@ -6,8 +6,10 @@
 #include "smtpd/command.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 void command_splitter_init(struct command_splitter *splitter)
 {
@@ -45,15 +47,12 @@ static enum command_result judge(const char *text, size_t length, char *line)
 		return COMMAND_TOO_LONG;
 	if (memchr(text, '\0', length) != NULL)
 		return COMMAND_NUL;
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)text[i] >= 0x80)
-			return COMMAND_8BIT;
 	while (length > 0 && (text[length - 1] == ' ' ||
 	    text[length - 1] == '\t'))
 		length--;
 	memcpy(line, text, length);
 	line[length] = '\0';
-	return COMMAND_LINE;
+	return utf8_is_ascii(line) ? COMMAND_LINE : COMMAND_8BIT;
 }
 
 enum command_result command_take(struct command_splitter *splitter,
@@ -81,6 +80,10 @@ enum command_result command_take(struct command_splitter *splitter,
 	if (cr == NULL || cr != lf - 1)
 		return COMMAND_BARE;
 	result = judge(data, (size_t)(cr - data), line);
-	buf_consume(input, (size_t)(lf - data) + 1);
+	/* A password may be in it. */
+	if (length > 4 && strncasecmp(data, "AUTH", 4) == 0)
+		buf_wipe_front(input, (size_t)(lf - data) + 1);
+	else
+		buf_consume(input, (size_t)(lf - data) + 1);
 	return result;
 }

@@ -24,7 +24,7 @@ enum command_result {
 	COMMAND_LINE,
 	COMMAND_TOO_LONG,	/* consumed */
 	COMMAND_NUL,		/* consumed */
-	COMMAND_8BIT,		/* consumed; SMTP-9 */
+	COMMAND_8BIT,		/* a line with bytes above 127: SMTP-9 */
 	COMMAND_ENDLESS,	/* close */
 	COMMAND_BARE		/* close: bare CR or LF */
 };
@@ -36,7 +36,7 @@ struct command_splitter {
 };
 
 void	 command_splitter_init(struct command_splitter *splitter);
-/* On COMMAND_LINE, line (COMMAND_MAX bytes) holds the text without CRLF and
+/* On COMMAND_LINE and COMMAND_8BIT, line (COMMAND_MAX bytes) holds the text without CRLF and
  * without white space at its end (SMTP-13), null-terminated. */
 enum command_result	 command_take(struct command_splitter *splitter,
 			    struct buf *input, char *line);

@@ -37,6 +37,7 @@ static const char *state_name(enum session_state state)
 		[SESSION_WAITING] = "waiting", [SESSION_TLS] = "handshake",
 		[SESSION_DATA] = "data", [SESSION_CHUNK] = "chunk",
 		[SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
+		[SESSION_AUTH] = "login",
 	};
 
 	return names[state];
@@ -59,6 +60,11 @@ static json_t *describe(const struct session *session)
 	    "tls", facts == NULL ? "no" : facts->version,
 	    "commands", (json_int_t)session->commands,
 	    "messages", (json_int_t)session->messages);
+	if (object != NULL && session->user[0] != '\0')
+		json_object_set_new(object, "user", json_string(session->user));
+	if (object != NULL && session->certificate[0] != '\0')
+		json_object_set_new(object, "certificate",
+		    json_string(session->certificate));
 	if (object != NULL && transaction != NULL)
 		json_object_set_new(object, "from",
 		    json_string(transaction->envelope->sender));

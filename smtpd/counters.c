@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tls_tickets.h"
 
 enum { WORKERS_MAX = 64, ROWS = 2, SLOTS = 1 << 15, KEY_BYTES = 16 };
 
@@ -26,8 +27,17 @@ struct part {
 	_Atomic uint16_t	 cells[ROWS][SLOTS];
 };
 
+/* Written by several at a time, with the same bytes; whole if it checks. */
+struct slot {
+	struct tls_ticket_secret secret;
+	uint8_t			 check[DIGEST_BYTES];
+};
+
+enum { SECRET_SLOTS = 2 };
+
 struct memory {
 	uint8_t			 key[KEY_BYTES];	/* of the hash */
+	struct slot		 slots[SECRET_SLOTS];	/* by epoch */
 	struct part		 parts[WORKERS_MAX];
 };
 
@@ -47,6 +57,74 @@ static void find_slots(const struct counters *counters, const void *client,
 		slots[row] = hash >> (32 * row) & (SLOTS - 1);
 }
 
+static void fill_slot(struct slot *slot, const struct tls_ticket_secret *secret)
+{
+	memset(slot, 0, sizeof(*slot));
+	slot->secret.epoch = secret->epoch;
+	memcpy(slot->secret.bytes, secret->bytes, sizeof(secret->bytes));
+	digest_of(&slot->secret, sizeof(slot->secret), slot->check);
+}
+
+static bool is_whole(const struct slot *slot)
+{
+	uint8_t check[DIGEST_BYTES];
+
+	digest_of(&slot->secret, sizeof(slot->secret), check);
+	return memcmp(check, slot->check, sizeof(check)) == 0;
+}
+
+/* A secret to begin with; the second slot stays empty. */
+static bool write_first_secret(int fd)
+{
+	struct tls_ticket_secret secret;
+	struct slot slot;
+	off_t place;
+	bool written;
+
+	tls_tickets_begin(&secret);
+	fill_slot(&slot, &secret);
+	place = (off_t)(offsetof(struct memory, slots) +
+	    (size_t)(secret.epoch % SECRET_SLOTS) * sizeof(slot));
+	written = pwrite(fd, &slot, sizeof(slot), place) ==
+	    (ssize_t)sizeof(slot);
+	mem_wipe(&slot, sizeof(slot));
+	mem_wipe(&secret, sizeof(secret));
+	return written;
+}
+
+bool counters_read_secret(const struct counters *counters,
+    struct tls_ticket_secret *secret)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < SECRET_SLOTS; i++) {
+		struct slot slot = counters->memory->slots[i];
+
+		if (is_whole(&slot) &&
+		    (!found || slot.secret.epoch > secret->epoch)) {
+			*secret = slot.secret;
+			found = true;
+		}
+		mem_wipe(&slot, sizeof(slot));
+	}
+	return found;
+}
+
+void counters_write_secret(struct counters *counters,
+    const struct tls_ticket_secret *secret)
+{
+	struct slot *slots = counters->memory->slots;
+	unsigned own = (unsigned)(secret->epoch % SECRET_SLOTS);
+
+	for (unsigned i = 0; i < SECRET_SLOTS; i++)
+		if (slots[i].secret.epoch > secret->epoch)
+			return;		/* another is ahead of us */
+	fill_slot(&slots[own], secret);
+	for (unsigned i = 0; i < SECRET_SLOTS; i++)
+		if (i != own)
+			mem_wipe(&slots[i], sizeof(slots[i]));
+}
+
 int counters_create(void)
 {
 	uint8_t key[KEY_BYTES];
@@ -57,6 +135,7 @@ int counters_create(void)
 	/* Who could cut it would end the others with SIGBUS. */
 	if (fd != -1 && ftruncate(fd, sizeof(struct memory)) == 0 &&
 	    pwrite(fd, key, sizeof(key), 0) == (ssize_t)sizeof(key) &&
+	    write_first_secret(fd) &&
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
 	    F_SEAL_SEAL) == 0)
 		return fd;

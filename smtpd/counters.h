@@ -12,9 +12,11 @@
 #ifndef POSTERN_SMTPD_COUNTERS_H
 #define POSTERN_SMTPD_COUNTERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct counters;
+struct tls_ticket_secret;
 
 /* What the memory is called on its way from the supervisor: it comes as a
  * listener does, of which no name is without "@". */
@@ -35,5 +37,17 @@ void		 counters_remove(struct counters *counters, const void *client,
 		    size_t length);
 unsigned	 counters_sum(const struct counters *counters,
 		    const void *client, size_t length);
+
+/*
+ * Kept in the same memory: the secret of session tickets, with which all
+ * processes begin, so that a ticket of one opens at the others. Each writes
+ * its own newer one (they are all the same) over an older one, so that who
+ * reads the memory later finds no secret of earlier tickets. False if there is
+ * none that is whole.
+ */
+bool		 counters_read_secret(const struct counters *counters,
+		    struct tls_ticket_secret *secret);
+void		 counters_write_secret(struct counters *counters,
+		    const struct tls_ticket_secret *secret);
 
 #endif

@@ -2,7 +2,9 @@
 /*
  * Accepting. The limit on all sessions is this process's share of it, which
  * bounds its memory; the limit per client is on all processes together. Two
- * that accept at the same moment may each let in the last one.
+ * that accept at the same moment may each let in the last one. Connections
+ * that a load balancer passes on are counted before they say whose they are,
+ * and again, as the client's, behind that.
  */
 #include "smtpd/listener.h"
 
@@ -22,6 +24,8 @@
 #include "conf/conf.h"
 #include "queue/client.h"
 #include "smtpd/client.h"
+#include "smtpd/origin.h"
+#include "smtpd/proxy.h"
 #include "smtpd/refusal.h"
 #include "smtpd/rules.h"
 #include "smtpd/server.h"
@@ -50,6 +54,19 @@ struct listener {
 	struct timer		 pause;
 	unsigned		 pauses;	/* for the queue */
 	int64_t			 complained;	/* monotonic */
+	LIST_HEAD(, arrival)	 arrivals;	/* owned */
+};
+
+/* A connection from a load balancer whose PROXY header is not whole yet. */
+struct arrival {
+	LIST_ENTRY(arrival)	 link;
+	struct listener		*listener;	/* outlives us */
+	int			 fd;		/* owned */
+	struct origin		 origin;	/* the balancer's */
+	struct watch		 watch;
+	struct timer		 deadline;
+	unsigned char		 header[PROXY_BYTES_MAX];
+	size_t			 length;	/* taken from the socket */
 };
 
 /* One line and away: a stranger in a full house costs no session. */
@@ -71,23 +88,182 @@ static void turn_away(struct listener *listener, int fd,
 	close(fd);
 }
 
+/* Before anything is known of the client: is there room for one more, and
+ * does it belong to a listener that is still there? Null after a refusal. */
+static const struct reception *admit(struct listener *listener, int fd,
+    const struct endpoint *address)
+{
+	struct listeners *listeners = listener->listeners;
+	struct server *server = listeners->server;
+	const struct reception *reception = rules_reception_find(server->rules,
+	    listener->conf_name);
+
+	if (reception == NULL || server->stopping)
+		turn_away(listener, fd, address, &refusal_stopping);
+	else if (server->session_count + listeners->arrivals >=
+	    server_session_limit(server))
+		turn_away(listener, fd, address, &refusal_busy);
+	else
+		return reception;
+	return NULL;
+}
+
+/* The limit of the listener holds for its sessions, that of all for those
+ * that come elsewhere. */
+static bool is_busy(const struct server *server,
+    const struct conf_listener *listener, const struct origin *origin)
+{
+	int64_t own = listener->max_sessions_per_client;
+	int64_t limit = own > 0 ? own :
+	    server->rules->conf->max_sessions_per_client;
+
+	return client_sessions(server->clients, origin,
+	    own > 0 ? listener : NULL) >= (uint64_t)limit;
+}
+
+static void begin_session(struct listener *listener, int fd,
+    const struct origin *origin, const struct reception *reception)
+{
+	struct server *server = listener->listeners->server;
+
+	if (is_busy(server, reception->listener, origin))
+		turn_away(listener, fd, &origin->address,
+		    &refusal_busy_client);
+	else
+		session_start(server, fd, origin, reception);
+}
+
+/* --- behind a load balancer --- */
+
+static void arrival_free(struct arrival *arrival)
+{
+	LIST_REMOVE(arrival, link);
+	arrival->listener->listeners->arrivals--;
+	timer_stop(&arrival->deadline);
+	watch_release(&arrival->watch);
+	if (arrival->fd != -1)
+		close(arrival->fd);
+	mem_free(arrival);
+}
+
+/* Not a word to it: whoever is there does not speak as agreed. */
+static void arrival_fail(struct arrival *arrival, const char *reason)
+{
+	smtpd_log_refused(&arrival->origin.address, reason);
+	arrival_free(arrival);
+}
+
+static void on_arrival_time(void *arg)
+{
+	arrival_fail(arg, "no PROXY header in time");
+}
+
+/* The header is whole and gone from the socket. */
+static void arrival_end(struct arrival *arrival, const struct proxy *proxy,
+    enum proxy_result result)
+{
+	struct listener *listener = arrival->listener;
+	struct origin origin = arrival->origin;
+	const struct reception *reception;
+	int fd = arrival->fd;
+
+	if (result == PROXY_CLIENT) {
+		origin.address = proxy->client;
+		origin.local = proxy->local;
+	}
+	origin.is_nameless = result == PROXY_UNKNOWN;
+	arrival->fd = -1;
+	arrival_free(arrival);
+	reception = admit(listener, fd, &origin.address);
+	if (reception != NULL)
+		begin_session(listener, fd, &origin, reception);
+}
+
+/*
+ * Looks at what is there and takes no byte behind the header: those are the
+ * client's, and may be TLS.
+ */
+static void on_arrival(void *arg, int flags)
+{
+	struct arrival *arrival = arg;
+	unsigned char *end = arrival->header + arrival->length;
+	size_t room = sizeof(arrival->header) - arrival->length;
+	enum proxy_result result;
+	struct proxy proxy;
+	ssize_t seen;
+
+	(void)flags;
+	seen = recv(arrival->fd, end, room, MSG_PEEK | MSG_DONTWAIT);
+	if (seen < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (seen <= 0) {
+		arrival_fail(arrival, "closed before its PROXY header");
+		return;
+	}
+	result = proxy_parse(&proxy, arrival->header,
+	    arrival->length + (size_t)seen);
+	if (result == PROXY_BAD ||
+	    (result == PROXY_MORE && (size_t)seen == room)) {
+		arrival_fail(arrival, "no PROXY header");
+		return;
+	}
+	if (result != PROXY_MORE)
+		seen = (ssize_t)(proxy.used - arrival->length);
+	/* It is there: this cannot come short. */
+	if (recv(arrival->fd, end, (size_t)seen, MSG_DONTWAIT) != seen) {
+		arrival_fail(arrival, "no PROXY header");
+		return;
+	}
+	arrival->length += (size_t)seen;
+	if (result != PROXY_MORE)
+		arrival_end(arrival, &proxy, result);
+}
+
+static void arrival_start(struct listener *listener, int fd,
+    const struct origin *origin)
+{
+	const struct conf *conf = listener->listeners->server->rules->conf;
+	struct arrival *arrival = mem_alloc(sizeof(*arrival));
+
+	arrival->listener = listener;
+	arrival->fd = fd;
+	arrival->origin = *origin;
+	LIST_INSERT_HEAD(&listener->arrivals, arrival, link);
+	listener->listeners->arrivals++;
+	watch_init(&arrival->watch, fd, on_arrival, arrival);
+	watch_set(&arrival->watch, WATCH_READ);
+	timer_start(&arrival->deadline, conf->handshake_timeout * 1000,
+	    on_arrival_time, arrival);
+}
+
+/* --- accepting --- */
+
+/* The user behind a Unix socket, as the kernel saw him connect. */
+static int64_t find_user(int fd, const struct endpoint *local)
+{
+	struct ucred user;
+	socklen_t length = sizeof(user);
+
+	if (local->length == 0 || local->address.any.sa_family != AF_UNIX ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &length) != 0)
+		return -1;
+	return (int64_t)user.uid;
+}
+
 static void begin(struct listener *listener, int fd,
     const struct endpoint *address)
 {
-	struct server *server = listener->listeners->server;
-	const struct conf *conf = server->rules->conf;
-	const struct conf_listener *rules =
-	    rules_listener_find(server->rules, listener->conf_name);
+	struct origin origin = { .address = *address };
+	const struct reception *reception = admit(listener, fd, address);
 
-	if (rules == NULL || server->stopping)
-		turn_away(listener, fd, address, &refusal_stopping);
-	else if (server->session_count >= server_session_limit(server))
-		turn_away(listener, fd, address, &refusal_busy);
-	else if (client_sessions(server->clients, address) >=
-	    (uint64_t)conf->max_sessions_per_client)
-		turn_away(listener, fd, address, &refusal_busy_client);
+	if (reception == NULL)
+		return;
+	net_local(fd, &origin.local);
+	origin.uid = find_user(fd, &origin.local);
+	if (conf_networks_contain(&reception->listener->proxy_from, address))
+		arrival_start(listener, fd, &origin);
 	else
-		session_start(server, fd, address, rules);
+		begin_session(listener, fd, &origin, reception);
 }
 
 static bool may_complain(struct listener *listener)
@@ -190,6 +366,8 @@ static void on_readable(void *arg, int flags)
 
 static void listener_free(struct listener *listener)
 {
+	while (!LIST_EMPTY(&listener->arrivals))
+		arrival_free(LIST_FIRST(&listener->arrivals));
 	LIST_REMOVE(listener, link);
 	timer_stop(&listener->pause);
 	watch_release(&listener->watch);
@@ -211,6 +389,7 @@ static void listener_new(struct listeners *listeners, const char *name, int fd)
 	if (at != NULL)
 		*at = '\0';
 	listener->fd = fd;
+	LIST_INIT(&listener->arrivals);
 	watch_init(&listener->watch, fd, on_readable, listener);
 	begin_accepting(listener);
 	LIST_INSERT_HEAD(&listeners->items, listener, link);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Listening sockets and what happens before there is a session: the limits on
- * sessions in all and per client, and running out of descriptors, which must
- * neither spin nor leave clients hanging. Several processes accept from the
- * same sockets.
+ * sessions in all and per client, the PROXY header of load balancers, and
+ * running out of descriptors, which must neither spin nor leave clients
+ * hanging. Several processes accept from the same sockets.
  */
 #ifndef POSTERN_SMTPD_LISTENER_H
 #define POSTERN_SMTPD_LISTENER_H
@@ -18,6 +18,7 @@ LIST_HEAD(listener_list, listener);
 struct listeners {
 	struct server		*server;	/* outlives us */
 	struct listener_list	 items;		/* owned */
+	unsigned		 arrivals;	/* with no PROXY header yet */
 	/* Given up for a moment when there is no other descriptor. */
 	int			 spare;
 };

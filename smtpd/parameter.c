@@ -9,8 +9,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/xtext.h"
 #include "queue/envelope.h"
 #include "smtpd/refusal.h"
+
+/* What readers of RCPT's parameters get. */
+struct recipient_target {
+	struct recipient_parameters	*parameters;
+	bool				 utf8;
+};
 
 struct parameter {
 	const char	*keyword;
@@ -68,32 +75,25 @@ static const struct refusal *read_return(void *target, const char *value)
 	return NULL;
 }
 
-/* RFC 3461 4: "+" and two upper-case hexadecimal digits, or itself. */
-static bool is_xtext(const char *text)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	for (; *text != '\0'; text++) {
-		if (*text <= ' ' || *text > '~' || *text == '=')
-			return false;
-		if (*text != '+')
-			continue;
-		if (text[1] == '\0' || strchr(hex, text[1]) == NULL ||
-		    text[2] == '\0' || strchr(hex, text[2]) == NULL)
-			return false;
-		text += 2;
-	}
-	return true;
-}
-
 static const struct refusal *read_envid(void *target, const char *value)
 {
 	struct mail_parameters *mail = target;
 
-	if (value == NULL || *value == '\0' || !is_xtext(value) ||
+	if (value == NULL || *value == '\0' || !xtext_is_valid(value) ||
 	    strlen(value) > PARAMETER_ENVID_MAX)
 		return &refusal_parameter_value;
 	mail->envid = value;
+	return NULL;
+}
+
+/* RFC 4954 5: who submitted it first, as somebody says whom we do not trust
+ * with it: checked, and not passed on (SMTP-150). */
+static const struct refusal *read_auth(void *target, const char *value)
+{
+	(void)target;
+	if (value == NULL || strlen(value) > PARAMETER_AUTH_MAX ||
+	    !xtext_is_valid(value))
+		return &refusal_parameter_value;
 	return NULL;
 }
 
@@ -106,6 +106,17 @@ static const struct refusal *read_requiretls(void *target, const char *value)
 	if (value != NULL)
 		return &refusal_parameter_value;
 	mail->flags |= ENVELOPE_REQUIRETLS;
+	return NULL;
+}
+
+/* RFC 6531 3.4. Whether it was offered is verb_mail.c's to know. */
+static const struct refusal *read_utf8(void *target, const char *value)
+{
+	struct mail_parameters *mail = target;
+
+	if (value != NULL)
+		return &refusal_parameter_value;
+	mail->flags |= ENVELOPE_UTF8;
 	return NULL;
 }
 
@@ -126,7 +137,8 @@ static unsigned notify_word(const char *text, size_t length)
 
 static const struct refusal *read_notify(void *target, const char *value)
 {
-	struct recipient_parameters *recipient = target;
+	struct recipient_target *from = target;
+	struct recipient_parameters *recipient = from->parameters;
 	unsigned flag, flags = 0;
 	size_t length;
 
@@ -149,16 +161,25 @@ static const struct refusal *read_notify(void *target, const char *value)
 	return NULL;
 }
 
+/* Behind the type. RFC 6533 3 writes addresses of its type in a way of its
+ * own, and in UTF-8 where MAIL said SMTPUTF8. */
+static bool is_original(const char *type, const char *text, bool utf8)
+{
+	return strncasecmp(type, "utf-8;", 6) == 0 ?
+	    utf8_addr_is_valid(text, utf8) : xtext_is_valid(text);
+}
+
 static const struct refusal *read_original(void *target, const char *value)
 {
-	struct recipient_parameters *recipient = target;
+	struct recipient_target *from = target;
+	struct recipient_parameters *recipient = from->parameters;
 	const char *semicolon;
 
 	if (value == NULL || strlen(value) > PARAMETER_ORCPT_MAX)
 		return &refusal_parameter_value;
 	semicolon = strchr(value, ';');
 	if (semicolon == NULL || semicolon == value || semicolon[1] == '\0' ||
-	    !is_xtext(semicolon + 1))
+	    !is_original(value, semicolon + 1, from->utf8))
 		return &refusal_parameter_value;
 	for (const char *byte = value; byte < semicolon; byte++)
 		if (!isalnum((unsigned char)*byte) && *byte != '-')
@@ -173,6 +194,8 @@ static const struct parameter mail_table[] = {
 	{ "RET", read_return },
 	{ "ENVID", read_envid },
 	{ "REQUIRETLS", read_requiretls },
+	{ "AUTH", read_auth },
+	{ "SMTPUTF8", read_utf8 },
 	{ NULL, NULL }
 };
 
@@ -194,8 +217,11 @@ static bool is_well_formed(const char *keyword, const char *value)
 		return true;
 	if (*value == '\0')
 		return false;
+	/* RFC 6531 3.3 adds UTF-8: whether it may be said in a parameter is
+	 * known to the reader of that. */
 	for (; *value != '\0'; value++)
-		if (*value <= ' ' || *value > '~' || *value == '=')
+		if ((*value >= 0 && *value <= ' ') || *value == 0x7f ||
+		    *value == '=')
 			return false;
 	return true;
 }
@@ -251,8 +277,10 @@ const struct refusal *parameters_of_mail(struct mail_parameters *mail,
 }
 
 const struct refusal *parameters_of_recipient(
-    struct recipient_parameters *recipient, char *text)
+    struct recipient_parameters *recipient, char *text, bool utf8)
 {
+	struct recipient_target target = { recipient, utf8 };
+
 	memset(recipient, 0, sizeof(*recipient));
-	return read_all(recipient_table, recipient, text);
+	return read_all(recipient_table, &target, text);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The parameters behind the address of MAIL and RCPT (RFC 5321 4.1.2,
- * RFC 1870, RFC 6152, RFC 3461, RFC 8689). Each may be given once; one that is not known
- * is refused with 555. The text is taken apart in place; results point into it.
+ * RFC 1870, RFC 6152, RFC 3461, RFC 6531, RFC 8689). Each may be given once; one
+ * that is not known is refused with 555. The text is taken apart in place;
+ * results point into it.
  */
 #ifndef POSTERN_SMTPD_PARAMETER_H
 #define POSTERN_SMTPD_PARAMETER_H
@@ -12,7 +13,7 @@
 
 struct refusal;
 
-enum { PARAMETER_ENVID_MAX = 100, PARAMETER_ORCPT_MAX = 500 };
+enum { PARAMETER_AUTH_MAX = 500, PARAMETER_ENVID_MAX = 100, PARAMETER_ORCPT_MAX = 500 };
 
 struct mail_parameters {
 	bool		 has_size;
@@ -23,14 +24,16 @@ struct mail_parameters {
 
 struct recipient_parameters {
 	unsigned	 notify;	/* enum notify_flag; 0: not given */
-	const char	*original;	/* "type;xtext", or null */
+	/* "type;xtext", or null; with type utf-8 a form of RFC 6533 3. */
+	const char	*original;
 };
 
-/* text is what follows ">": empty, or a space and parameters. Null when all
- * is well. */
+/* text is what follows ">": empty, or a space and parameters. utf8: MAIL said
+ * SMTPUTF8. Null when all is well. */
 const struct refusal	*parameters_of_mail(struct mail_parameters *mail,
 			    char *text);
 const struct refusal	*parameters_of_recipient(
-			    struct recipient_parameters *recipient, char *text);
+			    struct recipient_parameters *recipient, char *text,
+			    bool utf8);
 
 #endif

@@ -82,6 +82,18 @@ static void add_tls(struct field *field, const struct received *received)
 	add_value(field, "(", received->tls_version, ");");
 }
 
+static void add_from(struct field *field, const struct received *received,
+    const char *user)
+{
+	add_value(field, "from ", received->hello, "");
+	if (received->uid >= 0) {
+		add(field, user);
+		return;
+	}
+	add_value(field, "(", received->name, "");
+	add_value(field, "", received->literal, ")");
+}
+
 int received_format(struct buf *out, const struct received *received)
 {
 	struct field field = { .out = out };
@@ -91,10 +103,13 @@ int received_format(struct buf *out, const struct received *received)
 
 	field.failed = buf_add_string(out, "Received:") != 0;
 	field.column = strlen("Received:");
-	add_value(&field, "from ", received->hello, "");
-	add_value(&field, "(", received->name, "");
-	add_value(&field, "", received->literal, ")");
+	snprintf(text, sizeof(text), "(%suserid %" PRId64 ")",
+	    received->is_local ? "from " : "", received->uid);
+	if (!received->is_local)
+		add_from(&field, received, text);
 	add_value(&field, "by ", received->hostname, "");
+	if (received->is_local)
+		add(&field, text);
 	add_value(&field, "with ", received->protocol, "");
 	snprintf(text, sizeof(text), "id %" PRIx64 "%s", received->id,
 	    has_for || has_tls ? "" : ";");

@@ -7,6 +7,7 @@
 #ifndef POSTERN_SMTPD_RECEIVED_H
 #define POSTERN_SMTPD_RECEIVED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
@@ -16,6 +17,11 @@ struct received {
 	const char	*name;		/* reverse name, or "unknown" */
 	const char	*literal;	/* "[192.0.2.1]", "[IPv6:2001:db8::1]" */
 	const char	*hostname;	/* ours */
+	/* The user behind a Unix socket; -1 for others: stands in the place of
+	 * name and literal. Where programs of this machine submit (is_local)
+	 * nobody cares what they call themselves. */
+	int64_t		 uid;
+	bool		 is_local;
 	const char	*protocol;	/* "ESMTPS": registered by RFC 3848 */
 	uint64_t	 id;		/* of the queue */
 	const char	*recipient;	/* the only one, or null (SMTP-73) */

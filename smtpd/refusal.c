@@ -21,6 +21,11 @@ REFUSAL(line_bare, 500, "5.5.2", "lines end with CR LF, both", false, true);
 REFUSAL(line_nul, 500, "5.5.2", "NUL in a command", false, false);
 REFUSAL(line_8bit, 500, "5.5.2", "commands are ASCII", false, false);
 REFUSAL(hello_first, 503, "5.5.1", "say EHLO first", false, false);
+/* SMTP-188 */
+REFUSAL(lhlo_first, 503, "5.5.1", "say LHLO first", false, false);
+/* RFC 6409 4.3, RFC 4954 6 */
+REFUSAL(unknown_client, 530, "5.7.0", "authentication required", false,
+    false);
 REFUSAL(mail_first, 503, "5.5.1", "say MAIL first", false, false);
 REFUSAL(nested_mail, 503, "5.5.1", "a message is already under way", false,
     false);
@@ -47,6 +52,33 @@ REFUSAL(tls_disabled, 502, "5.5.1", "STARTTLS is not offered here", false,
 REFUSAL(tls_unavailable, 454, "4.7.0", "TLS is not available now", false,
     false);
 
+/* RFC 4954 4, 6; SMTP-147 to SMTP-149 */
+REFUSAL(auth_disabled, 503, "5.5.1", "AUTH is not offered here and now", false,
+    false);
+REFUSAL(auth_done, 503, "5.5.1", "you are logged in already", false, false);
+REFUSAL(auth_transaction, 503, "5.5.1", "not while a message is under way",
+    false, false);
+/* The same for whatever was wrong. */
+REFUSAL(login, 535, "5.7.8", "user name or password are not right", false,
+    false);
+REFUSAL(login_later, 454, "4.7.0", "too many failed logins, wait a little",
+    false, false);
+REFUSAL(login_mechanism, 504, "5.5.4", "no such mechanism here and now", false,
+    false);
+REFUSAL(login_message, 501, "5.5.2", "not a message of this mechanism", false,
+    false);
+REFUSAL(login_base64, 501, "5.5.2", "not base64", false, false);
+REFUSAL(login_cancelled, 501, "5.7.0", "login given up", false, false);
+REFUSAL(login_long, 500, "5.5.6", "line too long", false, false);
+REFUSAL(login_unavailable, 454, "4.7.0", "cannot check logins now", false,
+    false);
+REFUSAL(logins, 421, "4.7.0", "too many failed logins", true, true);
+/* RFC 6409 6.1; the remedy is the administrator's */
+REFUSAL(owner, 553, "5.7.1", "this sender address is not yours: use your own, "
+    "or have it added (postern user address)", false, false);
+REFUSAL(owner_unknown, 451, "4.4.3", "cannot check the sender now", false,
+    false);
+
 /* RFC 8689 2 */
 REFUSAL(requiretls_clear, 555, "5.5.4", "REQUIRETLS is offered under TLS only",
     false, false);
@@ -57,6 +89,9 @@ REFUSAL(sender_domain, 501, "5.1.7", "sender domain is not fully qualified",
 REFUSAL(recipient_syntax, 501, "5.1.3", "bad recipient address", false, false);
 REFUSAL(recipient_domain, 501, "5.1.3",
     "recipient domain is not fully qualified", false, false);
+/* RFC 6531 3.5 */
+REFUSAL(utf8, 553, "5.6.7", "an address outside ASCII needs SMTPUTF8", false,
+    false);
 REFUSAL(no_user, 550, "5.1.1", "no such user here", false, false);
 REFUSAL(relay, 550, "5.7.1", "relaying denied", false, false);
 /* RFC 5321 4.5.3.1.10 */

@@ -24,7 +24,8 @@ extern const struct refusal	 refusal_argument, refusal_no_argument;
 extern const struct refusal	 refusal_line_long, refusal_line_endless;
 extern const struct refusal	 refusal_line_bare, refusal_line_nul;
 extern const struct refusal	 refusal_line_8bit;
-extern const struct refusal	 refusal_hello_first, refusal_mail_first;
+extern const struct refusal	 refusal_hello_first, refusal_lhlo_first;
+extern const struct refusal	 refusal_mail_first, refusal_unknown_client;
 extern const struct refusal	 refusal_nested_mail, refusal_recipient_first;
 extern const struct refusal	 refusal_no_recipients, refusal_http;
 extern const struct refusal	 refusal_early, refusal_pipelined;
@@ -39,10 +40,21 @@ extern const struct refusal	 refusal_tls_transaction;
 extern const struct refusal	 refusal_tls_disabled, refusal_tls_unavailable;
 extern const struct refusal	 refusal_requiretls_clear;
 
+/* logins */
+extern const struct refusal	 refusal_auth_disabled, refusal_auth_done;
+extern const struct refusal	 refusal_auth_transaction;
+extern const struct refusal	 refusal_login, refusal_login_later;
+extern const struct refusal	 refusal_login_mechanism;
+extern const struct refusal	 refusal_login_message, refusal_login_base64;
+extern const struct refusal	 refusal_login_cancelled, refusal_login_long;
+extern const struct refusal	 refusal_login_unavailable, refusal_logins;
+extern const struct refusal	 refusal_owner, refusal_owner_unknown;
+
 /* addresses */
 extern const struct refusal	 refusal_sender_syntax, refusal_sender_domain;
 extern const struct refusal	 refusal_recipient_syntax;
 extern const struct refusal	 refusal_recipient_domain;
+extern const struct refusal	 refusal_utf8;
 extern const struct refusal	 refusal_no_user, refusal_relay;
 extern const struct refusal	 refusal_recipients, refusal_directory;
 

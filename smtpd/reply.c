@@ -17,6 +17,7 @@
 #include "smtpd/rules.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd_log.h"
+#include "smtpd/transaction.h"
 
 /* RFC 5321 4.5.3.1.5: a reply line with CRLF. */
 enum { REPLY_LINE_MAX = 512 };
@@ -69,6 +70,39 @@ void reply(struct session *session, int code, const char *enhanced,
 		smtpd_log_reject(session, code, enhanced, text);
 	if (code < 500 || !reply_count_error(session))
 		send_line(session, code, ' ', enhanced, text);
+}
+
+/* How often the answer to a message is said before the last time. */
+static unsigned repetitions(struct session *session)
+{
+	const struct transaction *transaction = session->transaction;
+
+	if (!session_speaks_lmtp(session) || transaction == NULL ||
+	    transaction->accepted < 2)
+		return 0;
+	stream_set_max_output(session->stream, stream_pending(session->stream) +
+	    (size_t)(transaction->accepted + 1) * REPLY_LINE_MAX);
+	return transaction->accepted - 1;
+}
+
+void reply_repeat(struct session *session, int code, const char *enhanced,
+    const char *text)
+{
+	unsigned more = repetitions(session);
+
+	for (; more > 0 && session->state != SESSION_CLOSED; more--)
+		send_line(session, code, ' ', enhanced, text);
+}
+
+void reply_content(struct session *session, int code, const char *enhanced,
+    const char *text)
+{
+	if (session_speaks_lmtp(session) && session->transaction != NULL &&
+	    session->transaction->accepted == 0)
+		return;
+	reply_repeat(session, code, enhanced, text);
+	if (session->state != SESSION_CLOSED)
+		reply(session, code, enhanced, "%s", text);
 }
 
 void reply_lines(struct session *session, int code, const char *enhanced,

@@ -17,6 +17,13 @@ struct session;
  * than one line. */
 void	 reply(struct session *session, int code, const char *enhanced,
 	    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The answer to a whole message: of LMTP there are as many as recipients were
+ * accepted (RFC 2033 4.2), which may be none; one error more, if it is one. */
+void	 reply_content(struct session *session, int code, const char *enhanced,
+	    const char *text);
+/* All of those but the last one. */
+void	 reply_repeat(struct session *session, int code, const char *enhanced,
+	    const char *text);
 /* Several lines of one code; lines ends with null. */
 void	 reply_lines(struct session *session, int code, const char *enhanced,
 	    const char *const *lines);

@@ -15,31 +15,158 @@
 #include "conf/bundle.h"
 #include "conf/conf.h"
 
-/* RFC 5321 4.1.1.1; SMTP-37: nothing is listed that would be refused. */
-static char *hello_text(const struct conf *conf, const char *starttls,
-    const char *requiretls)
+/* A program of this machine: known by its user, in no need of TLS. */
+static const struct conf_listener local_listener = {
+	.name = (char *)LOCAL_LISTENER,
+	.service = SERVICE_SUBMISSION,
+	.socket = (char *)"",
+	.socket_group = (char *)"",
+	.tls = LISTENER_TLS_NONE,
+	.relay = RELAY_ANY,
+};
+
+/*
+ * RFC 5321 4.1.1.1; SMTP-37: nothing is listed that would be refused. RFC 8689
+ * 2: in clear REQUIRETLS would be worth nothing. RFC 9422 4.1: so many
+ * recipients may be given; of messages there is no limit.
+ */
+static char *hello_text(const struct conf *conf, bool starttls, bool secure)
 {
 	return mem_print("250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRId64
-	    "\r\n%s250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n%s"
-	    "250 ENHANCEDSTATUSCODES\r\n", conf->hostname,
-	    conf->max_message_size, starttls, requiretls);
+	    "\r\n%s250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n%s%s"
+	    "250-LIMITS RCPTMAX=%" PRId64 "\r\n", conf->hostname,
+	    conf->max_message_size, starttls ? "250-STARTTLS\r\n" : "",
+	    conf->smtputf8 ? "250-SMTPUTF8\r\n" : "",
+	    secure && conf->requiretls ? "250-REQUIRETLS\r\n" : "",
+	    conf->max_recipients);
 }
 
-struct rules *rules_new(struct conf *conf, struct tls_server *tls)
+/* --- certificates of listeners --- */
+
+static int add_certificate(struct tls_server *tls,
+    const struct conf_certificate *certificate, const struct bundle *bundle,
+    char *error, size_t size)
+{
+	const struct bundle_file *chain =
+	    bundle_file(bundle, certificate->chain);
+	const struct bundle_file *key = bundle_file(bundle, certificate->key);
+
+	if (chain == NULL || key == NULL) {
+		snprintf(error, size, "certificate %s: its chain or key did "
+		    "not come with the configuration", certificate->name);
+		return -1;
+	}
+	return tls_server_add(tls, certificate->name, chain->contents,
+	    key->contents, error, size);
+}
+
+/* Those the listener names, in that order; else all. The first one is what
+ * clients get who ask for no name, or for one that is unknown. */
+static int add_certificates(struct reception *reception,
+    const struct conf *conf, const struct bundle *bundle, char *error,
+    size_t size)
+{
+	const struct conf_texts *named = &reception->listener->certificates;
+	size_t count = named->count > 0 ? named->count :
+	    conf->certificate_count;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct conf_certificate *one = named->count == 0 ?
+		    &conf->certificates[i] :
+		    conf_certificate_find(conf, named->items[i]);
+
+		if (one == NULL) {
+			snprintf(error, size, "listen %s: there is no "
+			    "certificate %s", reception->listener->name,
+			    named->items[i]);
+			return -1;
+		}
+		if (add_certificate(reception->tls, one, bundle, error,
+		    size) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- receptions --- */
+
+static void open_tls(struct reception *reception, struct tls_tickets *tickets)
+{
+	const struct conf_listener *listener = reception->listener;
+
+	reception->tls = tls_server_new();
+	if (listener->client_certificates)
+		tls_server_ask_certificate(reception->tls);
+	if (tickets != NULL)
+		tls_server_give_tickets(reception->tls, tickets,
+		    listener->name);
+}
+
+static void write_texts(struct reception *reception, const struct conf *conf)
+{
+	const struct conf_listener *listener = reception->listener;
+	bool starttls = (listener->tls == LISTENER_TLS_OFFER ||
+	    listener->tls == LISTENER_TLS_REQUIRE) &&
+	    !tls_server_is_empty(reception->tls);
+
+	reception->greeting = mem_print("220 %s %s Postern\r\n",
+	    conf->hostname, listener->service == SERVICE_LMTP ? "LMTP" :
+	    "ESMTP");
+	reception->hello = hello_text(conf, starttls, false);
+	reception->hello_secure = hello_text(conf, false, true);
+}
+
+static int open_receptions(struct rules *rules, const struct bundle *bundle,
+    struct tls_tickets *tickets, char *error, size_t size)
+{
+	struct conf *conf = rules->conf;
+	struct reception *reception;
+
+	rules->receptions = mem_alloc_array(conf->listener_count + 1,
+	    sizeof(*rules->receptions));
+	for (size_t i = 0; i <= conf->listener_count; i++) {
+		reception = &rules->receptions[rules->reception_count];
+		reception->is_local = i == conf->listener_count;
+		reception->listener = reception->is_local ? &local_listener :
+		    &conf->listeners[i];
+		if (reception->listener->service == SERVICE_MTA_STS)
+			continue;
+		rules->reception_count++;
+		open_tls(reception, tickets);
+		if (bundle != NULL &&
+		    reception->listener->tls != LISTENER_TLS_NONE &&
+		    add_certificates(reception, conf, bundle, error,
+		    size) == -1)
+			return -1;
+		write_texts(reception, conf);
+	}
+	return 0;
+}
+
+static int read_clients(struct rules *rules, const struct bundle *bundle,
+    char *error, size_t size)
+{
+	const char *path = rules->conf->relay_certificates_file;
+	const struct bundle_file *file = bundle == NULL ? NULL :
+	    bundle_file(bundle, path);
+
+	return file == NULL ? 0 : certificates_read(&rules->certificates, path,
+	    file->contents, error, size);
+}
+
+struct rules *rules_new(struct conf *conf, const struct bundle *bundle,
+    struct tls_tickets *tickets, char *error, size_t size)
 {
 	struct rules *rules = mem_alloc(sizeof(*rules));
 
 	rules->conf = conf;
-	rules->tls = tls;
 	rules->references = 1;
-	rules->greeting = mem_print("220 %s ESMTP Postern\r\n",
-	    conf->hostname);
-	rules->hello = hello_text(conf, "", "");
-	rules->hello_starttls = hello_text(conf, "250-STARTTLS\r\n", "");
-	/* RFC 8689 2: in clear the keyword would be worth nothing. */
-	rules->hello_secure = hello_text(conf, "",
-	    conf->requiretls ? "250-REQUIRETLS\r\n" : "");
-	return rules;
+	certificates_init(&rules->certificates);
+	if (open_receptions(rules, bundle, tickets, error, size) == 0 &&
+	    read_clients(rules, bundle, error, size) == 0)
+		return rules;
+	rules_release(rules);
+	return NULL;
 }
 
 struct rules *rules_share(struct rules *rules)
@@ -52,43 +179,23 @@ void rules_release(struct rules *rules)
 {
 	if (rules == NULL || --rules->references > 0)
 		return;
+	for (size_t i = 0; i < rules->reception_count; i++) {
+		tls_server_free(rules->receptions[i].tls);
+		mem_free(rules->receptions[i].greeting);
+		mem_free(rules->receptions[i].hello);
+		mem_free(rules->receptions[i].hello_secure);
+	}
+	mem_free(rules->receptions);
+	certificates_release(&rules->certificates);
 	conf_free(rules->conf);
-	tls_server_free(rules->tls);
-	mem_free(rules->greeting);
-	mem_free(rules->hello);
-	mem_free(rules->hello_starttls);
-	mem_free(rules->hello_secure);
 	mem_free(rules);
 }
 
-static int add_certificates(struct tls_server *tls, const struct conf *conf,
-    const struct bundle *bundle, char *error, size_t size)
-{
-	for (size_t i = 0; i < conf->certificate_count; i++) {
-		const struct conf_certificate *certificate =
-		    &conf->certificates[i];
-		const struct bundle_file *chain =
-		    bundle_file(bundle, certificate->chain);
-		const struct bundle_file *key =
-		    bundle_file(bundle, certificate->key);
-
-		if (chain == NULL || key == NULL) {
-			snprintf(error, size, "certificate %s: its chain or "
-			    "key did not come with the configuration",
-			    certificate->name);
-			return -1;
-		}
-		if (tls_server_add(tls, certificate->name, chain->contents,
-		    key->contents, error, size) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-struct rules *rules_from_bundle(const void *data, size_t length, char *error, size_t size)
+struct rules *rules_from_bundle(const void *data, size_t length,
+    struct tls_tickets *tickets, char *error, size_t size)
 {
 	struct bundle *bundle = bundle_decode(data, length);
-	struct tls_server *tls;
+	struct rules *rules = NULL;
 	struct conf *conf;
 	char *errors = NULL;
 
@@ -97,22 +204,13 @@ struct rules *rules_from_bundle(const void *data, size_t length, char *error, si
 		return NULL;
 	}
 	conf = conf_read(bundle->name, bundle->text, &errors);
-	if (conf == NULL) {
+	if (conf == NULL)
 		snprintf(error, size, "%s", errors == NULL ? "" : errors);
-		mem_free(errors);
-		bundle_free(bundle);
-		return NULL;
-	}
+	else
+		rules = rules_new(conf, bundle, tickets, error, size);
 	mem_free(errors);
-	tls = tls_server_new();
-	if (add_certificates(tls, conf, bundle, error, size) == -1) {
-		tls_server_free(tls);
-		conf_free(conf);
-		bundle_free(bundle);
-		return NULL;
-	}
 	bundle_free(bundle);
-	return rules_new(conf, tls);
+	return rules;
 }
 
 bool rules_is_qualified(const struct rules *rules, const char *domain)
@@ -121,10 +219,11 @@ bool rules_is_qualified(const struct rules *rules, const char *domain)
 	    conf_domain_find(rules->conf, domain) != NULL;
 }
 
-const struct conf_listener *rules_listener_find(const struct rules *rules, const char *name)
+const struct reception *rules_reception_find(const struct rules *rules,
+    const char *name)
 {
-	for (size_t i = 0; i < rules->conf->listener_count; i++)
-		if (strcmp(rules->conf->listeners[i].name, name) == 0)
-			return &rules->conf->listeners[i];
+	for (size_t i = 0; i < rules->reception_count; i++)
+		if (strcmp(rules->receptions[i].listener->name, name) == 0)
+			return &rules->receptions[i];
 	return NULL;
 }

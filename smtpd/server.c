@@ -45,8 +45,13 @@ void server_release(struct server *server)
 
 void server_set_rules(struct server *server, struct rules *rules)
 {
+	struct session *session;
+
 	rules_release(server->rules);
 	server->rules = rules;
+	/* A right that was taken away ends now. */
+	TAILQ_FOREACH(session, &server->sessions, link)
+		session_judge_certificate(session);
 }
 
 unsigned server_session_limit(const struct server *server)

@@ -40,7 +40,8 @@ void	 server_init(struct server *server, struct queue_client *queue,
 	    struct policy_client *policy, struct directory_client *directory);
 /* Ends every session without a word. */
 void	 server_release(struct server *server);
-/* Takes the reference. Sessions under way keep what they began with. */
+/* Takes the reference. Sessions under way keep what they began with, but for
+ * the rights of their certificates. */
 void	 server_set_rules(struct server *server, struct rules *rules);
 /* How many sessions this process may have: its share of max-sessions. */
 unsigned server_session_limit(const struct server *server);

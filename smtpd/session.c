@@ -22,6 +22,8 @@
 #include "policy/directory_client.h"
 #include "smtpd/body.h"
 #include "smtpd/client.h"
+#include "smtpd/login.h"
+#include "smtpd/origin.h"
 #include "smtpd/reply.h"
 #include "smtpd/rules.h"
 #include "smtpd/server.h"
@@ -97,6 +99,53 @@ void session_pool_release(void)
 	}
 }
 
+bool session_may_relay(const struct session *session)
+{
+	switch (session->listener->relay) {
+	case RELAY_ANY:
+		return session->listed || session->user[0] != '\0' ||
+		    session->certificate[0] != '\0';
+	case RELAY_AUTHENTICATED:
+		return session->user[0] != '\0' ||
+		    session->certificate[0] != '\0';
+	default:
+		return false;
+	}
+}
+
+bool session_is_known(const struct session *session)
+{
+	return session_may_relay(session) || session->user[0] != '\0' ||
+	    session->certificate[0] != '\0';
+}
+
+bool session_speaks_lmtp(const struct session *session)
+{
+	return session->listener->service == SERVICE_LMTP;
+}
+
+void session_judge_certificate(struct session *session)
+{
+	const struct certificates *list = &session->server->rules->certificates;
+	const struct tls_facts *facts = session->state == SESSION_CLOSED ?
+	    NULL : stream_facts(session->stream);
+	const char *name = NULL;
+
+	if (facts != NULL && facts->has_peer &&
+	    session->listener->client_certificates)
+		name = certificates_find(list, facts->certificate_digest,
+		    facts->key_digest);
+	/* Whoever logged in may have done so by it (EXTERNAL), or be about
+	 * to. */
+	if (session->certificate[0] != '\0' && (name == NULL ||
+	    strcmp(name, session->certificate) != 0)) {
+		session->user[0] = '\0';
+		session->certificate_changed = true;
+	}
+	snprintf(session->certificate, sizeof(session->certificate), "%s",
+	    name == NULL ? "" : name);
+}
+
 bool session_is_secure(const struct session *session)
 {
 	return stream_is_secure(session->stream);
@@ -107,7 +156,7 @@ bool session_offers_tls(const struct session *session)
 {
 	return session->listener->tls != LISTENER_TLS_NONE &&
 	    !session_is_secure(session) &&
-	    !tls_server_is_empty(session->rules->tls);
+	    !tls_server_is_empty(session->reception->tls);
 }
 
 void session_forget(struct session *session)
@@ -181,6 +230,9 @@ static void close_session(struct session *session, const char *reason,
 	if (session->lookup != NULL)
 		directory_cancel(session->lookup);
 	session->lookup = NULL;
+	if (session->login != NULL)
+		directory_login_cancel(session->login);
+	session->login = NULL;
 	transaction_end(session);
 	client_leave(session);
 	if (finish)
@@ -222,8 +274,8 @@ void session_stop(struct session *session)
 {
 	if (session->state == SESSION_TLS)
 		session_drop(session, "stop");
-	else if (session->state == SESSION_COMMAND &&
-	    session->transaction == NULL)
+	else if ((session->state == SESSION_COMMAND ||
+	    session->state == SESSION_AUTH) && session->transaction == NULL)
 		session_end(session, &refusal_stopping, "stop");
 }
 
@@ -239,12 +291,17 @@ static enum step read_command(struct session *session)
 		return STEP_INPUT;
 	session->commands++;
 	session->verb = NULL;
+	if (result == COMMAND_8BIT && verb_takes_utf8(session, line))
+		result = COMMAND_LINE;
 	switch (result) {
 	case COMMAND_LINE:
 		if (verb_run(session, line) == VERB_WAITING)
 			session_enter(session, SESSION_WAITING);
 		else if (session->state == SESSION_COMMAND)
 			start_deadline(session);
+		if (session->verb != NULL && session->verb->handler ==
+		    verb_auth)
+			mem_wipe(line, sizeof(line));
 		break;
 	case COMMAND_TOO_LONG:
 		reply_refuse(session, &refusal_line_long);
@@ -287,6 +344,8 @@ static enum step step(struct session *session)
 		return body_step_data(session);
 	case SESSION_CHUNK:
 		return body_step_chunk(session);
+	case SESSION_AUTH:
+		return login_step(session);
 	default:
 		return STEP_WAIT;
 	}
@@ -329,13 +388,24 @@ void session_name_known(struct session *session)
 	session_continue(session);
 }
 
+static void greet(struct session *session)
+{
+	session->greeted = true;
+	reply_text(session, session->reception->greeting);
+}
+
 static void on_secured(struct session *session)
 {
 	session_forget(session);
+	if (session->listener->auth)
+		stream_keep_secret(session->stream);
+	session_judge_certificate(session);
 	smtpd_log_tls(session);
 	session_enter(session, SESSION_COMMAND);
 	if (session->server->stopping)
 		session_continue(session);
+	else if (!session->greeted)
+		greet(session);
 }
 
 static void on_deadline(struct session *session)
@@ -436,8 +506,35 @@ static bool talks_first(int fd)
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+static void take_origin(struct session *session, const struct origin *origin)
+{
+	session->address = origin->address;
+	session->local = origin->local;
+	session->uid = origin->uid;
+	session->listed = session->reception->is_local ||
+	    (!origin->is_nameless && conf_networks_contain(
+	    &session->rules->conf->relay_from, &origin->address));
+}
+
+/* RFC 8314: TLS from the first byte, and what was said there already is the
+ * beginning of it. */
+static void start_implicit(struct session *session)
+{
+	session_enter(session, SESSION_TLS);
+	stream_secure_server(session->stream, session->reception->tls);
+}
+
+static void start_clear(struct session *session, bool early)
+{
+	session_enter(session, SESSION_COMMAND);
+	if (early)
+		session_end(session, &refusal_early, "early talker");
+	else
+		greet(session);
+}
+
 struct session *session_start(struct server *server, int fd,
-    const struct endpoint *address, const struct conf_listener *listener)
+    const struct origin *origin, const struct reception *reception)
 {
 	struct session *session = take_session();
 	bool early = talks_first(fd);
@@ -445,10 +542,9 @@ struct session *session_start(struct server *server, int fd,
 	session->id = server->next_session++;
 	session->server = server;
 	session->rules = rules_share(server->rules);
-	session->listener = listener;
-	session->address = *address;
-	session->may_relay = conf_networks_contain(
-	    &session->rules->conf->relay_from, address);
+	session->reception = reception;
+	session->listener = reception->listener;
+	take_origin(session, origin);
 	command_splitter_init(&session->splitter);
 	session->stream = stream_new(fd, INPUT_MAX, on_stream, session);
 	stream_set_max_output(session->stream, OUTPUT_MAX);
@@ -457,10 +553,11 @@ struct session *session_start(struct server *server, int fd,
 	client_join(server->clients, session);
 	if (!client_name_pending(session))
 		smtpd_log_connect(session);
-	session_enter(session, SESSION_COMMAND);
-	if (early)
-		session_end(session, &refusal_early, "early talker");
+	if (reception->listener->tls != LISTENER_TLS_IMPLICIT)
+		start_clear(session, early);
+	else if (tls_server_is_empty(reception->tls))
+		session_drop(session, "no certificate");
 	else
-		reply_text(session, session->rules->greeting);
+		start_implicit(session);
 	return session;
 }

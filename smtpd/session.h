@@ -13,13 +13,15 @@
 #include <sys/queue.h>
 
 #include "base/net.h"
+#include "policy/directory_client.h"
 #include "smtpd/command.h"
 #include "smtpd/refusal.h"
 
 struct arena;
 struct client;
 struct conf_listener;
-struct directory_request;
+struct origin;
+struct reception;
 struct rules;
 struct server;
 struct stream;
@@ -28,8 +30,11 @@ struct verb;
 
 /*
  *	NEW --> COMMAND <--> WAITING		a verb waits for a role
- *		 |  ^ ^
- *		 |  | '----> TLS		220 to handshake done
+ *	 |	 |  ^ ^    |
+ *	 |	 |  | |	   '--> AUTH <--> WAITING	a line of a login, after 334
+ *	 |	 |  | |
+ *	 '--> TLS --' '----> TLS		220 to handshake done; at once
+ *		 |  |				with implicit TLS
  *		 |  '------> CHUNK ----.	octets of one BDAT
  *		 '---------> DATA ----. |
  *		    ^		      v v
@@ -37,21 +42,38 @@ struct verb;
  *
  *	any --> CLOSED
  */
-enum session_state { SESSION_NEW, SESSION_COMMAND, SESSION_WAITING, SESSION_TLS,
-    SESSION_DATA, SESSION_CHUNK, SESSION_COMMIT, SESSION_CLOSED };
+enum session_state { SESSION_NEW, SESSION_COMMAND, SESSION_WAITING,
+    SESSION_AUTH, SESSION_TLS, SESSION_DATA, SESSION_CHUNK, SESSION_COMMIT,
+    SESSION_CLOSED };
 
-enum { SESSION_HELLO_MAX = 255 };
+enum { SESSION_HELLO_MAX = 255, SESSION_NAME_MAX = 63,
+    LOGIN_WORD_MAX = 20 /* RFC 4422 3.1 */ };
 
 struct session {
 	uint64_t		 id;		/* in every log line */
 	enum session_state	 state;		/* session_enter() only */
 	struct server		*server;	/* outlives us */
 	struct rules		*rules;		/* shared; as we began */
-	const struct conf_listener *listener;	/* in rules */
+	const struct reception	*reception;	/* in rules */
+	const struct conf_listener *listener;	/* of the reception */
 	struct stream		*stream;	/* owned */
 	struct endpoint		 address;	/* of the client */
 	struct client		*client;	/* joined */
-	bool			 may_relay;	/* listed in relay-from */
+	struct endpoint		 local;		/* where it came in */
+	int64_t			 uid;		/* behind a Unix socket; -1 */
+	/* Its network is in relay-from, or it is a user of this machine. */
+	bool			 listed;
+	bool			 greeted;
+	/* The name under which its certificate is listed; else "". */
+	char			 certificate[SESSION_NAME_MAX + 1];
+	/* Who logged in (AUTH); "" before that, and for certificates. */
+	char			 user[LOGIN_USER_MAX + 1];
+	struct directory_login	*login;		/* owned; AUTH and WAITING */
+	char			 mechanism[LOGIN_WORD_MAX + 1];	/* of it */
+	bool			 certificate_changed;	/* since it began */
+	unsigned		 login_failures;
+	bool			 logged_in;	/* user may be "": EXTERNAL
+						 * without an account */
 	TAILQ_ENTRY(session)	 link;		/* server's list, or the pool */
 	LIST_ENTRY(session)	 client_link;
 
@@ -90,10 +112,11 @@ struct session {
 	bool			 connect_logged;
 };
 
-/* Takes fd. Greets, or answers 554 to one that talks first (SMTP-8). */
+/* Takes fd; the reception is one of server's newest rules. Greets, at once or
+ * under TLS (RFC 8314), or answers 554 to one that talks first (SMTP-8). */
 struct session	*session_start(struct server *server, int fd,
-		    const struct endpoint *address,
-		    const struct conf_listener *listener);
+		    const struct origin *origin,
+		    const struct reception *reception);
 /* The only assignment to state; starts the deadline that belongs to it. */
 void	 session_enter(struct session *session, enum session_state state);
 /* Goes on reading: after a callback has answered. */
@@ -111,6 +134,15 @@ void	 session_stop(struct session *session);
 /* Forgets what was said before TLS (TLS-9, TLS-25). */
 void	 session_forget(struct session *session);
 bool	 session_is_secure(const struct session *session);
+/* To domains that are not ours: by what the listener's option relay admits. */
+bool	 session_may_relay(const struct session *session);
+/* We know who it is: it may relay, or logged in, or its certificate is listed.
+ * Others send nothing where mail is submitted (RFC 6409 4.3). */
+bool	 session_is_known(const struct session *session);
+bool	 session_speaks_lmtp(const struct session *session);
+/* Looks its certificate up in the newest list: the list alone gives rights,
+ * and takes them, in the middle of a session and of a resumed one, too. */
+void	 session_judge_certificate(struct session *session);
 bool	 session_offers_tls(const struct session *session);
 /* Frees the memory kept for later sessions. */
 void	 session_pool_release(void);

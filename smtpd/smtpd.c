@@ -12,8 +12,10 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/mem.h"
 #include "base/process.h"
 #include "base/tls.h"
+#include "base/tls_tickets.h"
 #include "conf/conf.h"
 #include "policy/client.h"
 #include "policy/directory_client.h"
@@ -27,6 +29,8 @@
 #include "smtpd/session.h"
 
 enum {
+	/* How often the secrets of tickets are looked at. */
+	ROTATE_MS = 10 * 60 * 1000,
 	/* What is left of stop-seconds for the last words to leave. */
 	STOP_RESERVE_MS = 1000,
 	/* After the last session: its stream may still be writing. */
@@ -40,6 +44,9 @@ static struct {
 	struct queue_client		*queue;
 	struct policy_client		*policy;
 	struct directory_client		*directory;
+	struct tls_tickets		*tickets;	/* of all listeners */
+	struct counters			*counters;	/* the table's; or null */
+	struct timer			 rotate;
 	struct timer			 stop;
 	bool				 started;
 } role;
@@ -47,8 +54,11 @@ static struct {
 static int configure(const void *bundle, size_t length, char *error,
     size_t size)
 {
-	struct rules *rules = rules_from_bundle(bundle, length, error, size);
+	struct rules *rules;
 
+	if (role.tickets == NULL)
+		role.tickets = tls_tickets_new();
+	rules = rules_from_bundle(bundle, length, role.tickets, error, size);
 	if (rules == NULL)
 		return -1;
 	if (role.started) {
@@ -97,11 +107,40 @@ static void peer(const struct process_peer *from, int fd)
 	}
 }
 
+/* The time goes on for the secrets of tickets also while nobody comes. */
+static void rotate(void *arg)
+{
+	(void)arg;
+	counters_write_secret(role.counters, tls_tickets_now(role.tickets));
+	timer_start(&role.rotate, ROTATE_MS, rotate, NULL);
+}
+
+/* The memory that all smtpd processes share. */
+static void share(int fd)
+{
+	struct tls_ticket_secret secret;
+
+	if (role.counters != NULL) {
+		close(fd);
+		return;
+	}
+	role.counters = counters_new(fd, process_instance());
+	if (role.counters == NULL)
+		return;
+	if (!client_table_share(role.server.clients, role.counters)) {
+		role.counters = NULL;
+		return;
+	}
+	if (counters_read_secret(role.counters, &secret))
+		tls_tickets_join(role.tickets, &secret);
+	mem_wipe(&secret, sizeof(secret));
+	rotate(NULL);
+}
+
 static void listener(const char *name, int fd)
 {
 	if (strcmp(name, COUNTERS_NAME) == 0)
-		client_table_share(role.server.clients, counters_new(fd,
-		    process_instance()));
+		share(fd);
 	else
 		listeners_set(&role.listeners, name, fd);
 }

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/net.h"
 #include "base/stream.h"
@@ -30,6 +31,13 @@ static const char *tls_version(const struct session *session)
 	return facts == NULL ? "no" : facts->version;
 }
 
+/* Behind a Unix socket; nothing for others. */
+static struct log_field log_user(const struct session *session)
+{
+	return session->uid < 0 ? (struct log_field){ .kind = LOG_KIND_END } :
+	    log_number("uid", session->uid);
+}
+
 void smtpd_log_connect(struct session *session)
 {
 	char address[ENDPOINT_TEXT_MAX];
@@ -41,7 +49,24 @@ void smtpd_log_connect(struct session *session)
 	log_info("connect", log_session(session->id),
 	    log_text("addr", address),
 	    log_text("name", client_name(session)),
-	    log_text("listener", session->listener->name));
+	    log_text("listener", session->listener->name),
+	    log_user(session));
+}
+
+static void log_certificate(const struct session *session,
+    const struct tls_facts *facts)
+{
+	char digest[2 * DIGEST_BYTES + 1], key[2 * DIGEST_BYTES + 1];
+	bool listed = session->certificate[0] != '\0';
+
+	hex_format(facts->certificate_digest, DIGEST_BYTES, digest,
+	    sizeof(digest));
+	hex_format(facts->key_digest, DIGEST_BYTES, key, sizeof(key));
+	log_info("client-certificate", log_session(session->id),
+	    log_text("listed", listed ? session->certificate : "no"),
+	    log_text("fingerprint", digest),
+	    log_text("key", key),
+	    log_text("subject", facts->subject));
 }
 
 void smtpd_log_tls(struct session *session)
@@ -53,7 +78,23 @@ void smtpd_log_tls(struct session *session)
 	log_info("tls", log_session(session->id),
 	    log_text("version", facts->version),
 	    log_text("cipher", facts->cipher),
-	    log_text("sni", *sni == '\0' ? NULL : sni));
+	    log_text("sni", *sni == '\0' ? NULL : sni),
+	    log_text("resumed", facts->resumed ? "yes" : "no"));
+	if (facts->has_peer)
+		log_certificate(session, facts);
+}
+
+void smtpd_log_login(struct session *session)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	smtpd_log_connect(session);
+	endpoint_format(&session->address, address, sizeof(address));
+	log_info("login", log_session(session->id),
+	    log_text("user", session->user),
+	    log_text("mechanism", session->mechanism),
+	    log_text("tls", tls_version(session)),
+	    log_text("addr", address));
 }
 
 void smtpd_log_set_recipient(const char *recipient)

@@ -2,8 +2,10 @@
 /*
  * The sentences of this role, one function each:
  *
- *	s=… smtpd connect addr= name= listener=
- *	s=… smtpd tls version= cipher= sni=
+ *	s=… smtpd connect addr= name= listener= [uid=]
+ *	s=… smtpd tls version= cipher= sni= resumed=
+ *	s=… smtpd client-certificate listed= fingerprint= key= subject=
+ *	s=… smtpd login user= mechanism= tls= addr=
  *	s=… smtpd reject verb= reply= from= to=
  *	s=… m=… smtpd accept from= rcpts= size= tls= addr= [tag=]
  *	s=… m=… smtpd tls-required fields= ignored=
@@ -18,6 +20,8 @@ struct session;
 /* Once per session, whoever calls first: with the name if it is known. */
 void	 smtpd_log_connect(struct session *session);
 void	 smtpd_log_tls(struct session *session);
+/* After AUTH: who it is. */
+void	 smtpd_log_login(struct session *session);
 /* The first REJECTS_LOGGED of a session; the rest are counted. */
 void	 smtpd_log_reject(struct session *session, int code,
 	    const char *enhanced, const char *text);

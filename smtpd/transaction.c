@@ -6,7 +6,9 @@
 #include "smtpd/transaction.h"
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "conf/conf.h"
+#include "policy/directory_client.h"
 #include "queue/client.h"
 #include "queue/envelope.h"
 #include "smtpd/parameter.h"
@@ -15,14 +17,16 @@
 #include "smtpd/server.h"
 #include "smtpd/session.h"
 
-/* Envelope, Received field and log strings; then what one RCPT may cost:
- * address, its domain, ORCPT, and its place in a growing array. */
-enum { ARENA_BASE = 128 << 10, ARENA_PER_RECIPIENT = 2560 };
+/* Envelope, Received field and log strings; then what aliases may add, even
+ * where a client may name few. */
+enum { ARENA_BASE = 128 << 10, ARENA_ALIASES = (512 << 10) +
+    DIRECTORY_TARGETS_MAX * TRANSACTION_RECIPIENT_BYTES };
 
 static void prepare_arena(struct session *session)
 {
 	size_t recipients = (size_t)session->rules->conf->max_recipients;
-	size_t ceiling = ARENA_BASE + recipients * ARENA_PER_RECIPIENT;
+	size_t ceiling = ARENA_BASE + ARENA_ALIASES +
+	    recipients * TRANSACTION_RECIPIENT_BYTES;
 
 	/* What is written of an envelope is less than what it takes here, so
 	 * it stays within what the queue reads. */
@@ -62,6 +66,8 @@ void transaction_end(struct session *session)
 		return;
 	if (transaction->submission != NULL)
 		submission_cancel(transaction->submission);
+	if (transaction->known != NULL)
+		hash_free(transaction->known);
 	session->transaction = NULL;
 	arena_reset(session->arena);
 }

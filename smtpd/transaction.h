@@ -14,10 +14,15 @@
 #include "smtpd/data.h"
 
 struct envelope;
+struct hash;
 struct mail_parameters;
 struct refusal;
 struct session;
 struct submission;
+
+/* What one recipient may take of the session's arena: address, its domain,
+ * ORCPT, and its place in a growing array. */
+enum { TRANSACTION_RECIPIENT_BYTES = 2560 };
 
 enum body_kind { BODY_NONE, BODY_DATA, BODY_CHUNKS };
 
@@ -26,6 +31,12 @@ struct transaction {
 	uint64_t		 declared;	/* SIZE=; 0: not said */
 	/* The recipient as the client wrote it, for the Received field. */
 	const char		*first_recipient;
+
+	unsigned		 accepted;	/* RCPT commands: LMTP answers
+						 * for each (SMTP-189) */
+
+	/* recipients.c: address -> its number in the envelope, from 1 */
+	struct hash		*known;		/* owned; null before RCPT */
 
 	/* the RCPT that waits for the directory */
 	const char		*waiting_address;	/* null: none waits */

@@ -47,7 +47,7 @@ static const struct refusal *find_refusal(const struct session *session)
 	const struct transaction *transaction = session->transaction;
 	uint64_t max = (uint64_t)session->rules->conf->max_message_size;
 	const struct refusal *refusal = verb_refusal(session,
-	    VERB_AFTER_HELLO | VERB_AFTER_MAIL, "");
+	    VERB_AFTER_HELLO | VERB_KNOWN_CLIENT | VERB_AFTER_MAIL, "");
 
 	if (refusal != NULL)
 		return refusal;

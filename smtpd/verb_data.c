@@ -20,7 +20,9 @@ enum verb_result verb_data(struct session *session, char *argument)
 	if (transaction->body != BODY_NONE)
 		refusal = &refusal_data_after_bdat;	/* SMTP-104 */
 	else if (transaction->envelope->recipient_count == 0)
-		refusal = &refusal_no_recipients;	/* SMTP-58, SMTP-86 */
+		refusal = session_speaks_lmtp(session) ?
+		    &refusal_recipient_first :		/* SMTP-189 */
+		    &refusal_no_recipients;		/* SMTP-58, SMTP-86 */
 	else
 		refusal = transaction_refusal(session, transaction->declared);
 	if (refusal != NULL) {

@@ -10,12 +10,15 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "smtpd/login.h"
 #include "smtpd/refusal.h"
 #include "smtpd/reply.h"
 #include "smtpd/rules.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 #include "smtpd/verbs.h"
+
+enum { MECHANISMS_MAX = 400 };	/* a reply line holds 512 */
 
 static bool is_name(const char *text)
 {
@@ -42,18 +45,22 @@ static bool take_name(struct session *session, const char *name, bool extended)
 	return true;
 }
 
+/* LHLO, too (RFC 2033 4.1). */
 enum verb_result verb_ehlo(struct session *session, char *argument)
 {
-	const struct rules *rules = session->rules;
+	const struct reception *reception = session->reception;
+	char mechanisms[MECHANISMS_MAX], line[MECHANISMS_MAX + 16];
 
 	if (!take_name(session, argument, true))
 		return VERB_DONE;
-	if (session_is_secure(session))
-		reply_text(session, rules->hello_secure);
-	else if (session_offers_tls(session))
-		reply_text(session, rules->hello_starttls);
-	else
-		reply_text(session, rules->hello);
+	reply_text(session, session_is_secure(session) ?
+	    reception->hello_secure : reception->hello);
+	login_mechanisms(session, mechanisms, sizeof(mechanisms));
+	if (mechanisms[0] != '\0') {	/* TLS-81: never in clear */
+		snprintf(line, sizeof(line), "250-AUTH%s\r\n", mechanisms);
+		reply_text(session, line);
+	}
+	reply_text(session, "250 ENHANCEDSTATUSCODES\r\n");
 	return VERB_DONE;
 }
 

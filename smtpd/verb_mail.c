@@ -6,20 +6,37 @@
 #include <strings.h>
 
 #include "base/address.h"
+#include "base/utf8.h"
 #include "conf/conf.h"
+#include "policy/directory_client.h"
 #include "queue/envelope.h"
 #include "smtpd/parameter.h"
 #include "smtpd/refusal.h"
 #include "smtpd/reply.h"
 #include "smtpd/rules.h"
+#include "smtpd/server.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 #include "smtpd/verbs.h"
 
-/* "FROM:<path> parameters"; no space around the colon (SMTP-14). */
-static const struct refusal *parse(char *argument, struct address *sender,
-    struct mail_parameters *parameters)
+/* RFC 6531 3.4: the keyword only where it is offered, and UTF-8 only with the
+ * keyword (SMTP-138). */
+static const struct refusal *check_utf8(const struct session *session,
+    bool is_ascii, const struct mail_parameters *parameters)
 {
+	bool said = (parameters->flags & ENVELOPE_UTF8) != 0;
+
+	if (said && !session->rules->conf->smtputf8)
+		return &refusal_parameter_unknown;
+	return is_ascii || said ? NULL : &refusal_utf8;
+}
+
+/* "FROM:<path> parameters"; no space around the colon (SMTP-14). */
+static const struct refusal *parse(const struct session *session,
+    char *argument, struct address *sender, struct mail_parameters *parameters)
+{
+	bool is_ascii = utf8_is_ascii(argument);
+	const struct refusal *refusal;
 	enum address_error error;
 	size_t used = 0;
 
@@ -27,12 +44,14 @@ static const struct refusal *parse(char *argument, struct address *sender,
 		return &refusal_argument;
 	argument += 5;
 	error = address_parse_path(sender, argument, strlen(argument),
-	    ADDRESS_ALLOW_NULL, &used);
+	    ADDRESS_ALLOW_NULL | ADDRESS_ALLOW_UTF8, &used);
 	if (error == ADDRESS_NOT_QUALIFIED)
 		return &refusal_sender_domain;
 	if (error != ADDRESS_OK)
 		return &refusal_sender_syntax;
-	return parameters_of_mail(parameters, argument + used);
+	refusal = parameters_of_mail(parameters, argument + used);
+	return refusal != NULL ? refusal :
+	    check_utf8(session, is_ascii, parameters);
 }
 
 /* What the sender demands of whoever gets the message has to be said where
@@ -49,6 +68,32 @@ static const struct refusal *check_requiretls(const struct session *session,
 	return NULL;
 }
 
+/* SMTP-152: the transaction that has begun ends where the answer is no. */
+static void on_owner(void *arg, enum owner_answer answer)
+{
+	struct session *session = arg;
+
+	session->lookup = NULL;
+	if (answer == OWNER_YES) {
+		reply(session, 250, "2.1.0", "sender ok");
+	} else {
+		transaction_end(session);
+		reply_refuse(session, answer == OWNER_NO ? &refusal_owner :
+		    &refusal_owner_unknown);
+	}
+	session_resume(session);
+}
+
+/* Who logged in sends as nobody else. The null sender is everybody's, but of
+ * those only who could still log in. */
+static enum verb_result ask_owner(struct session *session,
+    const char *sender)
+{
+	session->lookup = directory_owns(session->server->directory,
+	    session->user, sender, on_owner, session);
+	return VERB_WAITING;
+}
+
 enum verb_result verb_mail(struct session *session, char *argument)
 {
 	const struct conf *conf = session->rules->conf;
@@ -61,7 +106,7 @@ enum verb_result verb_mail(struct session *session, char *argument)
 		reply_refuse(session, &refusal_nested_mail);
 		return VERB_DONE;
 	}
-	refusal = parse(argument, &sender, &parameters);
+	refusal = parse(session, argument, &sender, &parameters);
 	if (refusal == NULL)
 		refusal = check_requiretls(session, &parameters);
 	if (refusal == NULL && sender.domain[0] != '\0' &&
@@ -79,6 +124,8 @@ enum verb_result verb_mail(struct session *session, char *argument)
 	}
 	address_format(&sender, text, sizeof(text));
 	transaction_begin(session, text, &parameters);
+	if (session->user[0] != '\0')
+		return ask_owner(session, text);
 	reply(session, 250, "2.1.0", "sender ok");
 	return VERB_DONE;
 }

@@ -4,17 +4,19 @@
  * a recipient is taken when the directory finds it in a domain of ours, or
  * when the client's address is listed in relay-from. Nothing else counts: not
  * the sender, not a route or "%" inside the local part, which the directory
- * gets to see as it is.
+ * gets to see as it is. Who gets the mail for it then is recipients.c's.
  */
 #include <string.h>
 #include <strings.h>
 
 #include "base/address.h"
 #include "base/arena.h"
+#include "base/utf8.h"
 #include "conf/conf.h"
 #include "policy/directory_client.h"
 #include "queue/envelope.h"
 #include "smtpd/parameter.h"
+#include "smtpd/recipients.h"
 #include "smtpd/refusal.h"
 #include "smtpd/reply.h"
 #include "smtpd/rules.h"
@@ -24,29 +26,30 @@
 #include "smtpd/transaction.h"
 #include "smtpd/verbs.h"
 
-enum { ARENA_RESERVE = 16 << 10 };
-
-static const struct refusal *parse(char *argument, struct address *address,
-    struct recipient_parameters *parameters)
+/* utf8: MAIL said SMTPUTF8 (SMTP-138). */
+static const struct refusal *parse(char *argument, bool utf8,
+    struct address *address, struct recipient_parameters *parameters)
 {
 	enum address_error error;
 	size_t used = 0;
 
+	if (!utf8 && !utf8_is_ascii(argument))
+		return &refusal_utf8;
 	if (strncasecmp(argument, "TO:", 3) != 0 || argument[3] != '<')
 		return &refusal_argument;
 	argument += 3;
 	error = address_parse_path(address, argument, strlen(argument),
-	    ADDRESS_ALLOW_POSTMASTER, &used);
+	    ADDRESS_ALLOW_POSTMASTER | (utf8 ? ADDRESS_ALLOW_UTF8 : 0),
+	    &used);
 	if (error == ADDRESS_NOT_QUALIFIED)
 		return &refusal_recipient_domain;
 	if (error != ADDRESS_OK)
 		return &refusal_recipient_syntax;
-	return parameters_of_recipient(parameters, argument + used);
+	return parameters_of_recipient(parameters, argument + used, utf8);
 }
 
-/* The RCPT under way is answered: the address to keep, or a refusal. */
-static void answer(struct session *session, const char *address,
-    const struct refusal *refusal)
+/* The RCPT under way is answered: by 250, or by a refusal. */
+static void finish(struct session *session, const struct refusal *refusal)
 {
 	struct transaction *transaction = session->transaction;
 	const char *given = transaction->waiting_address;
@@ -58,17 +61,24 @@ static void answer(struct session *session, const char *address,
 		smtpd_log_set_recipient(NULL);
 		return;
 	}
-	if (transaction->envelope->recipient_count == 0)
+	if (transaction->accepted == 0)
 		transaction->first_recipient = given;
-	envelope_add_recipient(transaction->envelope, session->arena, address,
-	    transaction->waiting_original, transaction->waiting_notify);
+	transaction->accepted++;
 	reply(session, 250, "2.1.5", "recipient ok");
+}
+
+static void answer(struct session *session, const char *address,
+    const struct refusal *refusal)
+{
+	if (refusal == NULL)
+		recipients_add(session, address);
+	finish(session, refusal);
 }
 
 static void answer_relay(struct session *session)
 {
 	answer(session, session->transaction->waiting_address,
-	    session->may_relay ? NULL : &refusal_relay);
+	    session_may_relay(session) ? NULL : &refusal_relay);
 }
 
 /* SMTP-21: postmaster is always there, if only as the configured address. */
@@ -87,7 +97,7 @@ static void answer_no_user(struct session *session, bool is_ours)
 }
 
 static void on_directory(void *arg, enum directory_answer found,
-    const char *mailbox)
+    const struct directory_found *targets)
 {
 	struct session *session = arg;
 	const char *given = session->transaction->waiting_address;
@@ -95,7 +105,7 @@ static void on_directory(void *arg, enum directory_answer found,
 	session->lookup = NULL;
 	switch (found) {
 	case DIRECTORY_FOUND:
-		answer(session, mailbox, NULL);
+		finish(session, recipients_add_found(session, targets));
 		break;
 	case DIRECTORY_NO_USER:
 		answer_no_user(session, true);
@@ -128,38 +138,22 @@ static void keep(struct session *session, const char *address,
 	transaction->waiting_notify = parameters->notify;
 }
 
-/* RFC 5321 4.5.3.1.10: 452, and what was accepted stays. Addresses may be so
- * long that the arena is full first; what the array of recipients may grow by,
- * and what the content will need, is kept free. */
-static bool is_full(const struct session *session)
-{
-	const struct envelope *envelope = session->transaction->envelope;
-	size_t count = envelope->recipient_count;
-	size_t max = (size_t)session->rules->conf->max_recipients;
-	size_t reserve = ARENA_RESERVE +
-	    4 * (count + 16) * sizeof(envelope->recipients[0]);
-
-	if (max > ENVELOPE_RECIPIENTS_MAX)
-		max = ENVELOPE_RECIPIENTS_MAX;
-	return count >= max ||
-	    arena_used(session->arena) + reserve > session->arena_ceiling;
-}
-
 enum verb_result verb_rcpt(struct session *session, char *argument)
 {
 	const struct conf *conf = session->rules->conf;
 	struct recipient_parameters parameters;
 	const struct refusal *refusal;
 	struct address address;
+	bool utf8 = session->transaction->envelope->flags & ENVELOPE_UTF8;
 	char text[ADDRESS_MAX + 1];
 
-	refusal = parse(argument, &address, &parameters);
+	refusal = parse(argument, utf8, &address, &parameters);
 	if (refusal == NULL && address.domain[0] != '\0' &&
 	    !rules_is_qualified(session->rules, address.domain))
 		refusal = &refusal_recipient_domain;
 	if (refusal == NULL && session->transaction->body != BODY_NONE)
 		refusal = &refusal_chunk_after;
-	if (refusal == NULL && is_full(session))
+	if (refusal == NULL && recipients_are_full(session))
 		refusal = &refusal_recipients;
 	if (refusal != NULL) {
 		reply_refuse(session, refusal);
@@ -175,6 +169,6 @@ enum verb_result verb_rcpt(struct session *session, char *argument)
 		return VERB_DONE;
 	}
 	session->lookup = directory_check(session->server->directory, text,
-	    on_directory, session);
+	    session->transaction->envelope->sender, on_directory, session);
 	return VERB_WAITING;
 }

@@ -24,7 +24,7 @@ static const struct refusal *find_refusal(const struct session *session,
 		return &refusal_tls_disabled;		/* TLS-4 */
 	if (session->transaction != NULL)
 		return &refusal_tls_transaction;	/* TLS-7 */
-	if (tls_server_is_empty(session->rules->tls))
+	if (tls_server_is_empty(session->reception->tls))
 		return &refusal_tls_unavailable;	/* TLS-3 */
 	return NULL;
 }
@@ -41,6 +41,6 @@ enum verb_result verb_starttls(struct session *session, char *argument)
 	if (session->state == SESSION_CLOSED)
 		return VERB_DONE;
 	session_enter(session, SESSION_TLS);
-	stream_secure_server(session->stream, session->rules->tls);
+	stream_secure_server(session->stream, session->reception->tls);
 	return VERB_DONE;
 }

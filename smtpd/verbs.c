@@ -22,23 +22,29 @@ enum { CHATTER_FREE = 100 };
 /* What STARTTLS is refused with has its own code (TLS-27). RFC 3207 4 lets
  * NOOP, EHLO, STARTTLS and QUIT through before TLS, not HELO or RSET. */
 static const struct verb verbs[] = {
-	{ "MAIL", verb_mail, VERB_AFTER_HELLO },
-	{ "RCPT", verb_rcpt, VERB_AFTER_HELLO | VERB_AFTER_MAIL },
-	{ "DATA", verb_data, VERB_AFTER_HELLO | VERB_AFTER_MAIL | VERB_LAST |
-	    VERB_NO_ARGUMENT },
-	{ "EHLO", verb_ehlo, VERB_BEFORE_TLS | VERB_LAST | VERB_CHATTER },
+	{ "MAIL", verb_mail, VERB_AFTER_HELLO | VERB_KNOWN_CLIENT |
+	    VERB_UTF8 },
+	{ "RCPT", verb_rcpt, VERB_AFTER_HELLO | VERB_KNOWN_CLIENT |
+	    VERB_AFTER_MAIL | VERB_UTF8 },
+	{ "DATA", verb_data, VERB_AFTER_HELLO | VERB_KNOWN_CLIENT |
+	    VERB_AFTER_MAIL | VERB_LAST | VERB_NO_ARGUMENT },
+	{ "EHLO", verb_ehlo, VERB_BEFORE_TLS | VERB_LAST | VERB_CHATTER |
+	    VERB_NOT_LMTP },
+	{ "LHLO", verb_ehlo, VERB_BEFORE_TLS | VERB_LAST | VERB_CHATTER |
+	    VERB_LMTP },
+	{ "AUTH", verb_auth, VERB_AFTER_HELLO | VERB_CHATTER |
+	    VERB_NOT_LMTP },
 	{ "QUIT", verb_quit, VERB_BEFORE_TLS | VERB_NO_ARGUMENT },
 	{ "STARTTLS", verb_starttls, VERB_BEFORE_TLS | VERB_LAST |
 	    VERB_CHATTER },
 	{ "BDAT", verb_bdat, VERB_BEFORE_TLS | VERB_OWN_CHECKS },
-	{ "HELO", verb_helo, VERB_LAST | VERB_CHATTER },
+	{ "HELO", verb_helo, VERB_LAST | VERB_CHATTER | VERB_NOT_LMTP },
 	{ "RSET", verb_rset, VERB_NO_ARGUMENT | VERB_CHATTER },
 	{ "NOOP", verb_noop, VERB_BEFORE_TLS | VERB_CHATTER },
-	{ "VRFY", verb_vrfy, VERB_CHATTER },
+	{ "VRFY", verb_vrfy, VERB_CHATTER | VERB_KNOWN_CLIENT | VERB_UTF8 },
 	{ "HELP", verb_help, VERB_CHATTER },
 	/* known to the standards, not offered (SMTP-37) */
 	{ "EXPN", verb_not_implemented, 0 },
-	{ "AUTH", verb_not_implemented, 0 },
 	{ "ETRN", verb_not_implemented, 0 },
 	{ "ATRN", verb_not_implemented, 0 },
 	{ "TURN", verb_not_implemented, 0 },
@@ -83,7 +89,12 @@ const struct refusal *verb_refusal(const struct session *session,
 	if ((flags & VERB_NO_ARGUMENT) && *argument != '\0')
 		return &refusal_no_argument;
 	if ((flags & VERB_AFTER_HELLO) && session->hello[0] == '\0')
-		return &refusal_hello_first;
+		return session_speaks_lmtp(session) ? &refusal_lhlo_first :
+		    &refusal_hello_first;
+	if ((flags & VERB_KNOWN_CLIENT) &&
+	    session->listener->service == SERVICE_SUBMISSION &&
+	    !session_is_known(session))
+		return &refusal_unknown_client;
 	if ((flags & VERB_AFTER_MAIL) && session->transaction == NULL)
 		return &refusal_mail_first;
 	return NULL;
@@ -97,6 +108,12 @@ static void refuse_residual(struct session *session)
 	    &refusal_pipelined, starttls ? "injection" : "pipelining");
 }
 
+static bool is_spoken(const struct session *session, const struct verb *verb)
+{
+	return !(verb->flags & (session_speaks_lmtp(session) ? VERB_NOT_LMTP :
+	    VERB_LMTP));
+}
+
 /* Takes the verb off the line. */
 static char *split(char *line)
 {
@@ -108,6 +125,20 @@ static char *split(char *line)
 	return argument + strspn(argument, " ");
 }
 
+bool verb_takes_utf8(const struct session *session, const char *line)
+{
+	size_t length = strcspn(line, " ");
+	const struct verb *verb;
+	char name[16];
+
+	if (!session->rules->conf->smtputf8 || length >= sizeof(name))
+		return false;
+	memcpy(name, line, length);
+	name[length] = '\0';
+	verb = verb_find(name);
+	return verb != NULL && verb->flags & VERB_UTF8;
+}
+
 enum verb_result verb_run(struct session *session, char *line)
 {
 	const struct verb *verb;
@@ -115,6 +146,8 @@ enum verb_result verb_run(struct session *session, char *line)
 	char *argument = split(line);
 
 	verb = verb_find(line);
+	if (verb != NULL && !is_spoken(session, verb))
+		verb = NULL;
 	session->verb = verb;
 	if (verb == NULL) {
 		refusal = verb_refusal(session, 0, argument);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The table of verbs: who handles each and what must be true before. The order
- * of commands (SMTP-45, SMTP-49), TLS first (TLS-15), nothing behind a command
+ * of commands (SMTP-45, SMTP-49), TLS first (TLS-15), who it is (RFC 6409 4.3),
+ * which greeting belongs to which service (SMTP-188), nothing behind a command
  * that ends a pipelined group (SMTP-8): all of it is in the table and checked
  * in verb_run(), so a handler sees only what it can act on.
  *
@@ -10,6 +11,8 @@
  */
 #ifndef POSTERN_SMTPD_VERBS_H
 #define POSTERN_SMTPD_VERBS_H
+
+#include <stdbool.h>
 
 struct session;
 
@@ -22,7 +25,11 @@ enum verb_flag {
 	VERB_AFTER_HELLO = 1 << 3,
 	VERB_AFTER_MAIL = 1 << 4,
 	VERB_CHATTER = 1 << 5,		/* costs us, brings no mail */
-	VERB_OWN_CHECKS = 1 << 6	/* BDAT: octets follow in any case */
+	VERB_OWN_CHECKS = 1 << 6,	/* BDAT: octets follow in any case */
+	VERB_KNOWN_CLIENT = 1 << 7,	/* where mail is submitted: who is it? */
+	VERB_LMTP = 1 << 8,		/* there, and nowhere else */
+	VERB_NOT_LMTP = 1 << 9,
+	VERB_UTF8 = 1 << 10		/* takes addresses (RFC 6531 3.3) */
 };
 
 /* argument has no white space around it and may be written to. */
@@ -38,6 +45,10 @@ struct verb {
 const struct verb	*verb_find(const char *name);
 /* Answers one command line, which may be written to. */
 enum verb_result	 verb_run(struct session *session, char *line);
+/* Whether this line may hold UTF-8 (SMTP-9): its verb takes addresses, and
+ * SMTPUTF8 is offered. */
+bool			 verb_takes_utf8(const struct session *session,
+			    const char *line);
 /* The checks that the flags ask for; for BDAT to make itself. */
 const struct refusal	*verb_refusal(const struct session *session,
 			    unsigned flags, const char *argument);
@@ -46,6 +57,8 @@ const struct refusal	*verb_refusal(const struct session *session,
 verb_handler	 verb_ehlo, verb_helo;
 /* verb_starttls.c */
 verb_handler	 verb_starttls;
+/* verb_auth.c */
+verb_handler	 verb_auth;
 /* verb_mail.c, verb_rcpt.c */
 verb_handler	 verb_mail, verb_rcpt;
 /* verb_data.c, verb_bdat.c */

@@ -28,9 +28,13 @@ struct fake_peers {
 
 	/* the last message that began */
 	char		*sender;		/* owned, as all below */
-	char		*recipients;		/* separated by a space */
+	char		*forward_sender;
+	char		*recipients;		/* separated by a space; ">"
+						 * before one that is forwarded,
+						 * "=" before one expanded */
 	char		*originals;		/* ORCPT/notify flags, the same */
 	char		*prefix;
+	char		*extra;			/* more of it, behind the body */
 	char		*client;
 	char		*protocol;
 	char		*envid;
@@ -42,12 +46,20 @@ struct fake_peers {
 	const char	*reverse_name;		/* null: none */
 	bool		 reverse_silent;	/* until it is cancelled */
 
-	/* directory: domain example.org has alice, bob, Postmaster */
+	/* directory: domain example.org has alice, bob, Postmaster; aliases
+	 * info (alice), away (alice@elsewhere.example), team (alice, bob,
+	 * carol@elsewhere.example), list (1000 others) */
 	bool		 directory_down;
 	bool		 directory_silent;
 	bool		 no_postmaster;
 	bool		 directory_disowns;	/* example.org is not ours */
 	unsigned	 lookups;
+
+	/* logins: alice@example.org has the password "secret", by PLAIN and
+	 * LOGIN; "later" has failed too often; she owns alice*@example.org */
+	bool		 login_external;	/* EXTERNAL is believed */
+	bool		 login_silent;		/* until it is cancelled */
+	char		 login_seen[128];	/* mechanism, certificate */
 };
 
 extern struct fake_peers fake_peers;

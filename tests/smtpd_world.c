@@ -11,20 +11,27 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/net.h"
 #include "base/tls.h"
+#include "base/tls_tickets.h"
+#include "conf/bundle.h"
 #include "conf/conf.h"
 #include "policy/client.h"
 #include "policy/directory_client.h"
 #include "queue/client.h"
+#include "smtpd/certificates.h"
+#include "smtpd/origin.h"
 #include "smtpd/rules.h"
 #include "smtpd/session.h"
 
 static char *chain_pem, *key_pem;
+static struct tls_tickets *tickets;
+const char *world_certificates = "";
 
 static char *take_bio(BIO *bio)
 {
@@ -67,6 +74,7 @@ void world_prepare(void)
 	    LOG_LEVEL_DEBUG);
 	loop_init();
 	tls_init();
+	tickets = tls_tickets_new();
 	make_certificate();
 }
 
@@ -118,39 +126,81 @@ void world_release(struct world *world)
 struct rules *world_rules(const char *lines, const char *listener,
     bool with_certificate)
 {
-	struct tls_server *tls = tls_server_new();
-	char error[256], *text, *errors = NULL;
+	struct bundle_file files[] = {
+		{ .path = (char *)"/chain", .contents = chain_pem,
+		    .length = strlen(chain_pem) },
+		{ .path = (char *)"/key", .contents = key_pem,
+		    .length = strlen(key_pem) },
+		{ .path = (char *)"/relay-certificates",
+		    .contents = (char *)world_certificates,
+		    .length = strlen(world_certificates) },
+	};
+	struct bundle bundle = { .files = files,
+	    .file_count = sizeof(files) / sizeof(files[0]) };
+	char error[256] = "", *text, *errors = NULL;
+	struct rules *rules;
 	struct conf *conf;
 
 	text = mem_print("hostname = mx.example.org\n"
-	    "relay-from = { \"192.0.2.0/24\" }\n"
+	    "%srelay-certificates-file = \"/relay-certificates\"\n"
 	    "domain \"example.org\" { users = { alice, bob } }\n"
 	    "certificate \"test\" { chain = \"/chain\" key = \"/key\" }\n"
-	    "listen smtp { port = 25 %s }\n%s", listener, lines);
+	    "listen smtp { port = 2525 %s }\n%s", strstr(lines, "relay-from =") != NULL ? "" :
+	    "relay-from = { \"192.0.2.0/24\" }\n", listener, lines);
 	conf = conf_read("test", text, &errors);
 	mem_free(text);
 	if (conf == NULL) {
 		fprintf(stderr, "%s\n", errors);
 		mem_free(errors);
-		tls_server_free(tls);
 		return NULL;
 	}
 	mem_free(errors);
-	if (with_certificate && tls_server_add(tls, "test", chain_pem,
-	    key_pem, error, sizeof(error)) == -1) {
+	rules = rules_new(conf, with_certificate ? &bundle : NULL, tickets,
+	    error, sizeof(error));
+	if (rules == NULL) {
 		fprintf(stderr, "%s\n", error);
 		abort();
 	}
-	return rules_new(conf, tls);
+	return rules;
+}
+
+char *world_certificate_line(const char *name)
+{
+	struct certificate_entry entry = { .kind = CERTIFICATE_WHOLE };
+	struct tls_shown shown;
+	char line[192];
+
+	if (tls_certificate_read(chain_pem, &shown) != 0)
+		abort();
+	memcpy(entry.digest, shown.certificate_digest, DIGEST_BYTES);
+	snprintf(entry.name, sizeof(entry.name), "%s", name);
+	certificate_format(&entry, line, sizeof(line));
+	return mem_dup_string(line);
+}
+
+struct tls_identity *world_identity(void)
+{
+	struct tls_identity *identity;
+	char error[200];
+
+	identity = tls_identity_new("client", chain_pem, key_pem, error,
+	    sizeof(error));
+	if (identity == NULL)
+		abort();
+	return identity;
 }
 
 struct session *world_session(struct world *world, int fd,
     const char *address)
 {
-	struct endpoint endpoint;
+	bool local = strcmp(address, "local") == 0;
+	struct origin origin = { .uid = local ? 1000 : -1 };
 
-	if (endpoint_parse(&endpoint, address, 40000) < 0)
+	if (!local && endpoint_parse(&origin.address, address, 40000) < 0)
 		abort();
-	return session_start(&world->server, fd, &endpoint,
-	    rules_listener_find(world->server.rules, "smtp"));
+	if (!local && endpoint_parse(&origin.local, "192.0.2.25", 25) < 0)
+		abort();
+	return session_start(&world->server, fd, &origin,
+	    rules_reception_find(world->server.rules, local ? LOCAL_LISTENER :
+	    "smtp"));
 }

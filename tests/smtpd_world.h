@@ -11,6 +11,8 @@
 #include "smtpd/server.h"
 #include "tests/fake_smtpd_peers.h"
 
+struct tls_identity;
+
 struct world {
 	struct server		 server;
 	struct queue_client	*queue;
@@ -25,12 +27,19 @@ void	 world_init(struct world *world);
 void	 world_release(struct world *world);
 /*
  * Rules of mx.example.org, which has the domain example.org and lets
- * 192.0.2.0/24 relay, with more lines of configuration and the settings of
+ * 192.0.2.0/24 relay unless the lines say who, with more lines of configuration and the settings of
  * its listener ("tls = require"). Null with a line on stderr if it is wrong.
  */
 struct rules	*world_rules(const char *lines, const char *listener,
 		    bool with_certificate);
-/* Starts a session for a client of that address; takes fd. */
+/* What relay-certificates-file has in the next rules. */
+extern const char	*world_certificates;
+/* The line in it for the one certificate of this world, owned by the caller;
+ * and the same certificate with its key, for a client to show. */
+char		*world_certificate_line(const char *name);
+struct tls_identity	*world_identity(void);
+/* Starts a session for a client of that address, or for user 1000 of this
+ * machine ("local"); takes fd. */
 struct session	*world_session(struct world *world, int fd,
 		    const char *address);
 /* Runs the loop until nothing is ready, for some turns at most. */

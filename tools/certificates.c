@@ -14,6 +14,8 @@
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "policy/anchor.h"
+#include "smtpd/certificates.h"
+#include "tools/published.h"
 
 static int check_trust(const struct conf *conf, const struct bundle *bundle,
     char **errors)
@@ -78,6 +80,27 @@ static int check_anchor(const struct conf *conf, const struct bundle *bundle,
 	return -1;
 }
 
+/* The list that `postern relay` keeps. */
+static int check_clients(const struct conf *conf, const struct bundle *bundle,
+    char **errors)
+{
+	const struct bundle_file *file = bundle_file(bundle,
+	    conf->relay_certificates_file);
+	struct certificates list;
+	char error[512];
+	int result;
+
+	if (file == NULL)
+		return 0;
+	certificates_init(&list);
+	result = certificates_read(&list, conf->relay_certificates_file,
+	    file->contents, error, sizeof(error));
+	certificates_release(&list);
+	if (result != 0)
+		*errors = mem_print("%s", error);
+	return result;
+}
+
 int certificates_check(const struct conf *conf, const struct bundle *bundle,
     char **errors)
 {
@@ -105,8 +128,12 @@ int certificates_check(const struct conf *conf, const struct bundle *bundle,
 	}
 	tls_server_free(server);
 	if (result == 0)
+		result = check_clients(conf, bundle, errors);
+	if (result == 0)
 		result = check_trust(conf, bundle, errors);
 	if (result == 0)
 		result = check_anchor(conf, bundle, errors);
+	if (result == 0)
+		result = published_check_offline(conf, bundle, errors);
 	return result;
 }

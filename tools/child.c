@@ -68,6 +68,21 @@ static void on_peer_lost(struct child *child, struct channel_message *message)
 		child->events->peer_lost(child, role, instance);
 }
 
+static void on_connect(struct child *child, struct channel_message *message)
+{
+	size_t length;
+	const char *path = wire_get_bytes(&message->body, PROCESS_PATH_BYTES,
+	    &length);
+
+	if (wire_read_end(&message->body) == -1 ||
+	    length != PROCESS_PATH_BYTES || path[length - 1] != '\0' ||
+	    message->request == 0)
+		log_error("malformed request for a connection",
+		    log_text("role", role_name(child->role)));
+	else
+		child->events->connect(child, message->request, path);
+}
+
 static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
@@ -76,6 +91,8 @@ static void on_message(void *arg, struct channel *channel,
 	(void)channel;
 	if (message->type == PROCESS_RESULT) {
 		on_result(child, message);
+	} else if (message->type == PROCESS_CONNECT) {
+		on_connect(child, message);
 	} else if (message->type == PROCESS_PEER_LOST) {
 		on_peer_lost(child, message);
 	} else if (child->state == CHILD_STARTING) {
@@ -101,6 +118,7 @@ static const struct channel_rule rules[] = {
 	{ .type = PROCESS_READY, .max = 0 },
 	{ .type = PROCESS_PEER_LOST, .max = 5 },
 	{ .type = PROCESS_RESULT, .max = 4 + 4 + PROCESS_RESULT_TEXT },
+	{ .type = PROCESS_CONNECT, .max = 4 + PROCESS_PATH_BYTES },
 };
 
 static const struct channel_handler handler = {
@@ -108,6 +126,7 @@ static const struct channel_handler handler = {
 	.rule_count = sizeof(rules) / sizeof(rules[0]),
 	.message = on_message,
 	.closed = on_closed,
+	.secret = true,
 };
 
 static void become(const struct child *child, int channel_fd, int log_fd)
@@ -281,6 +300,23 @@ void child_send_control(struct child *child, uid_t uid, gid_t gid,
 	wire_put_u32(writer, gid);
 	wire_put_u8(writer, privileged);
 	channel_end_fd(child->channel, fd);
+}
+
+void child_send_connection(struct child *child, uint32_t request, int fd,
+    int error)
+{
+	if (child->channel == NULL)
+		return;
+	if (fd != -1) {
+		channel_begin(child->channel, PROCESS_CONNECTED, request);
+		/* At once, as with listeners. */
+		if (channel_end_fd(child->channel, fd) == 0)
+			channel_flush(child->channel, 0);
+	} else {
+		wire_put_u32(channel_begin(child->channel,
+		    PROCESS_NOT_CONNECTED, request), (uint32_t)error);
+		channel_end(child->channel);
+	}
 }
 
 void child_stop(struct child *child)

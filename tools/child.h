@@ -34,6 +34,9 @@ struct child_events {
 		    const char *text);
 	void	(*peer_lost)(struct child *child, enum role role,
 		    unsigned instance);
+	/* It asks for a connection; answered by child_send_connection(). */
+	void	(*connect)(struct child *child, uint32_t request,
+		    const char *path);
 };
 
 struct child {
@@ -49,6 +52,7 @@ struct child {
 	unsigned			 failures;	/* in a row */
 	int64_t				 started;	/* monotonic, ms */
 	int64_t				 started_wall;
+	bool				 wanted;	/* else it stays down */
 	bool				 was_ready;	/* once at least */
 	bool				 reloading;	/* its answer is due */
 };
@@ -79,6 +83,9 @@ void	 child_send_listener(struct child *child, const char *name, int fd);
 void	 child_send_listener_gone(struct child *child, const char *name);
 void	 child_send_control(struct child *child, uid_t uid, gid_t gid,
 	    bool privileged, int fd);
+/* fd is duplicated for the child; -1: it gets error, an errno value. */
+void	 child_send_connection(struct child *child, uint32_t request, int fd,
+	    int error);
 void	 child_stop(struct child *child);
 const char	*child_state_name(enum child_state state);
 

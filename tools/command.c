@@ -20,6 +20,12 @@
 #include "policy/policy.h"
 #include "queue/queue.h"
 #include "smtpd/smtpd.h"
+#include "smtpd/sts_server.h"
+#include "tools/sendmail.h"
+#include "tools/sendmail_options.h"
+#include "tools/command_dns.h"
+#include "tools/queue_readers.h"
+#include "tools/command_sts.h"
 
 static const struct command commands[] = {
 	{ "run", "[-c FILE]", "start the server and stay in the foreground",
@@ -32,6 +38,8 @@ static const struct command commands[] = {
 	    "the running server", command_status },
 	{ "check", "[-c FILE]", "check configuration, certificates, ports and "
 	    "directories without starting", command_check },
+	{ "address", "[-c FILE] [--sender ADDRESS] [-j] ADDRESS", "who gets "
+	    "the mail for an address, and why", command_address },
 	{ "conf", "check|print|sample|manual [-c FILE]",
 	    "work with the configuration file", command_conf },
 	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|set-tls|"
@@ -39,6 +47,17 @@ static const struct command commands[] = {
 	{ "policy", "explain|probe|list|forget|memory|exception|events|"
 	    "outcomes ...", "what TLS mail to a domain needs, why, and what "
 	    "its hosts have shown", command_policy },
+	{ "sts", "show|status|publish ...", "our own MTA-STS policies: what "
+	    "they say, what the outside sees, approving enforce",
+	    command_sts },
+	{ "dns", "[check] DOMAIN [FILE] [-j] [-c FILE]", "every DNS record "
+	    "that a domain of ours needs", command_dns },
+	{ "user", "add|passwd|address|list|disable|enable|remove|test ...",
+	    "who may log in, and the addresses they send from", command_user },
+	{ "relay", "allow|list|revoke ...", "client certificates that may send "
+	    "to any domain", command_relay },
+	{ "sendmail", "[-t] [-i] [-f SENDER] [RECIPIENT...]", "give a message "
+	    "on standard input to the server: sendmail(8)", sendmail_main },
 	{ "lab", "list|run|shell ...", "judge this server, or another, in "
 	    "worlds of hostile networks", command_lab },
 };
@@ -51,6 +70,7 @@ static const struct role_entry *const roles[ROLE_COUNT] = {
 	[ROLE_MAILBOX] = &mailbox_entry,
 	[ROLE_POLICY] = &policy_entry,
 	[ROLE_DIRECTORY] = &directory_entry,
+	[ROLE_STS] = &sts_entry,
 };
 
 static void print_table(FILE *out, const char *prefix,
@@ -172,6 +192,8 @@ static int run_role(int argc, char **argv)
 		fprintf(stderr, "postern: no role \"%s\"\n", name);
 		return CONTROL_USAGE;
 	}
+	if (role == ROLE_QUEUE)
+		queue_readers_install();
 	return process_run(roles[role], instance);
 }
 
@@ -186,6 +208,8 @@ int command_end(int status)
 
 int command_main(int argc, char **argv)
 {
+	if (argc > 0 && sendmail_is_name(argv[0]))
+		return command_end(sendmail_main(argc, argv));
 	if (argc > 1 && strncmp(argv[1], "--role=", 7) == 0)
 		return run_role(argc, argv);
 	if (argc > 1 && (strcmp(argv[1], "--version") == 0 ||

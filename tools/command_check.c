@@ -20,6 +20,8 @@
 #include "base/tls.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
+#include "delivery/credentials.h"
+#include "policy/expand.h"
 #include "tools/certificates.h"
 #include "tools/control_client.h"
 #include "tools/directories.h"
@@ -34,9 +36,21 @@ struct finding {
 	unsigned	 problems;
 };
 
+/* Each line of text. */
+static void say(const char *kind, const char *text)
+{
+	while (*text != '\0') {
+		size_t length = strcspn(text, "\n");
+
+		if (length > 0)
+			printf("%-9s%.*s\n", kind, (int)length, text);
+		text += length + (text[length] == '\n');
+	}
+}
+
 static void complain(struct finding *finding, const char *text)
 {
-	printf("PROBLEM  %s\n", text);
+	say("PROBLEM", text);
 	finding->problems++;
 }
 
@@ -56,18 +70,19 @@ static void check_certificates(struct finding *finding,
 	mem_free(errors);
 }
 
-static void check_ports(struct finding *finding, const struct conf *conf)
+/* Not a Unix socket: its directory is made at the first start. */
+static void check_port(struct finding *finding,
+    const struct conf_listener *listener)
 {
+	struct conf alone = { .listeners = (struct conf_listener *)listener,
+	    .listener_count = 1 };
 	struct listeners listeners;
 	char *errors = NULL;
 	size_t i;
 
-	if (control_client_try(conf) == 0) {
-		printf("note     a server runs with this control socket: "
-		    "whether its ports\n         are free was not tried\n");
+	if (listener->socket[0] != '\0')
 		return;
-	}
-	if (listeners_open(&listeners, conf, NULL, &errors) == -1) {
+	if (listeners_open(&listeners, &alone, NULL, &errors) == -1) {
 		complain(finding, errors);
 		mem_free(errors);
 		return;
@@ -78,13 +93,83 @@ static void check_ports(struct finding *finding, const struct conf *conf)
 	listeners_release(&listeners);
 }
 
+/* Users and aliases, read as the directory does. */
+static void check_addresses(struct finding *finding, const struct conf *conf,
+    const struct bundle *bundle)
+{
+	char *errors = NULL, *advice = NULL;
+	struct expander *expander = expander_new(conf, bundle, &errors,
+	    &advice);
+
+	if (expander == NULL)
+		complain(finding, errors);
+	else if (conf->domain_count > 0)
+		printf("ok       users and aliases of %zu domain(s)\n",
+		    conf->domain_count);
+	if (advice != NULL)
+		say("advice", advice);
+	expander_free(expander);
+	mem_free(errors);
+	mem_free(advice);
+}
+
+/* What routes log in with, read as delivery does. */
+static void check_credentials(struct finding *finding,
+    const struct conf *conf, const struct bundle *bundle)
+{
+	char error[512];
+	size_t i;
+
+	for (i = 0; i < conf->route_count; i++) {
+		const struct bundle_file *file = bundle_file(bundle,
+		    conf->routes[i].credentials_file);
+		struct credentials *read;
+
+		if (file == NULL)
+			continue;
+		read = credentials_read(file->path, file->contents, error,
+		    sizeof(error));
+		if (read == NULL)
+			complain(finding, error);
+		else
+			printf("ok       credentials of %s for route %s\n",
+			    read->user, conf->routes[i].pattern);
+		credentials_free(read);
+	}
+}
+
+static void check_ports(struct finding *finding, const struct conf *conf)
+{
+	size_t i;
+
+	if (control_client_try(conf) == 0) {
+		printf("note     a server runs with this control socket: "
+		    "whether its ports\n         are free was not tried\n");
+		return;
+	}
+	for (i = 0; i < conf->listener_count; i++)
+		check_port(finding, &conf->listeners[i]);
+}
+
+/* The others are always there. */
+static bool is_used(const struct conf *conf, enum role role)
+{
+	size_t i;
+
+	for (i = 0; role == ROLE_STS && i < conf->listener_count; i++)
+		if (conf->listeners[i].service == SERVICE_MTA_STS)
+			return true;
+	return role != ROLE_STS;
+}
+
 static void check_user(struct finding *finding, const struct conf *conf,
     enum role role)
 {
 	char *user = directories_user(conf, role);
 	char text[512];
 
-	if (user[0] != '\0' && getpwnam(user) == NULL) {
+	if (is_used(conf, role) && user[0] != '\0' &&
+	    getpwnam(user) == NULL) {
 		snprintf(text, sizeof(text), "there is no user \"%s\" for %s: "
 		    "run systemd-sysusers, or set drop-privileges = no", user,
 		    role_name(role));
@@ -110,16 +195,64 @@ static void check_directory(struct finding *finding, const char *path)
 	}
 }
 
+static const char *tls_words(enum conf_listener_tls tls, bool possible)
+{
+	if (!possible)
+		return "STARTTLS not offered";
+	switch (tls) {
+	case LISTENER_TLS_REQUIRE: return "STARTTLS demanded";
+	case LISTENER_TLS_IMPLICIT: return "TLS from the first byte";
+	default: return "STARTTLS offered";
+	}
+}
+
 static void describe_listener(const struct conf *conf,
     const struct conf_listener *listener)
 {
 	bool tls = conf->certificate_count > 0 &&
 	    listener->tls != LISTENER_TLS_NONE;
 
-	printf("  port %d: \"220 %s ESMTP\", STARTTLS %s%s\n",
-	    (int)listener->port, conf->hostname, !tls ? "not offered" :
-	    listener->tls == LISTENER_TLS_REQUIRE ? "demanded" : "offered",
-	    tls && conf->requiretls ? ", REQUIRETLS behind it" : "");
+	if (listener->service == SERVICE_MTA_STS) {
+		printf("  port %d: MTA-STS policies by HTTPS\n",
+		    (int)listener->port);
+		return;
+	}
+	if (listener->socket[0] != '\0')
+		printf("  socket %s:", listener->socket);
+	else
+		printf("  port %d:", (int)listener->port);
+	printf(" \"220 %s %s\", %s%s%s%s\n", conf->hostname,
+	    listener->service == SERVICE_LMTP ? "LMTP" : "ESMTP",
+	    tls_words(listener->tls, tls),
+	    tls && listener->auth ? ", AUTH behind it" : "",
+	    tls && conf->requiretls ? ", REQUIRETLS behind it" : "",
+	    listener->client_certificates ? ", asking for certificates" : "");
+}
+
+/* Who may send to everybody: the widest of all listeners. */
+static void describe_relay(const struct conf *conf)
+{
+	bool networks = false, certificates = false, users = false;
+
+	for (size_t i = 0; i < conf->listener_count; i++) {
+		const struct conf_listener *one = &conf->listeners[i];
+
+		networks |= one->relay == RELAY_ANY &&
+		    conf->relay_from.count > 0;
+		if (one->relay == RELAY_NOBODY)
+			continue;
+		certificates |= one->client_certificates;
+		users |= one->auth;
+	}
+	printf("  mail for others is accepted from%s\n",
+	    networks || certificates || users ? "" : " nobody");
+	if (networks)
+		printf("    the networks in relay-from\n");
+	if (certificates)
+		printf("    clients with a listed certificate (`postern "
+		    "relay`)\n");
+	if (users)
+		printf("    users who log in (`postern user`)\n");
 }
 
 static void describe(const struct conf *conf)
@@ -135,8 +268,7 @@ static void describe(const struct conf *conf)
 		    conf->domains[i].users_file != NULL &&
 		    conf->domains[i].users_file[0] != '\0' ?
 		    " and a file of users" : "");
-	printf("  mail for others is accepted from %zu network(s) only\n",
-	    conf->relay_from.count);
+	describe_relay(conf);
 }
 
 int command_check(int argc, char **argv)
@@ -165,14 +297,17 @@ int command_check(int argc, char **argv)
 	}
 	printf("ok       %s\n", options.configuration);
 	if (conf->warnings != NULL)
-		printf("advice   %s\n", conf->warnings);
+		say("advice", conf->warnings);
 	check_certificates(&finding, conf, bundle);
+	check_credentials(&finding, conf, bundle);
+	check_addresses(&finding, conf, bundle);
 	check_ports(&finding, conf);
 	for (role = ROLE_SMTPD; role < ROLE_COUNT; role++)
 		check_user(&finding, conf, role);
 	check_directory(&finding, conf->queue_directory);
 	check_directory(&finding, conf->mail_directory);
 	check_directory(&finding, conf->run_directory);
+	check_directory(&finding, conf->drop_directory);
 	describe(conf);
 	log_flush();
 	bundle_free(bundle);

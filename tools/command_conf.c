@@ -52,7 +52,7 @@ static int conf_check(int argc, char **argv)
 	if (conf == NULL)
 		return CONTROL_CONFIG;
 	if (conf->warnings != NULL)
-		fprintf(stderr, "%s\n", conf->warnings);
+		control_client_complain(conf->warnings);
 	printf("%s: no mistake found (\"postern check\" also looks at "
 	    "certificates, ports and directories)\n", options.configuration);
 	conf_free(conf);

@@ -90,30 +90,67 @@ static int read_configuration(void)
 	return alone.conf == NULL ? -1 : 0;
 }
 
+/* contents is the bundle's from then on; null: not to be had. */
+static void add_file(struct bundle *bundle, const char *path, char *contents)
+{
+	if (contents == NULL)
+		return;
+	bundle->files[bundle->file_count++] = (struct bundle_file){
+	    .path = mem_dup_string(path), .contents = contents,
+	    .length = strlen(contents), .role = ROLE_DELIVERY };
+}
+
+/* The credentials and certificates of routes. */
+static void add_route_files(struct bundle *bundle)
+{
+	size_t i;
+
+	for (i = 0; i < alone.conf->route_count; i++) {
+		const struct conf_route *route = &alone.conf->routes[i];
+		const struct conf_certificate *section =
+		    conf_certificate_find(alone.conf, route->certificate);
+
+		add_file(bundle, route->credentials_file,
+		    read_file(route->credentials_file));
+		if (section == NULL)
+			continue;
+		add_file(bundle, section->chain, read_file(section->chain));
+		add_file(bundle, section->key, read_file(section->key));
+	}
+}
+
+static void release_bundle(struct bundle *bundle)
+{
+	size_t i;
+
+	for (i = 0; i < bundle->file_count; i++) {
+		mem_free(bundle->files[i].path);
+		mem_free_secret(bundle->files[i].contents);
+	}
+	mem_free(bundle->files);
+}
+
 /* What the delivery role would have been given. */
 static int make_profile(void)
 {
-	struct bundle_file trust = {
-		.path = alone.conf->trust_file,
-		.contents = alone.trust_pem,
-		.role = ROLE_DELIVERY,
-	};
 	struct bundle bundle = {
 		.name = (char *)alone.question->configuration,
 		.text = alone.text,
-		.files = &trust,
-		.file_count = alone.trust_pem != NULL,
+		.files = mem_alloc_array(1 + 3 * alone.conf->route_count,
+		    sizeof(struct bundle_file)),
 	};
 	char error[512] = "it is too large";
 	struct buf bytes;
 
-	if (alone.trust_pem != NULL)
-		trust.length = strlen(alone.trust_pem);
+	add_file(&bundle, alone.conf->trust_file,
+	    mem_dup_string(alone.trust_pem));
+	add_route_files(&bundle);
 	buf_init(&bytes, BUNDLE_BYTES_MAX);
 	if (bundle_encode(&bundle, ROLE_DELIVERY, &bytes) == 0)
 		alone.profile = profile_new(buf_data(&bytes),
 		    buf_length(&bytes), error, sizeof(error));
-	buf_release(&bytes);
+	buf_wipe(&bytes);
+	release_bundle(&bundle);
 	if (alone.profile == NULL)
 		control_client_complain(error);
 	return alone.profile == NULL ? -1 : 0;
@@ -201,14 +238,12 @@ static int make_plan(void)
 	json_t *object;
 
 	conf_next_hop(alone.conf, alone.question->domain, &next);
-	if (next.transport == TRANSPORT_SMTP) {
+	if (explain_has_plan(&next)) {
 		plan_request_start(&context, &question, on_plan, NULL);
 		loop_run();
 		return alone.can_try ? CONTROL_OK : CONTROL_NONE_MATCHED;
 	}
-	object = json_pack("{s:s, s:s}", "domain", alone.question->domain,
-	    "transport", next.transport == TRANSPORT_MAILDIR ? "maildir" :
-	    "discard");
+	object = explain_without_plan(alone.question->domain, &next);
 	alone.question->explained(alone.question->arg, object);
 	json_decref(object);
 	return CONTROL_OK;
@@ -249,7 +284,7 @@ static int probe(void)
 	struct wire_reader reader;
 	struct plan *plan;
 
-	conf_next_hop(alone.conf, alone.question->domain, &next);
+	conf_next_hop(alone.profile->conf, alone.question->domain, &next);
 	wire_read_begin(&reader, buf_data(&alone.wire),
 	    buf_length(&alone.wire));
 	plan = plan_get(&reader, arena);

@@ -441,6 +441,49 @@ static const json_t *first_host(const json_t *plan)
 	return NULL;
 }
 
+/* What becomes of mail that nobody else gets. */
+static const char *kept_text(const json_t *plan)
+{
+	const char *transport = text_of(plan, "transport");
+
+	if (equal(transport, "maildir"))
+		return "its mail is put into mailboxes here";
+	return equal(transport, "lmtp") ?
+	    "its mail goes to a mail store of this machine by LMTP" :
+	    "its mail is discarded (route)";
+}
+
+static void print_route(int indent, const json_t *plan)
+{
+	const json_t *route = json_object_get(plan, "route");
+	char shown[TEXT_BYTES];
+
+	if (route == NULL)
+		return;
+	snprintf(shown, sizeof(shown), "by route %s, %s%s%s", text_of(route,
+	    "pattern"), text_of(route, "transport"),
+	    text_of(route, "socket")[0] == '\0' ? "" : " to ",
+	    text_of(route, "socket"));
+	text_line(indent, shown);
+	if (text_of(route, "credentials")[0] != '\0') {
+		snprintf(shown, sizeof(shown), "logs in with the credentials "
+		    "of %s", text_of(route, "credentials"));
+		text_line(indent, shown);
+	}
+	if (text_of(route, "certificate")[0] == '\0')
+		return;
+	snprintf(shown, sizeof(shown), "shows certificate %s, when asked",
+	    text_of(route, "certificate"));
+	text_line(indent, shown);
+}
+
+/* Who set the level. */
+static const char *setter(const json_t *plan)
+{
+	return text_of(json_object_get(plan, "route"), "level")[0] == '\0' ?
+	    "destination" : "route";
+}
+
 /* One sentence: the answer, before all that it was made from. */
 static void print_verdict(const json_t *plan)
 {
@@ -449,10 +492,8 @@ static void print_verdict(const json_t *plan)
 	char shown[TEXT_BYTES], how[400];
 
 	if (text_of(plan, "transport")[0] != '\0') {
-		snprintf(shown, sizeof(shown), "%s: %s", text_of(plan,
-		    "domain"), equal(text_of(plan, "transport"), "maildir") ?
-		    "its mail is put into mailboxes here; nothing is sent" :
-		    "its mail is discarded (route); nothing is sent");
+		snprintf(shown, sizeof(shown), "%s: %s; nothing is sent",
+		    text_of(plan, "domain"), kept_text(plan));
 	} else if (status != NULL) {
 		snprintf(shown, sizeof(shown), "%s: mail %s (%s): %s",
 		    text_of(plan, "domain"), equal(text_of(status, "outcome"),
@@ -526,13 +567,14 @@ static void print_plan(const json_t *plan)
 	size_t i;
 
 	snprintf(head, sizeof(head), "The plan for %s%s, port %lld%s, at level "
-	    "%s (destination %s)", is_true(next, "mx") ? "the MX of " : "",
+	    "%s (%s %s)", is_true(next, "mx") ? "the MX of " : "",
 	    text_of(next, "host"), number_of(next, "port"),
 	    equal(text_of(next, "tls"), "implicit") ?
 	    ", with TLS from the first byte" : "", text_of(plan, "level"),
-	    text_of(plan, "destination"));
+	    setter(plan), text_of(plan, "destination"));
 	putchar('\n');
 	text_wrap(0, head);
+	print_route(2, plan);
 	print_circumstances(2, plan);
 	if (json_array_size(hosts) == 0)
 		printf("  no host\n");
@@ -543,8 +585,10 @@ static void print_plan(const json_t *plan)
 void policy_print_explanation(const json_t *object)
 {
 	print_verdict(object);
-	if (text_of(object, "transport")[0] != '\0')
+	if (text_of(object, "transport")[0] != '\0') {
+		print_route(2, object);
 		return;
+	}
 	print_facts(json_object_get(object, "facts"));
 	print_decisions(json_object_get(object, "decisions"));
 	print_plan(object);
@@ -583,6 +627,30 @@ static void print_next_host(const json_t *host, size_t number,
 		text_line(9, text_of(host, "reason"));
 }
 
+static const char *kept_briefly(const json_t *object)
+{
+	const char *transport = text_of(object, "transport");
+
+	if (equal(transport, "maildir"))
+		return "into mailboxes here";
+	return equal(transport, "lmtp") ? "by LMTP, on this machine" :
+	    "it is discarded (route)";
+}
+
+/* Where an administrator sends it. */
+static void print_next_hop(const json_t *object)
+{
+	const json_t *next = json_object_get(object, "next-hop");
+	char shown[TEXT_BYTES];
+
+	if (json_object_get(object, "route") == NULL)
+		return;
+	snprintf(shown, sizeof(shown), "to %s%s, port %lld",
+	    is_true(next, "mx") ? "the MX of " : "", text_of(next, "host"),
+	    number_of(next, "port"));
+	text_line(4, shown);
+}
+
 void policy_print_next(const json_t *object)
 {
 	const json_t *hosts = json_object_get(object, "hosts");
@@ -591,13 +659,16 @@ void policy_print_next(const json_t *object)
 	size_t i;
 
 	if (text_of(object, "transport")[0] != '\0') {
-		text_line(4, equal(text_of(object, "transport"), "maildir") ?
-		    "into mailboxes here" : "it is discarded (route)");
+		text_line(4, kept_briefly(object));
+		print_route(4, object);
 		return;
 	}
-	snprintf(shown, sizeof(shown), "level %s (destination %s)",
-	    text_of(object, "level"), text_of(object, "destination"));
+	snprintf(shown, sizeof(shown), "level %s (%s %s)",
+	    text_of(object, "level"), setter(object),
+	    text_of(object, "destination"));
 	text_line(4, shown);
+	print_next_hop(object);
+	print_route(4, object);
 	print_circumstances(4, object);
 	if (status != NULL) {
 		snprintf(shown, sizeof(shown), "it would %s (%s): %s",

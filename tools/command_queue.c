@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/address.h"
@@ -334,6 +335,25 @@ static void print_trouble(const json_t *recipient)
 		    "tls-trouble"));
 }
 
+/* What was written to, and who is said to send it, where that is another
+ * address. */
+static void print_addresses(const json_t *recipient)
+{
+	const char *original = text_of(recipient, "original");
+
+	if (original[0] != '\0' && strcasecmp(original,
+	    text_of(recipient, "address")) != 0) {
+		printf("        for <");
+		text_print(original, 0);
+		printf(">\n");
+	}
+	if (json_is_true(json_object_get(recipient, "forwarded"))) {
+		printf("        forwarded, from <");
+		text_print(text_of(recipient, "sender"), 0);
+		printf(">\n");
+	}
+}
+
 /* Why a recipient waits, in one line. */
 static void print_recipient(const json_t *recipient)
 {
@@ -353,6 +373,7 @@ static void print_recipient(const json_t *recipient)
 		text_print(text_of(recipient, "held"), 0);
 	}
 	printf("\n");
+	print_addresses(recipient);
 	print_level(recipient);
 	if (text_of(recipient, "status")[0] == '\0')
 		return;

@@ -15,6 +15,9 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 
+/* All users add files, none sees or removes those of others. */
+enum { DROP_MODE_ALL = 01733, DROP_MODE_OWN = 0700 };
+
 char *directories_user(const struct conf *conf, enum role role)
 {
 	if (!conf->drop_privileges || geteuid() != 0)
@@ -45,14 +48,16 @@ char *directories_root(const struct conf *conf, enum role role)
 static int make_parents(char *path)
 {
 	char *slash = path;
+	int made;
 
 	while ((slash = strchr(slash + 1, '/')) != NULL) {
 		*slash = '\0';
-		if (mkdir(path, 0755) == -1 && errno != EEXIST) {
-			*slash = '/';
-			return -1;
-		}
+		/* Not less by a umask: others must get to the sockets. */
+		made = mkdir(path, 0755) == 0 ? chmod(path, 0755) :
+		    errno == EEXIST ? 0 : -1;
 		*slash = '/';
+		if (made == -1)
+			return -1;
 	}
 	return 0;
 }
@@ -124,6 +129,23 @@ static int make_for(const struct conf *conf, enum role role, mode_t mode,
 	return result;
 }
 
+int directories_make_drop(const struct conf *conf, char **errors)
+{
+	bool everybody = conf->drop_privileges && geteuid() == 0;
+
+	return make(conf->drop_directory, "", everybody ? DROP_MODE_ALL :
+	    DROP_MODE_OWN, errors);
+}
+
+int directories_make_state(const struct conf *conf, char **errors)
+{
+	struct stat status;
+
+	if (stat(conf->state_directory, &status) == 0 || errno != ENOENT)
+		return 0;
+	return make(conf->state_directory, "", 0755, errors);
+}
+
 int directories_make(const struct conf *conf, char **errors)
 {
 	char *empty;
@@ -138,7 +160,8 @@ int directories_make(const struct conf *conf, char **errors)
 	if (result == -1 ||
 	    make_for(conf, ROLE_QUEUE, 0700, errors) == -1 ||
 	    make_for(conf, ROLE_POLICY, 0700, errors) == -1 ||
-	    make_for(conf, ROLE_MAILBOX, 0750, errors) == -1)
+	    make_for(conf, ROLE_MAILBOX, 0750, errors) == -1 ||
+	    directories_make_drop(conf, errors) == -1)
 		return -1;
 	return 0;
 }

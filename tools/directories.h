@@ -16,5 +16,10 @@ char	*directories_user(const struct conf *conf, enum role role);
 char	*directories_root(const struct conf *conf, enum role role);
 /* 0, or -1 with a sentence in errors (owned by the caller). */
 int	 directories_make(const struct conf *conf, char **errors);
+/* The same for the state directory alone, if it is missing: what is kept there
+ * may be written before the first start. */
+int	 directories_make_state(const struct conf *conf, char **errors);
+/* The same for the drop directory alone: it may be another after a reload. */
+int	 directories_make_drop(const struct conf *conf, char **errors);
 
 #endif

@@ -2,12 +2,15 @@
 /*
  * Opening the sockets of the configuration. "0.0.0.0" and "::" by default; a
  * machine without IPv6 is not an error when the address was the default one.
+ * Mail of this machine's programs has a socket without a section of its own.
  */
 #include "tools/listeners.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,15 +18,42 @@
 #include "base/net.h"
 #include "conf/conf.h"
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, SOCKET_MODE = 0660, LOCAL_MODE = 0666 };
 
-static void add(struct listeners *listeners, const char *name, int fd)
+/* A socket that is wanted. */
+struct want {
+	char		*name;		/* owned */
+	enum role	 role;
+};
+
+/* The path in the name of a Unix socket, else null. */
+static const char *path_of(const char *name)
 {
+	const char *place = strchr(name, '@');
+
+	return strncmp(place, "@unix:/", 7) == 0 ? place + 6 : NULL;
+}
+
+static void add(struct listeners *listeners, const struct want *want, int fd)
+{
+	const char *path = path_of(want->name);
+	struct listener *item;
+	struct stat status;
+
 	listeners->items = mem_resize(listeners->items, listeners->count + 1,
 	    sizeof(*listeners->items));
-	listeners->items[listeners->count].name = mem_dup_string(name);
-	listeners->items[listeners->count].fd = fd;
-	listeners->count++;
+	item = &listeners->items[listeners->count++];
+	*item = (struct listener){ .name = mem_dup_string(want->name),
+	    .fd = fd, .role = want->role };
+	if (path != NULL && lstat(path, &status) == 0) {
+		item->device = status.st_dev;
+		item->inode = status.st_ino;
+	}
+}
+
+static enum role role_of(const struct conf_listener *conf)
+{
+	return conf->service == SERVICE_MTA_STS ? ROLE_STS : ROLE_SMTPD;
 }
 
 /* The socket in listeners that is bound as name says, whatever its section is
@@ -95,33 +125,112 @@ static int open_one(struct listeners *listeners,
 {
 	bool optional = strcmp(address, "::") == 0 &&
 	    conf->addresses.count > 1;
+	struct want want = { .role = role_of(conf) };
 	struct endpoint endpoint;
 	int fd, result = 0;
-	char *name;
 
-	name = mem_print("%s@%s:%d", conf->name, address, (int)conf->port);
-	fd = take_over(old, name);
+	want.name = mem_print("%s@%s:%d", conf->name, address,
+	    (int)conf->port);
+	fd = take_over(old, want.name);
 	if (fd == -1) {
 		if (endpoint_parse(&endpoint, address,
 		    (uint16_t)conf->port) == -1) {
 			*errors = mem_print("listen %s: \"%s\" is not an "
 			    "address", conf->name, address);
-			mem_free(name);
+			mem_free(want.name);
 			return -1;
 		}
 		fd = net_listen(&endpoint, BACKLOG);
 	}
 	if (fd != -1) {
-		add(listeners, name, fd);
+		add(listeners, &want, fd);
 	} else if (optional && (errno == EAFNOSUPPORT ||
 	    errno == EADDRNOTAVAIL)) {
 		log_warn("no IPv6 on this machine: not listening",
-		    log_text("listener", name));
+		    log_text("listener", want.name));
 	} else {
-		explain(errors, name, old);
+		explain(errors, want.name, old);
 		result = -1;
 	}
-	mem_free(name);
+	mem_free(want.name);
+	return result;
+}
+
+/* Its members may connect; unprivileged, only we and root. */
+static void give_to_group(const char *path, const char *name)
+{
+	const struct group *group;
+
+	if (geteuid() != 0 || name[0] == '\0')
+		return;
+	group = getgrnam(name);
+	if (group == NULL)
+		log_warn("no such group: only root may use this socket",
+		    log_text("group", name), log_text("path", path));
+	else if (lchown(path, 0, group->gr_gid) == -1)
+		log_warn("cannot give a socket to its group",
+		    log_text("path", path), log_errno(errno));
+}
+
+/* The group may have changed while the socket stayed. A path that somebody
+ * removed under us is made anew. */
+static int open_unix(struct listeners *listeners, const struct want *want,
+    mode_t mode, struct listeners *old, char **errors)
+{
+	const char *path = path_of(want->name);
+	int at = find_bound(old, want->name), fd = -1;
+	struct stat status;
+
+	if (at != -1 && lstat(path, &status) == 0 &&
+	    status.st_ino == old->items[at].inode &&
+	    status.st_dev == old->items[at].device)
+		fd = take_over(old, want->name);
+	if (fd == -1)
+		fd = net_listen_unix(path, mode, BACKLOG);
+	if (fd == -1) {
+		*errors = mem_print("cannot listen on %s: %s%s", want->name,
+		    strerror(errno), errno == EADDRINUSE ? ": another program "
+		    "listens there" :
+		    errno == ENOENT ? ": its directory is not there" : "");
+		return -1;
+	}
+	add(listeners, want, fd);
+	return 0;
+}
+
+static int open_section(struct listeners *listeners,
+    const struct conf_listener *conf, struct listeners *old, char **errors)
+{
+	struct want want = { .role = role_of(conf) };
+	int result = 0;
+
+	if (conf->socket == NULL || conf->socket[0] == '\0') {
+		for (size_t i = 0; i < conf->addresses.count && result == 0;
+		    i++)
+			result = open_one(listeners, conf,
+			    conf->addresses.items[i], old, errors);
+		return result;
+	}
+	want.name = mem_print("%s@unix:%s", conf->name, conf->socket);
+	result = open_unix(listeners, &want, SOCKET_MODE, old, errors);
+	if (result == 0)
+		give_to_group(conf->socket, conf->socket_group);
+	mem_free(want.name);
+	return result;
+}
+
+static int open_local(struct listeners *listeners, const struct conf *conf,
+    struct listeners *old, char **errors)
+{
+	struct want want = { .role = ROLE_SMTPD };
+	int result;
+
+	if (conf->local_socket == NULL)
+		return 0;
+	want.name = mem_print("%s@unix:%s", LISTENERS_LOCAL,
+	    conf->local_socket);
+	result = open_unix(listeners, &want, LOCAL_MODE, old, errors);
+	mem_free(want.name);
 	return result;
 }
 
@@ -133,7 +242,7 @@ static void give_back(struct listeners *listeners, struct listeners *old)
 
 	for (i = 0; old != NULL && i < listeners->count; i++) {
 		at = find_bound(old, listeners->items[i].name);
-		if (at != -1) {
+		if (at != -1 && old->items[at].fd == -1) {
 			old->items[at].fd = listeners->items[i].fd;
 			listeners->items[i].fd = -1;
 		}
@@ -144,30 +253,43 @@ static void give_back(struct listeners *listeners, struct listeners *old)
 int listeners_open(struct listeners *listeners, const struct conf *conf,
     struct listeners *old, char **errors)
 {
-	const struct conf_listener *one;
-	size_t i, j;
+	int result = 0;
 
 	memset(listeners, 0, sizeof(*listeners));
-	for (i = 0; i < conf->listener_count; i++) {
-		one = &conf->listeners[i];
-		for (j = 0; j < one->addresses.count; j++)
-			if (open_one(listeners, one, one->addresses.items[j],
-			    old, errors) == -1) {
-				give_back(listeners, old);
-				return -1;
-			}
-	}
-	return 0;
+	for (size_t i = 0; i < conf->listener_count && result == 0; i++)
+		result = open_section(listeners, &conf->listeners[i], old,
+		    errors);
+	if (result == 0)
+		result = open_local(listeners, conf, old, errors);
+	if (result == -1)
+		give_back(listeners, old);
+	return result;
+}
+
+/* The path of a socket of ours; somebody else's at the same place stays. */
+static void remove_path(const struct listener *item)
+{
+	const char *path = path_of(item->name);
+	struct stat status;
+
+	if (path != NULL && lstat(path, &status) == 0 &&
+	    S_ISSOCK(status.st_mode) && status.st_dev == item->device &&
+	    status.st_ino == item->inode)
+		unlink(path);
 }
 
 void listeners_release(struct listeners *listeners)
 {
+	struct listener *item;
 	size_t i;
 
 	for (i = 0; i < listeners->count; i++) {
-		if (listeners->items[i].fd != -1)
-			close(listeners->items[i].fd);
-		mem_free(listeners->items[i].name);
+		item = &listeners->items[i];
+		if (item->fd != -1) {
+			remove_path(item);
+			close(item->fd);
+		}
+		mem_free(item->name);
 	}
 	mem_free(listeners->items);
 	memset(listeners, 0, sizeof(*listeners));
@@ -181,4 +303,12 @@ int listeners_find(const struct listeners *listeners, const char *name)
 		if (strcmp(listeners->items[i].name, name) == 0)
 			return (int)i;
 	return -1;
+}
+
+int listeners_find_role(const struct listeners *listeners, const char *name,
+    enum role role)
+{
+	int at = listeners_find(listeners, name);
+
+	return at != -1 && listeners->items[at].role == role ? at : -1;
 }

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -42,9 +43,11 @@
 #include "smtpd/counters.h"
 #include "tools/certificates.h"
 #include "tools/child.h"
+#include "tools/connector.h"
 #include "tools/control_client.h"
 #include "tools/control_socket.h"
 #include "tools/directories.h"
+#include "tools/drain.h"
 #include "tools/listeners.h"
 #include "tools/notify.h"
 
@@ -55,7 +58,7 @@ enum { CHILDREN_MAX = 64, RELOAD_MILLISECONDS = 30000,
 
 /* The order in which roles are stopped. */
 static const enum role stop_order[][2] = {
-	{ ROLE_SMTPD, ROLE_SMTPD },
+	{ ROLE_SMTPD, ROLE_STS },
 	{ ROLE_DELIVERY, ROLE_MAILBOX },
 	{ ROLE_QUEUE, ROLE_QUEUE },
 	{ ROLE_POLICY, ROLE_DIRECTORY },
@@ -135,14 +138,20 @@ static void start_child(struct child *child)
 	mem_free(root);
 }
 
+static void start_again(void *arg)
+{
+	struct child *child = arg;
+
+	if (!supervisor.stopping && child->wanted && child->pid == 0)
+		start_child(child);
+}
+
 static void restart_child(void *arg)
 {
 	struct child *child = arg;
 
-	if (supervisor.stopping)
-		return;
 	child->restarts++;
-	start_child(child);
+	start_again(child);
 }
 
 static void connect_later(struct child *one, struct child *other);
@@ -181,7 +190,12 @@ struct reconnection {
 	struct child	*other;
 	int64_t		 seen;		/* connected_at() when asked for */
 	struct timer	 timer;
+	LIST_ENTRY(reconnection) link;
 };
+
+/* One a pair at most, whatever a role says. */
+static LIST_HEAD(, reconnection) reconnections =
+    LIST_HEAD_INITIALIZER(reconnections);
 
 /* A pair that has another channel by now, or of which one was started since
  * then, needs none of ours. */
@@ -191,6 +205,7 @@ static void on_reconnection(void *arg)
 	struct child *one = reconnection->one, *other = reconnection->other;
 
 	timer_stop(&reconnection->timer);
+	LIST_REMOVE(reconnection, link);
 	if (!supervisor.stopping && one->state == CHILD_RUNNING &&
 	    other->state == CHILD_RUNNING &&
 	    *connected_at(one, other) == reconnection->seen)
@@ -200,8 +215,16 @@ static void on_reconnection(void *arg)
 
 static void connect_later(struct child *one, struct child *other)
 {
-	struct reconnection *reconnection = mem_alloc(sizeof(*reconnection));
+	struct reconnection *reconnection;
 
+	LIST_FOREACH(reconnection, &reconnections, link)
+		if (connected_at(reconnection->one, reconnection->other) ==
+		    connected_at(one, other)) {
+			reconnection->seen = *connected_at(one, other);
+			return;
+		}
+	reconnection = mem_alloc(sizeof(*reconnection));
+	LIST_INSERT_HEAD(&reconnections, reconnection, link);
 	reconnection->one = one;
 	reconnection->other = other;
 	reconnection->seen = *connected_at(one, other);
@@ -223,15 +246,35 @@ static void on_peer_lost(struct child *child, enum role role,
 	}
 }
 
+static void on_connect(struct child *child, uint32_t request, const char *path)
+{
+	connector_ask(supervisor.conf, child, request, path);
+}
+
+/* Those that its role serves. */
 static void send_listeners(struct child *child)
+{
+	const struct listener *item;
+	size_t i;
+
+	if (child->role == ROLE_SMTPD && supervisor.counters != -1)
+		child_send_listener(child, COUNTERS_NAME, supervisor.counters);
+	for (i = 0; i < supervisor.listeners.count; i++) {
+		item = &supervisor.listeners.items[i];
+		if (item->role == child->role)
+			child_send_listener(child, item->name, item->fd);
+	}
+}
+
+/* All roles, but one that has nothing to serve. */
+static bool is_wanted(enum role role, const struct listeners *listeners)
 {
 	size_t i;
 
-	if (supervisor.counters != -1)
-		child_send_listener(child, COUNTERS_NAME, supervisor.counters);
-	for (i = 0; i < supervisor.listeners.count; i++)
-		child_send_listener(child, supervisor.listeners.items[i].name,
-		    supervisor.listeners.items[i].fd);
+	for (i = 0; role == ROLE_STS && i < listeners->count; i++)
+		if (listeners->items[i].role == role)
+			return true;
+	return role != ROLE_STS;
 }
 
 static bool everyone_was_ready(void)
@@ -239,7 +282,8 @@ static bool everyone_was_ready(void)
 	unsigned i;
 
 	for (i = 0; i < supervisor.child_count; i++)
-		if (!supervisor.children[i].was_ready)
+		if (supervisor.children[i].wanted &&
+		    !supervisor.children[i].was_ready)
 			return false;
 	return true;
 }
@@ -250,12 +294,12 @@ static void begin_serving(void)
 
 	supervisor.serving = true;
 	for (i = 0; i < supervisor.child_count; i++)
-		if (supervisor.children[i].role == ROLE_SMTPD)
-			send_listeners(&supervisor.children[i]);
+		send_listeners(&supervisor.children[i]);
 	log_info("ready", log_text("hostname", supervisor.conf->hostname),
 	    log_number("listeners", (int64_t)supervisor.listeners.count),
 	    log_text("configuration", supervisor.path));
 	notify_state("READY=1");
+	drain_configure(supervisor.conf);
 }
 
 static void on_ready(struct child *child)
@@ -270,8 +314,7 @@ static void on_ready(struct child *child)
 			connect_children(child, other);
 	}
 	if (supervisor.serving) {
-		if (child->role == ROLE_SMTPD)
-			send_listeners(child);
+		send_listeners(child);
 	} else if (everyone_was_ready()) {
 		begin_serving();
 	}
@@ -310,8 +353,14 @@ static void reload_finish(void)
 	}
 }
 
+/* The first problem is the answer. Sentences about a file end with a line feed,
+ * the log's and the command's do not. */
 static void reload_fail(char *problem)
 {
+	size_t length = strlen(problem);
+
+	while (length > 0 && problem[length - 1] == '\n')
+		problem[--length] = '\0';
 	if (supervisor.reload_problem == NULL)
 		supervisor.reload_problem = problem;
 	else
@@ -357,7 +406,7 @@ static void tell_roles(void)
 		supervisor.reload_request = 1;
 	for (i = 0; i < supervisor.child_count; i++) {
 		child = &supervisor.children[i];
-		if (child->channel == NULL)
+		if (child->channel == NULL || !child->wanted)
 			continue;	/* it will start with the new one */
 		buf_init(&bundle, PROCESS_BUNDLE_MAX);
 		if (bundle_encode(supervisor.bundle, child->role,
@@ -373,28 +422,68 @@ static void tell_roles(void)
 	    NULL);
 }
 
-/* The new set is open: smtpd hears what came and what went. */
+static void tell_what_went(struct child *child, const struct listeners *fresh,
+    const struct listeners *old)
+{
+	size_t i;
+
+	for (i = 0; i < old->count; i++)
+		if (old->items[i].role == child->role &&
+		    listeners_find_role(fresh, old->items[i].name,
+		    child->role) == -1)
+			child_send_listener_gone(child, old->items[i].name);
+}
+
+/* The new set is open: the roles hear what came and what went. */
 static void exchange_listeners(struct listeners *fresh, struct listeners *old)
 {
+	struct listeners before = *old;
 	struct child *child;
 	unsigned i;
-	size_t j;
+
+	supervisor.listeners = *fresh;
+	for (i = 0; i < supervisor.child_count; i++) {
+		child = &supervisor.children[i];
+		if (!supervisor.serving || child->state != CHILD_RUNNING)
+			continue;
+		tell_what_went(child, fresh, &before);
+		send_listeners(child);
+	}
+	listeners_release(&before);
+}
+
+static void kill_child(void *arg)
+{
+	struct child *child = arg;
+
+	if (child->pid != 0)
+		kill(child->pid, SIGKILL);
+}
+
+/* A role that is there only while it has something to serve. One that is not
+ * wanted any more uses the timer of its restart for its end. */
+static void follow_listeners(const struct listeners *fresh)
+{
+	struct child *child;
+	bool before;
+	unsigned i;
 
 	for (i = 0; i < supervisor.child_count; i++) {
 		child = &supervisor.children[i];
-		if (child->role != ROLE_SMTPD || !supervisor.serving ||
-		    child->state != CHILD_RUNNING)
+		before = child->wanted;
+		child->wanted = is_wanted(child->role, fresh);
+		if (child->wanted == before)
 			continue;
-		for (j = 0; j < old->count; j++)
-			if (listeners_find(fresh, old->items[j].name) == -1)
-				child_send_listener_gone(child,
-				    old->items[j].name);
-		for (j = 0; j < fresh->count; j++)
-			child_send_listener(child, fresh->items[j].name,
-			    fresh->items[j].fd);
+		if (child->wanted && child->pid == 0)
+			timer_start(&child->restart, 0, start_again, child);
+		else if (!child->wanted) {
+			child->was_ready = false;
+			timer_start(&child->restart,
+			    supervisor.conf->stop_seconds * 1000, kill_child,
+			    child);
+			child_stop(child);
+		}
 	}
-	listeners_release(old);
-	supervisor.listeners = *fresh;
 }
 
 /* Each role's part of the bundle must go into one message; said before anything
@@ -483,8 +572,15 @@ static void reload(void)
 	supervisor.bundle = bundle;
 	supervisor.conf = conf;
 	log_set_level(log_level(conf));
+	follow_listeners(&fresh);
 	tell_roles();
 	exchange_listeners(&fresh, &supervisor.listeners);
+	if (directories_make_drop(conf, &errors) == -1) {
+		log_error("no drop directory", log_text("reason", errors));
+		mem_free(errors);
+	}
+	if (supervisor.serving)
+		drain_configure(conf);
 	if (supervisor.reload_pending == 0)
 		reload_finish();
 }
@@ -516,7 +612,7 @@ static void stop_next(void)
 		if (!waiting)
 			supervisor.stop_stage++;
 	}
-	if (!waiting)
+	if (!waiting && !drain_is_busy())
 		loop_stop();
 }
 
@@ -532,6 +628,7 @@ static void stop_late(void *arg)
 			    role_name(supervisor.children[i].role)));
 			kill(supervisor.children[i].pid, SIGKILL);
 		}
+	drain_kill();
 	timer_start(&supervisor.stop_timer, KILL_MILLISECONDS, stop_late,
 	    NULL);
 }
@@ -545,6 +642,7 @@ static void stop(void)
 	supervisor.stopping = true;
 	log_info("stopping");
 	notify_state("STOPPING=1");
+	drain_stop();
 	/* smtpd closes its own: who connects now is refused, not kept. */
 	listeners_release(&supervisor.listeners);
 	for (i = 0; i < supervisor.child_count; i++)
@@ -575,11 +673,15 @@ static void on_child_signal(void *arg)
 	(void)arg;
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
 		child = child_by_pid(pid);
-		if (child == NULL)
+		if (child == NULL) {
+			(void)drain_exited(pid, wait_status);
 			continue;
+		}
 		child_exited(child, wait_status);
+		connector_forget(child);
 		reload_answered(child);
-		if (!supervisor.stopping)
+		timer_stop(&child->restart);
+		if (!supervisor.stopping && child->wanted)
 			timer_start(&child->restart,
 			    child_restart_delay(child), restart_child, child);
 	}
@@ -614,6 +716,8 @@ static void answer_status(struct control *control)
 	    supervisor.conf->hostname, "serving", supervisor.serving));
 	for (i = 0; i < supervisor.child_count; i++) {
 		child = &supervisor.children[i];
+		if (!child->wanted && child->pid == 0)
+			continue;
 		clock_format_iso(child->started_wall, since, sizeof(since));
 		control_send(control, json_pack("{s:s, s:i, s:i, s:s, s:s, "
 		    "s:i}", "role", role_name(child->role), "instance",
@@ -708,12 +812,14 @@ static void on_wanted(enum role role, unsigned verb, int fd,
 static void add_child(enum role role, unsigned instance)
 {
 	static const struct child_events events = { .ready = on_ready,
-	    .result = on_result, .peer_lost = on_peer_lost };
+	    .result = on_result, .peer_lost = on_peer_lost,
+	    .connect = on_connect };
 	struct child *child = &supervisor.children[supervisor.child_count++];
 
 	child->role = role;
 	child->instance = instance;
 	child->events = &events;
+	child->wanted = is_wanted(role, &supervisor.listeners);
 }
 
 static void start_children(void)
@@ -732,11 +838,13 @@ static void start_children(void)
 	add_child(ROLE_DIRECTORY, 0);
 	add_child(ROLE_DELIVERY, 0);
 	add_child(ROLE_MAILBOX, 0);
+	add_child(ROLE_STS, 0);
 	for (i = 0; i < workers; i++)
 		add_child(ROLE_SMTPD, i);
 	supervisor.counters = counters_create();
 	for (i = 0; i < supervisor.child_count; i++)
-		start_child(&supervisor.children[i]);
+		if (supervisor.children[i].wanted)
+			start_child(&supervisor.children[i]);
 }
 
 /* One supervisor a run directory; the lock goes with the process. */

@@ -23,6 +23,7 @@
 #include "conf/conf.h"
 #include "delivery/attempt.h"
 #include "delivery/client.h"
+#include "delivery/credentials.h"
 #include "delivery/pool.h"
 #include "delivery/profile.h"
 #include "policy/plan.h"
@@ -232,6 +233,70 @@ static void set_timeout(struct conf *conf, const char *name, int64_t seconds)
 		wrong("unknown timeout %s", name);
 }
 
+/* The one that mail goes by, made at the first call. */
+static struct conf_route *make_route(void)
+{
+	struct conf *conf = play.profile->conf;
+	struct conf_route *route = conf->routes;
+
+	if (route != NULL)
+		return route;
+	route = conf->routes = mem_alloc(sizeof(*route));
+	conf->route_count = 1;
+	conf->route_destinations = mem_alloc(
+	    sizeof(*conf->route_destinations));
+	route->pattern = mem_dup_string("example.net");
+	route->host = mem_dup_string("mx1.test");
+	route->socket = mem_dup_string("");
+	route->credentials_file = mem_dup_string("");
+	route->certificate = mem_dup_string("test");
+	route->level = LEVEL_COUNT;
+	route->port = 25;
+	play.profile->routes = mem_alloc(sizeof(*play.profile->routes));
+	return route;
+}
+
+static void set_credentials(char *rest)
+{
+	const char *user = word(&rest);
+	char error[200], *text = mem_print("%s\n%s\n", user, rest);
+
+	make_route();
+	play.profile->routes->credentials = credentials_read("test", text,
+	    error, sizeof(error));
+	if (play.profile->routes->credentials == NULL)
+		wrong("script: %s", error);
+	mem_free(text);
+}
+
+static void set_client_certificate(void)
+{
+	char error[200];
+
+	make_route();
+	play.profile->routes->certificate = tls_identity_new("test",
+	    good.chain, good.key, error, sizeof(error));
+	if (play.profile->routes->certificate == NULL)
+		wrong("script: %s", error);
+}
+
+static bool route_line(const char *verb, char *rest)
+{
+	if (strcmp(verb, "route") == 0)
+		make_route();
+	else if (strcmp(verb, "credentials") == 0)
+		set_credentials(rest);
+	else if (strcmp(verb, "client-certificate") == 0)
+		set_client_certificate();
+	else if (strcmp(verb, "lmtp") == 0)
+		make_route()->transport = TRANSPORT_LMTP;
+	else if (strcmp(verb, "mx") == 0)
+		make_route()->mx = true;
+	else
+		return false;
+	return true;
+}
+
 static bool world_line(const char *verb, char *rest)
 {
 	struct conf *conf = play.profile->conf;
@@ -251,7 +316,7 @@ static bool world_line(const char *verb, char *rest)
 	} else if (strcmp(verb, "closed") == 0) {
 		play.closed[strtol(rest, NULL, 10) - 1] = true;
 	} else {
-		return false;
+		return route_line(verb, rest);
 	}
 	return true;
 }
@@ -469,6 +534,8 @@ static void set_flags(struct scripted_job *job, const char *rest)
 		job->job.flags |= ENVELOPE_8BIT;
 	if (strstr(rest, "utf8") != NULL)
 		job->job.flags |= ENVELOPE_UTF8;
+	if (strstr(rest, "utf8-header") != NULL)
+		job->job.flags |= ENVELOPE_UTF8_HEADER;
 	if (strstr(rest, "full") != NULL)
 		job->job.flags |= ENVELOPE_RET_FULL;
 	if (strstr(rest, "headers") != NULL)
@@ -694,6 +761,8 @@ static char *take_line(struct peer *peer, char *out, size_t size)
 	    (strncmp(out, "MAIL", 4) == 0 || strncmp(out, "RCPT", 4) == 0 ||
 	    strncmp(out, "DATA", 4) == 0))
 		play.result->mail_in_clear++;
+	if (!stream_is_secure(peer->stream) && strncmp(out, "AUTH", 4) == 0)
+		play.result->auth_in_clear++;
 	return out;
 }
 
@@ -1156,6 +1225,10 @@ static void start_job(void *unused)
 		job->job.tls_trouble_since = clock_wall() -
 		    job->trouble * 1000;
 	made = fake_job_new(&job->job);
+	if (play.profile->conf->route_count > 0)
+		conf_next_hop(play.profile->conf, job->job.domain,
+		    &made->next);
+	made->next.route = NULL;
 	for (i = 0; i < job->to_count; i++)
 		fake_job_add(made, job->to[i].address,
 		    job->to[i].original[0] == '\0' ? NULL :
@@ -1270,6 +1343,8 @@ static struct conf *make_conf(void)
 	struct conf *conf = mem_alloc(sizeof(*conf));
 
 	conf->hostname = mem_dup_string("client.test");
+	conf->hello_ipv4 = mem_dup_string("client.test");
+	conf->hello_ipv6 = mem_dup_string("six.client.test");
 	conf->connect_timeout = conf->greeting_timeout = 20;
 	conf->reply_timeout = conf->data_reply_timeout = 20;
 	conf->handshake_timeout = 20;
@@ -1447,6 +1522,8 @@ void dialog_play(const char *script, struct dialog_result *result)
 		loop_run();
 	}
 	end();
+	if (result->auth_in_clear > 0)
+		wrong("AUTH was said in clear");
 	/* What was deferred by those who went away. */
 	for (turns = 0; turns < 4; turns++) {
 		loop_defer(stop, NULL);

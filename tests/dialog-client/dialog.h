@@ -10,6 +10,11 @@
  *	hosts N			hosts in the plan; default 1
  *	closed N		host N refuses connections
  *	requiretls-bounce drop, requiretls-dane-ee name-too
+ *	route			mail goes by a route; and with it
+ *	credentials USER PASSWORD
+ *	client-certificate	the one for mx1.test
+ *	lmtp			instead of SMTP
+ *	mx			and the host's name is an MX record's word
  *
  * then one or more jobs, done one after the other:
  *
@@ -43,7 +48,8 @@
  *	replan			begins another plan for this job: the next one
  *				asked for, and like the one before but for what
  *				follows
- *	from A, to A [NOTIFY [ORCPT]], envid X, flags 8bit utf8 full headers
+ *	from A, to A [NOTIFY [ORCPT]], envid X, flags 8bit utf8 utf8-header
+ *				full headers
  *	many N			recipients u1@example.net to uN@example.net
  *	prefix TEXT, body TEXT	with \r \n \t \\ \xHH
  *	large N			a body of N bytes
@@ -99,6 +105,7 @@
 struct dialog_result {
 	char		 error[2048];	/* empty: all as expected */
 	unsigned	 mail_in_clear;	/* MAIL lines heard without TLS */
+	unsigned	 auth_in_clear;	/* AUTH, or what follows it: an error */
 	unsigned	 connections;
 	size_t		 data_length;	/* of the last D */
 	bool		 tls_trouble;

@@ -53,6 +53,8 @@ struct dialog {
 
 	struct stream	*client;	/* owned; null before the first step */
 	struct tls_client *tls;
+	struct tls_identity *identity;	/* owned; null */
+	char		*certificates;	/* owned; null: none is listed */
 	struct tls_expect expect;
 	bool		 ended, secured;
 	struct buf	 sending;
@@ -209,6 +211,14 @@ static enum progress do_from(struct dialog *dialog, const char *text)
 	return DONE;
 }
 
+static enum progress do_listed(struct dialog *dialog, const char *text)
+{
+	mem_free(dialog->certificates);
+	dialog->certificates = world_certificate_line(text);
+	world_certificates = dialog->certificates;
+	return DONE;
+}
+
 static enum progress do_early(struct dialog *dialog, const char *text)
 {
 	add_escaped(&dialog->early, text);
@@ -252,6 +262,10 @@ static enum progress do_set(struct dialog *dialog, const char *text)
 		fake_peers.directory_down = number != 0;
 	else if (strcmp(name, "directory-silent") == 0)
 		fake_peers.directory_silent = number != 0;
+	else if (strcmp(name, "login-silent") == 0)
+		fake_peers.login_silent = number != 0;
+	else if (strcmp(name, "login-external") == 0)
+		fake_peers.login_external = number != 0;
 	else if (strcmp(name, "directory-disowns") == 0)
 		fake_peers.directory_disowns = number != 0;
 	else if (strcmp(name, "no-postmaster") == 0)
@@ -312,17 +326,27 @@ static enum progress do_client_split(struct dialog *dialog, const char *text)
 	return do_client(dialog, text);
 }
 
+/* NNNNNN in it is another number each time. */
 static enum progress do_client_repeat(struct dialog *dialog, const char *text)
 {
 	char *rest;
 	long times = strtol(text, &rest, 10);
+	const char *place;
 	struct buf piece;
 
 	buf_init(&piece, 1 << 20);
 	add_escaped(&piece, rest + 1);
-	for (long i = 0; i < times; i++)
+	place = strstr(buf_string(&piece), "NNNNNN");
+	for (long i = 0; i < times; i++) {
+		char digits[24];
+
+		snprintf(digits, sizeof(digits), "%06ld", i);
+		if (place != NULL)
+			buf_patch(&piece, (size_t)(place - buf_data(&piece)),
+			    digits, 6);
 		stream_write(dialog->client, buf_data(&piece),
 		    buf_length(&piece));
+	}
 	buf_release(&piece);
 	return DONE;
 }
@@ -348,9 +372,13 @@ static enum progress do_client_drop(struct dialog *dialog, const char *text)
 
 static enum progress do_tls(struct dialog *dialog, const char *text)
 {
-	(void)text;
 	if (!dialog->begun) {
 		dialog->expect.check = TLS_CHECK_NONE;
+		if (strcmp(text, "certificate") == 0) {
+			tls_identity_free(dialog->identity);
+			dialog->identity = world_identity();
+			dialog->expect.identity = dialog->identity;
+		}
 		dialog->expect.sni = "mx.example.org";
 		dialog->secured = false;
 		if (buf_length(stream_input(dialog->client)) > 0)
@@ -568,6 +596,13 @@ static enum progress do_reload(struct dialog *dialog, const char *text)
 	return DONE;
 }
 
+static enum progress do_unlisted(struct dialog *dialog, const char *text)
+{
+	(void)text;
+	world_certificates = "";
+	return do_reload(dialog, dialog->conf);
+}
+
 /* --- what the queue got --- */
 
 static enum progress compare(struct dialog *dialog, const char *got,
@@ -625,6 +660,23 @@ static enum progress compare_prefix(struct dialog *dialog, const char *wanted)
 	return result;
 }
 
+/* Line ends as "|". */
+static enum progress compare_extra(struct dialog *dialog, const char *wanted)
+{
+	char *text = mem_dup_string(fake_peers.extra == NULL ? "(none)" :
+	    fake_peers.extra);
+	char *to = text;
+	enum progress result;
+
+	for (const char *from = text; *from != '\0'; from++)
+		if (*from != '\r')
+			*to++ = *from == '\n' ? '|' : *from;
+	*to = '\0';
+	result = compare(dialog, text, wanted);
+	mem_free(text);
+	return result;
+}
+
 static const char *tag_of(uint32_t flags)
 {
 	const char *tag = envelope_tls_tag(&(struct envelope){
@@ -640,6 +692,8 @@ static enum progress check_message(struct dialog *dialog, const char *name,
 		return compare(dialog, fake_peers.sender, wanted);
 	if (strcmp(name, "to") == 0)
 		return compare(dialog, fake_peers.recipients, wanted);
+	if (strcmp(name, "forward") == 0)
+		return compare(dialog, fake_peers.forward_sender, wanted);
 	if (strcmp(name, "originals") == 0)
 		return compare(dialog, fake_peers.originals, wanted);
 	if (strcmp(name, "envid") == 0)
@@ -648,6 +702,8 @@ static enum progress check_message(struct dialog *dialog, const char *name,
 		return compare(dialog, fake_peers.client, wanted);
 	if (strcmp(name, "protocol") == 0)
 		return compare(dialog, fake_peers.protocol, wanted);
+	if (strcmp(name, "login") == 0)
+		return compare(dialog, fake_peers.login_seen, wanted);
 	if (strcmp(name, "flags") == 0)
 		return compare_number(dialog, fake_peers.flags, wanted);
 	if (strcmp(name, "tag") == 0)
@@ -665,6 +721,8 @@ static enum progress check_message(struct dialog *dialog, const char *name,
 		    wanted);
 	if (strcmp(name, "body") == 0)
 		return compare_body(dialog, wanted);
+	if (strcmp(name, "extra") == 0)
+		return compare_extra(dialog, wanted);
 	if (strcmp(name, "received") == 0)
 		return compare_prefix(dialog, wanted);
 	return fail(dialog, "nothing to check is named %s", name);
@@ -730,6 +788,7 @@ static const struct {
 	{ "listener", false, do_listener },
 	{ "no-certificate", false, do_no_certificate },
 	{ "from", false, do_from },
+	{ "listed", false, do_listed },
 	{ "once", false, do_nothing },
 	{ "set", false, do_set },
 	{ "early", false, do_early },
@@ -755,6 +814,7 @@ static const struct {
 	{ "stop", true, do_stop },
 	{ "stop-now", true, do_stop_now },
 	{ "reload", true, do_reload },
+	{ "unlisted", true, do_unlisted },
 };
 
 static enum progress take_step(struct dialog *dialog, const struct line *line)
@@ -851,6 +911,7 @@ static void finish(struct dialog *dialog)
 	}
 	if (dialog->tls != NULL)
 		tls_client_free(dialog->tls);
+	tls_identity_free(dialog->identity);
 	world_release(&dialog->world);
 	stop_log(dialog);
 	if (!dialog->failed && fake_peers_open() != 0)
@@ -858,6 +919,8 @@ static void finish(struct dialog *dialog)
 	fake_peers_reset();
 	mem_free(dialog->conf);
 	mem_free(dialog->listener);
+	world_certificates = "";
+	mem_free(dialog->certificates);
 	mem_free(dialog->file);
 	buf_release(&dialog->early);
 	buf_release(&dialog->sending);

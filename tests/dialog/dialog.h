@@ -8,7 +8,9 @@
  *	conf: LINES		more configuration; first of all
  *	listener: SETTINGS	of the listener: "tls = require"
  *	no-certificate:		the server has none
- *	from: ADDRESS		of the client; 198.51.100.7 unless said
+ *	from: ADDRESS		of the client; 198.51.100.7 unless said; local is
+ *				user 1000 of this machine
+ *	listed: NAME		the client's certificate may relay
  *	once:			not to be run byte by byte as well: the script
  *				is about what comes together
  *	set: NAME VALUE		a member of struct fake_peers
@@ -25,7 +27,8 @@
  *	S-count: N CODE		... N times
  *	S-first: N CODE REST	N lines, first of CODE, then of REST, both at
  *				least once
- *	TLS:			the client does its part of a handshake
+ *	TLS: [certificate]	the client does its part of a handshake, and
+ *				shows its certificate if it is asked for one
  *	E:			the server has closed, nothing was unread
  *	quiet:			nothing comes for some turns
  *	wait: MS		so many milliseconds pass
@@ -35,6 +38,7 @@
  *	L: PATTERN		a line of it is like this
  *	L-none: PATTERN		no line of it is
  *	stop: stop-now: reload: CONF	the server is told so
+ *	unlisted:		the client's certificate is taken off the list
  */
 #ifndef POSTERN_TESTS_DIALOG_DIALOG_H
 #define POSTERN_TESTS_DIALOG_DIALOG_H

@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/net.h"
+#include "base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +21,7 @@ static void must(bool holds)
 		abort();
 }
 
-static void check_printed(const struct address *address)
+static void check_printed(const struct address *address, int flags)
 {
 	char printed[ADDRESS_MAX + 1], path[ADDRESS_MAX + 3];
 	struct address again;
@@ -29,11 +30,16 @@ static void check_printed(const struct address *address)
 
 	address_format(address, printed, sizeof printed);
 	for (i = 0; printed[i] != '\0'; i++)
-		must(printed[i] >= ' ' && printed[i] <= '~');
+		must((unsigned char)printed[i] >= ' ' && printed[i] != 0x7f &&
+		    ((flags & ADDRESS_ALLOW_UTF8) ||
+		    (unsigned char)printed[i] < 0x80));
+	must(utf8_is_valid(printed, i));
+	must(utf8_is_ascii(address->domain));
 	length = snprintf(path, sizeof path, "<%s>", printed);
 	must(length > 0 && (size_t)length < sizeof path);
 	must(address_parse_path(&again, path, (size_t)length,
-	    ADDRESS_ALLOW_NULL | ADDRESS_ALLOW_POSTMASTER, &used) ==
+	    ADDRESS_ALLOW_NULL | ADDRESS_ALLOW_POSTMASTER |
+	    ADDRESS_ALLOW_UTF8, &used) ==
 	    ADDRESS_OK);
 	must(used == (size_t)length);
 	must(strcmp(address->local, again.local) == 0);
@@ -56,7 +62,7 @@ static void try_path(const char *text, size_t size, int flags)
 	must((flags & ADDRESS_ALLOW_NULL) || !address_is_null(&address));
 	must(address.domain[0] != '\0' || address_is_null(&address) ||
 	    address_is_postmaster(&address));
-	check_printed(&address);
+	check_printed(&address, flags);
 }
 
 static void try_domain(const char *text, size_t size)
@@ -98,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text = malloc(size);
 	must(text != NULL);
 	memcpy(text, data + 1, size - 1);
-	try_path(text, size - 1, data[0] & 3);
+	try_path(text, size - 1, data[0] & 7);
 	try_domain(text, size - 1);
 	text[size - 1] = '\0';
 	try_text(text);

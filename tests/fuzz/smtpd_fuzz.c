@@ -6,7 +6,8 @@
  * followed by n means: let the server work for some turns. What must hold:
  * nothing crashes or leaks, the contracts of the peers are kept (the fakes
  * abort), answers are lines of SMTP, nothing is accepted without 354 or BDAT or
- * with REQUIRETLS in clear, and no recipient but our own gets through.
+ * with REQUIRETLS in clear, no login is evaluated (there is no TLS), and no
+ * recipient but our own gets through.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ enum { ANSWER_MAX = 1 << 20 };
 
 static char answers[ANSWER_MAX];
 static size_t answer_length;
-static struct rules *offered, *required;
+static struct rules *offered, *required, *lmtp, *submission;
+static bool may_relay;
 
 static void hear(int fd)
 {
@@ -83,12 +85,16 @@ static void check_answers(void)
 
 static void check_message(void)
 {
+	/* TLS-80: nor is any login evaluated. */
+	if (fake_peers.login_seen[0] != '\0')
+		abort();
 	if (fake_peers.begun == 0)
 		return;
 	/* REQ-6: there is no TLS here. */
 	if (fake_peers.flags & ENVELOPE_REQUIRETLS)
 		abort();
-	for (const char *at = strchr(fake_peers.recipients, '@'); at != NULL;
+	for (const char *at = strchr(fake_peers.recipients, '@');
+	    !may_relay && at != NULL;
 	    at = strchr(at + 1, '@'))
 		if (strncmp(at, "@example.org", 12) != 0)
 			abort();
@@ -113,6 +119,16 @@ static void choose(uint8_t byte)
 		    "4.3.1", "full");
 }
 
+static struct rules *choose_rules(uint8_t byte)
+{
+	switch (byte & 0x60) {
+	case 0x20: return required;
+	case 0x40: return lmtp;
+	case 0x60: return submission;
+	default: return offered;
+	}
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -124,9 +140,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	world_prepare();
-	offered = world_rules(conf, "", true);
+	offered = world_rules(conf, "auth = yes", true);
 	required = world_rules(conf, "tls = require", true);
-	return offered == NULL || required == NULL;
+	lmtp = world_rules(conf, "service = lmtp", true);
+	submission = world_rules(conf, "service = submission tls = offer",
+	    true);
+	return offered == NULL || required == NULL || lmtp == NULL ||
+	    submission == NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -138,15 +158,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return -1;
 	world_init(&world);
 	choose(data[0]);
-	server_set_rules(&world.server, rules_share(data[0] & 0x20 ? required :
-	    offered));
+	server_set_rules(&world.server, rules_share(choose_rules(data[0])));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
 	    pair) < 0)
 		abort();
 	answer_length = 0;
 	if (data[0] & 0x80)	/* talks first */
 		say(pair[0], data + 1, 1);
-	world_session(&world, pair[1], "198.51.100.7");
+	may_relay = (data[0] & 0x60) == 0x60;
+	world_session(&world, pair[1], may_relay ? "192.0.2.7" :
+	    "198.51.100.7");
 	say(pair[0], data + 1, size - 1);
 	shutdown(pair[0], SHUT_WR);
 	/* Pieces of a byte of credit take a turn each. */

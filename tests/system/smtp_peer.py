@@ -123,7 +123,7 @@ class Stranger(threading.Thread):
                 answer(reply)
                 if verb != "STARTTLS" or not reply.startswith("220"):
                     continue
-            if verb == "EHLO":
+            if verb in ("EHLO", "LHLO"):
                 words = ["stranger.example"] + self.offered(secure)
                 for word in words[:-1]:
                     answer("250-" + word)
@@ -169,9 +169,12 @@ class Stranger(threading.Thread):
 
 
 class Postfix:
-    """Debian's Postfix, unpacked, delivering to Maildirs below folder."""
+    """Debian's Postfix, unpacked, delivering to Maildirs below folder; more:
+    lines for main.cf."""
 
-    def __init__(self, folder, certificate=None, domain="example.net"):
+    def __init__(self, folder, certificate=None, domain="example.net",
+                 more=""):
+        self.more = more
         self.folder = str(folder)
         self.root = os.path.join(PEERS, "root")
         self.port = free_port()
@@ -201,7 +204,7 @@ class Postfix:
         with open(self.path("etc/main.cf"), "w") as out:
             out.write(MAIN_CF % {
                 "root": self.root, "d": self.folder, "domain": self.domain,
-            } + tls)
+            } + tls + self.more)
         with open(self.path("etc/master.cf"), "w") as out:
             out.write(MASTER_CF % self.port)
         # Its users must not be root's: daemon and man exist everywhere.

@@ -35,7 +35,8 @@ pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None,
     reason="needs root and unshare")
 
-ROLES = ("smtpd", "queue", "delivery", "mail", "policy", "directory")
+# The last one runs only where a listener serves policies.
+ROLES = ("smtpd", "queue", "delivery", "mail", "policy", "directory", "sts")
 USER_OF = {"smtpd": "smtpd", "queue": "queue", "delivery": "delivery",
            "mailbox": "mail", "policy": "policy", "directory": "directory"}
 

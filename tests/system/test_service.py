@@ -180,6 +180,15 @@ def fails(one, *needles):
             assert needle in out + err, (words, needle, out, err)
 
 
+def test_parents_of_directories(server, tmp_path):
+    """What is above our directories and missing is made so that others get
+    through to the sockets, whatever the umask."""
+    one = server(start=False, text='run-directory = "%s/a/b/run"\n' % tmp_path)
+    one.start()
+    for part in ("a", "a/b", "a/b/run"):
+        assert stat.S_IMODE(os.stat(tmp_path / part).st_mode) == 0o755, part
+
+
 def test_second_instance(server):
     """A second one on the same run-directory is refused and says why; the
     first one goes on."""
@@ -290,7 +299,9 @@ def test_status_and_check(server, certificate):
     assert sorted(line["pid"] for line in roles) == sorted(one.role_pids())
     assert all(line["state"] == "running" and line["restarts"] == 0
                for line in roles)
-    assert lines[-1] == {"listener": "smtp@127.0.0.1:%d" % one.port}
+    assert lines[-2:] == [
+        {"listener": "smtp@127.0.0.1:%d" % one.port},
+        {"listener": "local@unix:%s/run/submit" % one.parts["state"]}]
     text = one.command("status", check=0)[1]
     for word in ("mx.example.org", "serving", "queue", "smtpd", "listening"):
         assert word in text

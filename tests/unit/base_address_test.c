@@ -17,7 +17,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TEXT(literal) (literal), sizeof(literal) - 1
 
-enum { BOTH = ADDRESS_ALLOW_NULL | ADDRESS_ALLOW_POSTMASTER };
+enum { BOTH = ADDRESS_ALLOW_NULL | ADDRESS_ALLOW_POSTMASTER,
+    UTF8 = ADDRESS_ALLOW_UTF8 };
 
 struct path_case {
 	const char		*text;
@@ -242,6 +243,47 @@ static const struct path_case paths[] = {
 	{ TEXT("<a@b\xc3\xbc.example>"), 0, ADDRESS_NOT_ASCII, NULL },
 	{ TEXT("<a@[\xff]>"), 0, ADDRESS_NOT_ASCII, NULL },
 	{ TEXT("<@b\xfc:a@b.example>"), 0, ADDRESS_NOT_ASCII, NULL },
+	/* SMTP-138: RFC 6531 3.3; kept as they are, whatever the form */
+	{ TEXT("<j\xc3\xb6rg@b.example>"), UTF8, ADDRESS_OK,
+	    "j\xc3\xb6rg@b.example" },
+	{ TEXT("<jo\xcc\x88rg@b.example>"), UTF8, ADDRESS_OK,
+	    "jo\xcc\x88rg@b.example" },
+	{ TEXT("<\xe7\x94\xa8\xe6\x88\xb7.x@b.example>"), UTF8, ADDRESS_OK,
+	    "\xe7\x94\xa8\xe6\x88\xb7.x@b.example" },
+	{ TEXT("<\xf0\x9f\x93\xac@b.example>"), UTF8, ADDRESS_OK,
+	    "\xf0\x9f\x93\xac@b.example" },
+	{ TEXT("<\"j\xc3\xb6rg\"@b.example>"), UTF8, ADDRESS_OK,
+	    "j\xc3\xb6rg@b.example" },
+	{ TEXT("<\"j\xc3\xb6 g\"@b.example>"), UTF8, ADDRESS_OK,
+	    "\"j\xc3\xb6 g\"@b.example" },
+	{ TEXT("<a@b.example>"), UTF8, ADDRESS_OK, "a@b.example" },
+	/* SMTP-138: no surrogates, nothing overlong, nothing cut */
+	{ TEXT("<j\xed\xa0\x80@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xc0\xaf@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xe0\x80\xaf@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xf4\x90\x80\x80@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xc3@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xb6@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xff@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<\"j\xc3\"@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<\"j\\\xc3\xb6\"@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xc2\x9b@b.example>"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xc3\xb6"), UTF8, ADDRESS_SYNTAX, NULL },
+	{ TEXT("<j\xc3\xb6>"), UTF8, ADDRESS_NOT_QUALIFIED, NULL },
+	/* SMTP-139: U-labels become A-labels */
+	{ TEXT("<a@b\xc3\xbc.example>"), UTF8, ADDRESS_OK,
+	    "a@xn--b-eha.example" },
+	{ TEXT("<a@B\xc3\x9c.Example>"), UTF8, ADDRESS_OK,
+	    "a@xn--b-eha.example" },
+	{ TEXT("<j\xc3\xb6rg@b\xc3\xbc.example>"), UTF8, ADDRESS_OK,
+	    "j\xc3\xb6rg@xn--b-eha.example" },
+	{ TEXT("<@b\xc3\xbc.example:a@b.example>"), UTF8, ADDRESS_OK,
+	    "a@b.example" },
+	{ TEXT("<a@b\xc3.example>"), UTF8, ADDRESS_DOMAIN_SYNTAX, NULL },
+	{ TEXT("<a@b\xc3\xbc_.example>"), UTF8, ADDRESS_DOMAIN_SYNTAX, NULL },
+	{ TEXT("<a@b\xc3\xbc.example.>"), UTF8, ADDRESS_DOMAIN_SYNTAX, NULL },
+	{ TEXT("<a@\xe2\x80\xae.example>"), UTF8, ADDRESS_DOMAIN_SYNTAX, NULL },
+	{ TEXT("<a@[\xc3\xbc]>"), UTF8, ADDRESS_DOMAIN_SYNTAX, NULL },
 	{ TEXT("<a b@c> \xff"), 0, ADDRESS_SYNTAX, NULL },
 	{ TEXT("<a\0b@b.example>"), 0, ADDRESS_SYNTAX, NULL },
 	{ TEXT("<\"a\0b\"@b.example>"), 0, ADDRESS_SYNTAX, NULL },
@@ -308,6 +350,16 @@ static void test_limits(void **state)
 	assert_int_equal(parse(&address, path, strlen(path), 0, &used),
 	    ADDRESS_LOCAL_TOO_LONG);
 
+	/* RFC 6531 3.3: octets are counted */
+	for (i = 0; i < 32; i++)
+		memcpy(local + 2 * i, "\xc3\xb6", 2);
+	snprintf(path, sizeof path, "<%.64s@b.example>", local);
+	assert_int_equal(parse(&address, path, strlen(path), UTF8, &used),
+	    ADDRESS_OK);
+	snprintf(path, sizeof path, "<%.62sx\xc3\xb6@b.example>", local);
+	assert_int_equal(parse(&address, path, strlen(path), UTF8, &used),
+	    ADDRESS_LOCAL_TOO_LONG);
+
 	/* 64 quotes, each of which needs a backslash. */
 	for (i = 0; i < 64; i++)
 		memcpy(local + 2 * i, "\\\"", 2);
@@ -351,7 +403,8 @@ static void test_bare(void **state)
 		{ "a@b c", ADDRESS_SYNTAX }, { "a@b>", ADDRESS_SYNTAX },
 		{ "a@", ADDRESS_DOMAIN_SYNTAX }, { "@b", ADDRESS_SYNTAX },
 		{ "@a:b@c", ADDRESS_SYNTAX }, { "a@b,c@d", ADDRESS_SYNTAX },
-		{ "\xc3\xa4@b", ADDRESS_NOT_ASCII }
+		{ "\xc3\xa4@b", ADDRESS_OK }, { "\xc3@b", ADDRESS_SYNTAX },
+		{ "a@\xc3\xa4.b", ADDRESS_OK }
 	};
 	struct address address;
 	size_t i;

@@ -42,6 +42,65 @@ static void test_empty(void **unused)
 	buf_release(&buf);
 }
 
+/* Is the word anywhere in the memory? */
+static bool holds(const char *memory, size_t size, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (size_t i = 0; memory != NULL && i + length <= size; i++)
+		if (memcmp(memory + i, word, length) == 0)
+			return true;
+	return false;
+}
+
+static bool is_kept(const struct buf *buf, const char *word)
+{
+	return holds(buf->memory, buf->size, word);
+}
+
+/* What is gone from a buffer of secrets is gone from its memory. */
+static void test_secret(void **unused)
+{
+	struct buf buf;
+	char *memory;
+
+	(void)unused;
+	buf_init(&buf, 1 << 20);
+	buf_keep_secret(&buf);
+	buf_add_string(&buf, "AUTH first");
+	buf_add_string(&buf, "second");
+	buf_consume(&buf, 10);
+	check(&buf, "second");
+	assert_false(is_kept(&buf, "first"));
+	assert_true(is_kept(&buf, "second"));
+	/* The live bytes move to the front. */
+	buf_reset(&buf);
+	assert_false(is_kept(&buf, "second"));
+	for (int i = 0; i < 10; i++)
+		buf_add_string(&buf, "0123456789abcdefghij");
+	buf_add_string(&buf, "third");
+	buf_consume(&buf, 200);
+	memory = buf.memory;
+	assert_non_null(buf_reserve(&buf, 100));
+	assert_ptr_equal(buf.memory, memory);
+	check(&buf, "third");
+	assert_false(holds(buf.memory + 5, buf.size - 5, "third"));
+	buf_truncate(&buf, 0);
+	assert_false(is_kept(&buf, "third"));
+	/* Also of its next memory. */
+	buf_release(&buf);
+	buf_add_string(&buf, "fourth");
+	buf_consume(&buf, 6);
+	assert_false(is_kept(&buf, "fourth"));
+	buf_release(&buf);
+	/* Others do not pay for it. */
+	buf_init(&buf, 100);
+	buf_add_string(&buf, "fifth");
+	buf_consume(&buf, 5);
+	assert_true(is_kept(&buf, "fifth"));
+	buf_release(&buf);
+}
+
 static void test_ceiling(void **unused)
 {
 	struct buf buf;
@@ -213,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_ceiling),
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_cut_patch_find),

@@ -4,6 +4,7 @@
  * supervisor. The order of its life, what a refused configuration does, and
  * what it survives.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -33,12 +34,17 @@ static struct story {
 	char		 text[200];	/* one letter a step */
 	unsigned	 peers;
 	unsigned	 configurations;
+	unsigned	 connections;	/* that were answered */
+	int		 error;		/* of the last one */
 } *story;
 
 static struct channel *role;		/* our end; null when it closed */
 static pid_t pid;
 static unsigned ready, results, lost;
 static bool failed;
+static uint32_t asked;			/* request of the last connection */
+static unsigned questions;
+static char asked_path[PROCESS_PATH_BYTES];
 static char result_text[PROCESS_RESULT_TEXT + 1];
 
 /* --- the role --- */
@@ -48,11 +54,46 @@ static void tell(char step)
 	story->text[strlen(story->text)] = step;
 }
 
+static bool inside;			/* process_connect() */
+
+static void take_connection(void *arg, int fd, int error)
+{
+	(void)arg;
+	tell(inside ? '!' : fd == -1 ? 'E' : 'F');
+	story->error = error;
+	if (fd != -1 && write(fd, "hello", 5) == 5)
+		story->peers++;
+	if (fd != -1)
+		close(fd);
+	story->connections++;
+}
+
+static void ask_for(const char *path, void *arg)
+{
+	inside = true;
+	process_connect(path, take_connection, arg);
+	inside = false;
+}
+
 static int configure(const void *bundle, size_t length, char *error,
     size_t size)
 {
+	static char one, other;
+	char path[300] = "";
+
 	story->configurations++;
 	tell('c');
+	if (length > 4 && memcmp(bundle, "ask ", 4) == 0) {
+		memcpy(path, (const char *)bundle + 4, length - 4);
+		ask_for(path, &one);
+		return 0;
+	}
+	if (length == 6 && memcmp(bundle, "cancel", 6) == 0) {
+		ask_for("/run/other", &other);
+		ask_for("/run/one", &one);
+		process_connect_cancel(&one);
+		return 0;
+	}
 	if (length != 3 || memcmp(bundle, "bad", 3) != 0)
 		return 0;
 	snprintf(error, size, "line 7 is wrong");
@@ -116,6 +157,13 @@ static void on_message(void *arg, struct channel *channel,
 		ready++;
 	} else if (message->type == PROCESS_PEER_LOST) {
 		lost++;
+	} else if (message->type == PROCESS_CONNECT) {
+		questions++;
+		asked = message->request;
+		bytes = wire_get_bytes(&message->body, PROCESS_PATH_BYTES,
+		    &length);
+		assert_int_equal(length, PROCESS_PATH_BYTES);
+		memcpy(asked_path, bytes, length);
 	} else {
 		results++;
 		failed = wire_get_u32(&message->body) != 0;
@@ -136,9 +184,10 @@ static const struct channel_rule rules[] = {
 	{ .type = PROCESS_READY, .max = 0 },
 	{ .type = PROCESS_RESULT, .max = 1024 },
 	{ .type = PROCESS_PEER_LOST, .max = 5 },
+	{ .type = PROCESS_CONNECT, .max = 4 + PROCESS_PATH_BYTES },
 };
 static const struct channel_handler handler = { .rules = rules,
-    .rule_count = 3, .message = on_message, .closed = on_closed };
+    .rule_count = 4, .message = on_message, .closed = on_closed };
 
 static void stop_loop(void *arg)
 {
@@ -175,7 +224,7 @@ static void begin(const struct role_entry *entry)
 	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK,
 	    0, fds));
 	memset(story, 0, sizeof(*story));
-	ready = results = lost = 0;
+	ready = results = lost = questions = 0;
 	memset(result_text, 0, sizeof(result_text));
 	pid = must(fork());
 	if (pid == 0) {
@@ -354,6 +403,63 @@ static void test_control_without_verbs(void **state)
 	assert_ended(3);
 }
 
+static void send_connection(int fd, uint32_t request)
+{
+	channel_begin(role, PROCESS_CONNECTED, request);
+	assert_int_equal(0, channel_end_fd(role, fd));
+}
+
+/* A socket that only the supervisor can reach. */
+static void test_connect(void **state)
+{
+	char long_path[200] = "ask /", text[8] = "";
+	uint32_t first;
+	int fds[2];
+
+	(void)state;
+	start_role(&plain_entry);
+	send_configuration(2, "ask /run/auth");
+	wait_count(&questions, 1);
+	assert_string_equal(asked_path, "/run/auth");
+	assert_int_not_equal(asked, 0);
+	assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	send_connection(fds[0], asked);
+	wait_count(&story->connections, 1);
+	assert_int_equal(5, read(fds[1], text, sizeof(text)));
+	/* The same answer again has nobody who waits for it. */
+	send_connection(fds[0], asked);
+	send_configuration(3, "ask /run/other");
+	wait_count(&questions, 2);
+	wire_put_u32(channel_begin(role, PROCESS_NOT_CONNECTED, asked),
+	    EACCES);
+	channel_end(role);
+	wait_count(&story->connections, 2);
+	assert_int_equal(story->error, EACCES);
+	/* Longer than any socket's path: nobody is asked. */
+	memset(long_path + 5, 'x', 150);
+	send_configuration(4, long_path);
+	wait_count(&story->connections, 3);
+	assert_int_equal(story->error, ENAMETOOLONG);
+	assert_int_equal(questions, 2);
+	/* Two are asked for, the second is called off. */
+	send_configuration(5, "cancel");
+	wait_count(&questions, 4);
+	assert_string_equal(asked_path, "/run/one");
+	first = asked - 1;
+	send_connection(fds[0], asked);
+	send_connection(fds[0], first);
+	wait_count(&story->connections, 4);
+	/* One is still missing when the role ends. */
+	send_configuration(6, "ask /run/late");
+	wait_count(&questions, 5);
+	channel_free(role);
+	role = NULL;
+	assert_ended(3);
+	assert_string_equal(story->text, "cpscFcEcEcFcx");
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* Without its supervisor a role stops as if told to; before START it just
  * ends. */
 static void test_supervisor_gone(void **state)
@@ -384,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_configurations),
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_control_without_verbs),
+		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_supervisor_gone),
 	};
 	int status;

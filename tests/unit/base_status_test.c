@@ -207,7 +207,8 @@ static void test_reason_numbers(void **state)
 	    "timeout", "protocol", "dns", "dns-bogus", "no-host", "null-mx",
 	    "loop", "no-starttls", "starttls-refused", "tls-handshake",
 	    "certificate", "policy", "mailbox", "local", "expired", "operator",
-	    "media", "dane-mismatch", "sts-mx", "sts-cert", "requiretls" };
+	    "media", "dane-mismatch", "sts-mx", "sts-cert", "requiretls",
+	    "login" };
 
 	(void)state;
 	assert_int_equal(STATUS_REASONS, COUNT(names));

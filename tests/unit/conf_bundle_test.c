@@ -69,6 +69,8 @@ static const char good[] =
     "hostname = mx.example.org\n"
     "trust-file = @/trust trust-anchor-file = @/anchor\n"
     "root-hints-file = @/hints\n"
+    "srs-domain = example.org srs-secret-file = @/srs\n"
+    "accounts-file = @/accounts\n"
     "certificate c { chain = @/chain key = @/key }\n"
     "domain example.org { users-file = @/users }\n"
     "domain example.net { users = a }\n";
@@ -84,6 +86,8 @@ static int set_up(void **state)
 	write_file("chain", "CHAIN\n");
 	write_file("key", "SECRET-KEY\n");
 	write_file("users", "USERS\n");
+	write_file("srs", "SECRET-SRS\n");
+	write_file("accounts", "PASSWORDS\n");
 	write_file("empty", "");
 	write_bytes("binary", "a\0b", 3);
 	assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
@@ -93,7 +97,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	static const char *const names[] = { "trust", "anchor", "hints",
-	    "chain", "key", "users", "empty", "binary", "pipe", "conf",
+	    "chain", "key", "users", "srs",
+	    "accounts", "empty", "binary", "pipe", "conf",
 	    "large" };
 
 	(void)state;
@@ -125,7 +130,7 @@ static void test_load(void **state)
 	assert_null(errors);
 	assert_null(conf->warnings);
 	assert_string_equal(bundle->name, path_of("conf"));
-	assert_int_equal(bundle->file_count, 7);	/* trust for two */
+	assert_int_equal(bundle->file_count, 9);	/* trust for two */
 	assert_string_equal(bundle_file(bundle, path_of("users"))->contents,
 	    "USERS\n");
 	assert_int_equal(bundle_file(bundle, path_of("key"))->length, 11);
@@ -143,11 +148,13 @@ struct share {
 static const struct share shares[] = {
 	{ ROLE_SUPERVISOR, { NULL } },
 	{ ROLE_SMTPD, { "CHAIN\n", "SECRET-KEY\n", NULL } },
-	{ ROLE_QUEUE, { NULL } },
+	{ ROLE_QUEUE, { "USERS\n", "SECRET-SRS\n", NULL } },
 	{ ROLE_DELIVERY, { "TRUST\n", NULL } },
 	{ ROLE_MAILBOX, { NULL } },
 	{ ROLE_POLICY, { "TRUST\n", "ANCHOR\n", "HINTS\n", NULL } },
-	{ ROLE_DIRECTORY, { "USERS\n", NULL } },
+	{ ROLE_DIRECTORY, { "USERS\n", "SECRET-SRS\n", "PASSWORDS\n",
+	    NULL } },
+	{ ROLE_STS, { NULL } },
 };
 
 static bool is_among(const char *marker, const char *const *markers)
@@ -162,7 +169,8 @@ static void check_share(const struct bundle *bundle,
     const struct share *share)
 {
 	static const char *const all[] = { "CHAIN\n", "SECRET-KEY\n",
-	    "TRUST\n", "ANCHOR\n", "HINTS\n", "USERS\n" };
+	    "TRUST\n", "ANCHOR\n", "HINTS\n", "USERS\n", "SECRET-SRS\n",
+	    "PASSWORDS\n" };
 	struct bundle *copy;
 	struct buf out;
 
@@ -330,7 +338,7 @@ static void test_bad_configuration(void **state)
 		assert_null(bundle_load(path_of(names[i]), &conf, &errors));
 		assert_null(conf);
 		assert_non_null(strstr(errors,
-		    ": cannot read the configuration: "));
+		    ": cannot read this file: "));
 		mem_free(errors);
 	}
 	assert_null(load("hostname = x y", &conf, &errors));

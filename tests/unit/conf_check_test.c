@@ -92,10 +92,129 @@ static const struct row bad_top[] = {
 	    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "
 	    "is longer than the 107 bytes the system allows; give a "
-	    "shorter control-socket or run-directory\n" },
+	    "shorter one\n" },
 	{ "queue-directory = /var/lib/postern",
 	    "f.conf:2: queue-directory /var/lib/postern is also "
 	    "another directory; the queue needs one of its own\n" },
+};
+
+/* Users, addresses, listeners and routes of servers for people. */
+static const struct row bad_people[] = {
+	{ "auth-mechanisms = { PLAIN, CRAM-MD5 }",
+	    "f.conf:2: auth-mechanisms: 'CRAM-MD5' is not offered here; "
+	    "accepted: SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN, LOGIN, "
+	    "EXTERNAL\n" },
+	{ "recipient-delimiter = \"++\"",
+	    "f.conf:2: recipient-delimiter = '++' cannot stand in a local "
+	    "part as one; accepted: one character of !#$%&'*+-/=?^_`{|}~, or "
+	    "nothing\n" },
+	{ "recipient-delimiter = \"@\"",
+	    "f.conf:2: recipient-delimiter = '@' cannot stand in a local "
+	    "part as one; accepted: one character of !#$%&'*+-/=?^_`{|}~, or "
+	    "nothing\n" },
+	{ "srs-domain = a.example srs-secret-file = /s",
+	    "f.conf:2: srs-domain = a.example is not one of our domains, so "
+	    "what comes back to it would be refused; add a section domain "
+	    "a.example { ... }\n" },
+	{ "srs-secret-file = /s",
+	    "f.conf:2: srs-domain and srs-secret-file need each other; give "
+	    "both or none\n" },
+	{ "hello-ipv4 = 192.0.2.1",
+	    "f.conf:2: hello-ipv4 = 192.0.2.1 is not a host name; accepted: "
+	    "a domain name such as out.example.org\n" },
+
+	/* listeners */
+	{ "listen submissions { }",
+	    "f.conf:2: listen submissions: tls = implicit, but there is no "
+	    "certificate; add a section certificate NAME { chain = ... key = "
+	    "... }\n" },
+	{ "certificate c { chain = /c key = /k }\n"
+	    "listen smtp { tls = implicit }",
+	    "f.conf:3: listen smtp: tls = implicit, but on port 25 everybody "
+	    "begins in clear; give the port, such as 465\n" },
+	{ "listen x { port = 26 tls = none auth = yes "
+	    "client-certificates = yes }",
+	    "f.conf:2: listen x: auth = yes, but nobody logs in without TLS "
+	    "and tls = none; remove one of them\n"
+	    "f.conf:2: listen x: client-certificates = yes, but tls = none; "
+	    "remove one of them\n" },
+	{ "certificate c { chain = /c key = /k }\n"
+	    "listen x { certificates = { c, d } }",
+	    "f.conf:3: listen x: there is no certificate section d; "
+	    "accepted: names of such sections\n" },
+	{ "listen lmtp { port = 25 }",
+	    "f.conf:2: listen lmtp: LMTP must not be spoken on port 25 (RFC "
+	    "2033 5); give another one\n" },
+	{ "certificate c { chain = /c key = /k }\n"
+	    "listen submission { auth = no relay = authenticated }",
+	    "f.conf:3: listen submission: nobody can send here, since neither "
+	    "AUTH nor certificates are asked for; remove auth = no or relay "
+	    "= authenticated\n" },
+	{ "certificate c { chain = /c key = /k }\n"
+	    "listen mta-sts { tls = offer relay = any }",
+	    "f.conf:3: listen mta-sts: policies are served by HTTPS; remove "
+	    "tls\n"
+	    "f.conf:3: listen mta-sts: relay is for mail, and service = "
+	    "mta-sts takes none; remove it\n" },
+	{ "listen lmtp { socket = /run/l port = 24 }",
+	    "f.conf:2: listen lmtp: port means nothing for a Unix socket; "
+	    "remove it or socket\n" },
+	{ "listen a { socket = /run/l } listen b { socket = /run/l }",
+	    "f.conf:2: listen b: another listen section has the same socket; "
+	    "give it another path\n" },
+	{ "listen a { proxy-from = 0.0.0.0/0 }",
+	    "f.conf:2: listen a: proxy-from has the whole Internet in it, so "
+	    "anybody could say who he is; name the load balancers\n" },
+	{ "listen local { }",
+	    "f.conf:2: listen local: this name is taken by local-socket; "
+	    "choose another one\n" },
+
+	/* domains */
+	{ "domain a.x { users = u relay = yes quota = 1M }",
+	    "f.conf:2: domain a.x: quota is for mail that is kept, and relay "
+	    "= yes sends it on; remove one of them\n" },
+	{ "domain a.x { catch-all = bob }",
+	    "f.conf:2: domain a.x: catch-all = bob is not an address; "
+	    "accepted: LOCAL-PART@DOMAIN\n" },
+	{ "domain a.x { users = u mta-sts-mx = { \"*.*.x\" } }",
+	    "f.conf:2: domain a.x: mta-sts-mx: '*.*.x' is not a mail host; "
+	    "accepted: such as mx.example.org, \"*.example.org\"\n" },
+
+	/* routes */
+	{ "route a.x { host = b.c credentials-file = /p }",
+	    "f.conf:2: route a.x: a password is said to an authenticated host "
+	    "only, so credentials-file needs level = secure (or verify, "
+	    "fingerprint, dane-only) beside it\n" },
+	{ "route a.x { host = b.c credentials-file = /p level = encrypt }",
+	    "f.conf:2: route a.x: a password is said to an authenticated host "
+	    "only, so credentials-file needs level = secure (or verify, "
+	    "fingerprint, dane-only) beside it\n" },
+	{ "route a.x { credentials-file = /p level = secure }",
+	    "f.conf:2: route a.x: credentials-file is for one host; give host "
+	    "= and its name\n" },
+	{ "route a.x { certificate = c }",
+	    "f.conf:2: route a.x: there is no certificate section c; "
+	    "accepted: the name of one\n" },
+	{ "route a.x { level = fingerprint }",
+	    "f.conf:2: route a.x: level = fingerprint and fingerprints need "
+	    "each other; give both or none\n" },
+	{ "route a.x { level = dane names = b.c }",
+	    "f.conf:2: route a.x: names are for the levels verify and secure; "
+	    "set the level or remove them\n" },
+	{ "route a.x { transport = lmtp }",
+	    "f.conf:2: route a.x: transport = lmtp needs socket = PATH, or "
+	    "host and port\n" },
+	{ "route a.x { transport = lmtp host = b.c }",
+	    "f.conf:2: route a.x: LMTP must not be spoken on port 25 (RFC "
+	    "2033 5); give the port of the LMTP server, such as 24\n" },
+	{ "route a.x { transport = lmtp socket = /s host = b.c mx = yes }",
+	    "f.conf:2: route a.x: mx is not for transport = lmtp; remove one "
+	    "of them\n"
+	    "f.conf:2: route a.x: host is not for a Unix socket; remove one "
+	    "of them\n" },
+	{ "route a.x { socket = /s }",
+	    "f.conf:2: route a.x: socket is for transport = lmtp; remove one "
+	    "of them\n" },
 };
 
 static const struct row bad_sections[] = {
@@ -189,14 +308,14 @@ static const struct row bad_sections[] = {
 	{ "route a.x { transport = discard\n"
 	    "host = b.c\n"
 	    "port = 26 }",
-	    "f.conf:3: route a.x: host is for transport = smtp; remove "
-	    "one of them\n"
-	    "f.conf:4: route a.x: port is for transport = smtp; remove "
-	    "one of them\n" },
+	    "f.conf:3: route a.x: host is for transport = smtp or "
+	    "lmtp; remove one of them\n"
+	    "f.conf:4: route a.x: port is for transport = smtp or "
+	    "lmtp; remove one of them\n" },
 	{ "route a.x { transport = maildir }",
 	    "f.conf:2: route a.x: transport = maildir is for our own "
-	    "domains; add a section domain a.x { ... }, or take "
-	    "another transport\n" },
+	    "domains; add a section domain a.x { ... } without relay = "
+	    "yes, or take another transport\n" },
 	{ "destination a.x { level = dance }",
 	    "f.conf:2: level = dance is not one of the words; accepted: "
 	    "auto, none, may, encrypt, dane, dane-only, sts, strict, verify, "
@@ -440,6 +559,12 @@ static void test_sections(void **state)
 	check_rows(first_line, bad_sections, COUNT(bad_sections));
 }
 
+static void test_people(void **state)
+{
+	(void)state;
+	check_rows(first_line, bad_people, COUNT(bad_people));
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -529,6 +654,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_people),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_international),
 		cmocka_unit_test(test_hosts),

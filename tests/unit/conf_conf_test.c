@@ -252,11 +252,104 @@ static void check_round_trip(const char *from)
 	conf_free(again);
 }
 
+/* A server for people: every kind of listener, domain and route. */
+static const char people[] =
+    "hostname = mx.example.org\n"
+    "certificate c { chain = /c key = /k }\n"
+    "listen smtp { }\n"
+    "listen submission { }\n"
+    "listen submissions { port = 4650 }\n"
+    "listen laptops { service = submission port = 26 "
+    "client-certificates = yes relay = authenticated }\n"
+    "listen lmtp { socket = /run/postern/lmtp }\n"
+    "listen web { service = mta-sts port = 8443 }\n"
+    "domain example.org { users = alice catch-all = alice@example.org "
+    "quota = 1G mta-sts = enforce }\n"
+    "domain backup.example { users = bob relay = yes }\n"
+    "route dovecot.example { transport = lmtp socket = /run/dovecot/lmtp }\n"
+    "route far.example { transport = lmtp host = 192.0.2.5 port = 24 }\n"
+    "route home.example { host = home.example mx = no port = 26 "
+    "certificate = c credentials-file = /p level = secure "
+    "names = home.example }\n"
+    "destination home.example { level = none }\n";
+
+static const struct {
+	const char		*name;
+	enum conf_service	 service;
+	int64_t			 port;
+	enum conf_listener_tls	 tls;
+	bool			 auth;
+} services[] = {
+	{ "smtp", SERVICE_SMTP, 25, LISTENER_TLS_OFFER, false },
+	{ "submission", SERVICE_SUBMISSION, 587, LISTENER_TLS_REQUIRE, true },
+	{ "submissions", SERVICE_SUBMISSION, 4650, LISTENER_TLS_IMPLICIT,
+	    true },
+	{ "laptops", SERVICE_SUBMISSION, 26, LISTENER_TLS_REQUIRE, true },
+	{ "lmtp", SERVICE_LMTP, 24, LISTENER_TLS_NONE, false },
+	{ "web", SERVICE_MTA_STS, 8443, LISTENER_TLS_IMPLICIT, false },
+};
+
+/* TLS-14: what demands TLS by default is for our own people. */
+static void test_services(void **state)
+{
+	struct conf *conf = read_conf(people);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+		const struct conf_listener *one = conf_listener_find(conf,
+		    services[i].name);
+
+		assert_non_null(one);
+		assert_int_equal(one->service, services[i].service);
+		assert_int_equal(one->port, services[i].port);
+		assert_int_equal(one->tls, services[i].tls);
+		assert_int_equal(one->auth, services[i].auth);
+		assert_string_equal(one->socket_group, conf->control_group);
+	}
+	assert_null(conf_listener_find(conf, "other"));
+	assert_string_equal(conf->domains[0].sts_mx.items[0],
+	    "mx.example.org");
+	conf_free(conf);
+}
+
+static void test_routes_of_their_own(void **state)
+{
+	struct conf *conf = read_conf(people);
+	const struct conf_destination *to;
+	struct conf_next_hop next;
+
+	(void)state;
+	to = conf_destination_find(conf, "home.example");
+	assert_int_equal(to->level, LEVEL_SECURE);
+	assert_string_equal(to->names.items[0], "home.example");
+	assert_int_equal(conf_destination_find(conf, "x.example")->level,
+	    LEVEL_AUTO);
+	conf_next_hop(conf, "home.example", &next);
+	assert_ptr_equal(next.route, conf_route_find(conf, "home.example"));
+	assert_int_equal(next.port, 26);
+	conf_next_hop(conf, "dovecot.example", &next);
+	assert_int_equal(next.transport, TRANSPORT_LMTP);
+	assert_int_equal(next.port, 0);
+	conf_next_hop(conf, "far.example", &next);
+	assert_int_equal(next.transport, TRANSPORT_LMTP);
+	assert_string_equal(next.host, "[192.0.2.5]");
+	assert_false(next.mx);
+	/* Sent on by its MX records, though it is ours. */
+	conf_next_hop(conf, "backup.example", &next);
+	assert_int_equal(next.transport, TRANSPORT_SMTP);
+	assert_true(next.mx);
+	assert_null(next.local);
+	conf_next_hop(conf, "example.org", &next);
+	assert_int_equal(next.transport, TRANSPORT_MAILDIR);
+	conf_free(conf);
+}
+
 static void test_print_round_trip(void **state)
 {
 	(void)state;
 	check_round_trip(text);
 	check_round_trip("hostname = mx.example.org");
+	check_round_trip(people);
 }
 
 static void test_print_says_it(void **state)
@@ -280,6 +373,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_hop),
 		cmocka_unit_test(test_unlisted),
+		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_routes_of_their_own),
 		cmocka_unit_test(test_destinations),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_networks),

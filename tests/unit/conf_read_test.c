@@ -145,7 +145,7 @@ static const struct row bad_names[] = {
 	    "f.conf:5: unknown option 'bar'; postern.conf(5) lists all "
 	    "of them\n"
 	    "f.conf:6: unknown option 'level'; it belongs into a "
-	    "section destination\n"
+	    "section route\n"
 	    "f.conf:7: unknown option 'comand-timeout'; did you mean "
 	    "'command-timeout'?\n" },
 	{ "domian a { }",
@@ -156,7 +156,9 @@ static const struct row bad_names[] = {
 	{ "listen a { addresses = { \"::1\" }\n"
 	    "xyz = {} }",
 	    "f.conf:3: unknown option 'xyz' in listen; accepted: "
-	    "addresses, port, tls\n" },
+	    "service, addresses, port, socket, socket-group, tls, "
+	    "certificates, client-certificates, auth, relay, proxy-from, "
+	    "max-sessions-per-client\n" },
 	{ "listen a { users = x }",
 	    "f.conf:2: unknown option 'users' in listen; it belongs "
 	    "into a section domain\n" },

@@ -81,6 +81,8 @@ static void set_profile(void)
 	profile->references = 1;
 	profile->conf = mem_alloc(sizeof(*profile->conf));
 	profile->conf->hostname = mem_dup_string("client.test");
+	profile->conf->hello_ipv4 = mem_dup_string("client.test");
+	profile->conf->hello_ipv6 = mem_dup_string("client.test");
 	profile->conf->connect_timeout = profile->conf->reply_timeout = 20;
 	profile->conf->greeting_timeout = 20;
 	profile->tls[TLS_CHECK_NONE] = tls_client_new(TLS_CHECK_NONE, NULL,

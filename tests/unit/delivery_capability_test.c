@@ -54,6 +54,45 @@ static const struct capability_case {
 	{ "250-mx\r\n250-\r\n250 \r\n", 0, 0 },
 };
 
+/* RFC 9422 4.1: what is not of its form is no limit. */
+static void limits(void **state)
+{
+	static const struct {
+		const char	*line;
+		unsigned	 mail, recipients;
+	} wanted[] = {
+		{ "LIMITS", 0, 0 }, { "LIMITS ", 0, 0 },
+		{ "LIMITS MAILMAX=5", 5, 0 },
+		{ "limits rcptmax=7 mailmax=5", 5, 7 },
+		{ "LIMITS RCPTDOMAINMAX=1 RCPTMAX=999999", 0, 999999 },
+		{ "LIMITS RCPTMAX=1000000", 0, 0 },
+		{ "LIMITS RCPTMAX=0", 0, 0 }, { "LIMITS RCPTMAX=01", 0, 0 },
+		{ "LIMITS RCPTMAX=", 0, 0 }, { "LIMITS RCPTMAX=x", 0, 0 },
+		{ "LIMITS RCPTMAX=1x MAILMAX=2", 2, 0 },
+		{ "LIMITS RCPTMAX = 5", 0, 0 }, { "LIMITS  MAILMAX=2", 2, 0 },
+		{ "LIMITS XMAILMAX=2 X=y=z", 0, 0 }, { "LIMITSX MAILMAX=2",
+		    0, 0 },
+	};
+	struct capability capability;
+	struct answer answer;
+	struct buf input;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		answer_init(&answer);
+		buf_init(&input, 4096);
+		buf_print(&input, "250-mx\r\n250 %s\r\n", wanted[i].line);
+		assert_int_equal(answer_read(&answer, &input), ANSWER_READY);
+		capability_read(&capability, &answer);
+		if (capability.mail_max != wanted[i].mail ||
+		    capability.recipient_max != wanted[i].recipients)
+			fail_msg("%s: %u %u", wanted[i].line,
+			    capability.mail_max, capability.recipient_max);
+		buf_release(&input);
+		answer_release(&answer);
+	}
+}
+
 static int flags_of(const struct capability *capability)
 {
 	return (capability->starttls ? TLS : 0) |
@@ -203,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table),
+		cmocka_unit_test(limits),
 		cmocka_unit_test(words),
 		cmocka_unit_test(reset),
 		cmocka_unit_test(symptoms),

@@ -57,6 +57,8 @@ static int set_up(void **state)
 	profile->references = 1;
 	profile->conf = mem_alloc(sizeof(*profile->conf));
 	profile->conf->hostname = mem_dup_string("client.test");
+	profile->conf->hello_ipv4 = mem_dup_string("client.test");
+	profile->conf->hello_ipv6 = mem_dup_string("client.test");
 	profile->conf->connect_timeout = 20;
 	scene = (struct attempt_scene){ .profile = profile };
 	memset(&plan, 0, sizeof(plan));
@@ -233,7 +235,7 @@ static void not_by_smtp(void **state)
 	profile->conf->routes = &route;
 	profile->conf->route_count = 1;
 	check_answer(PROBE("b.test"), true, CONTROL_NONE_MATCHED,
-	    "does not leave by SMTP");
+	    "does not leave this machine");
 	profile->conf->routes = NULL;
 	profile->conf->route_count = 0;
 }

@@ -33,7 +33,7 @@ static struct channel *fake;		/* in the directory's place */
 static uint32_t numbers[16];
 static unsigned asked, closed, answered;
 static enum directory_answer last;
-static char mailbox[400];
+static char mailbox[400], forward_sender[400];
 static struct directory_request *victim;
 
 static void stop(void *arg)
@@ -70,8 +70,8 @@ static void on_closed(void *arg, struct channel *channel)
 }
 
 static const struct channel_rule rules[] = {
-	{ .type = DIRECTORY_CHECK, .max = DIRECTORY_TEXT_MAX + 8 },
-	{ .type = DIRECTORY_ANSWER, .max = DIRECTORY_TEXT_MAX + 16 },
+	{ .type = DIRECTORY_CHECK, .max = DIRECTORY_CHECK_BYTES },
+	{ .type = DIRECTORY_ANSWER, .max = DIRECTORY_ANSWER_BYTES },
 };
 static const struct channel_handler handler = { .rules = rules,
     .rule_count = 2, .message = on_question, .closed = on_closed };
@@ -102,10 +102,17 @@ static void connect_role(unsigned instance)
 	directory_client_connect(client, fds[0]);
 }
 
+static const char *aliases = "team: alice, far@elsewhere.example\n";
+
 static int configure(const char *text)
 {
+	struct bundle_file files[] = {
+	    { .path = (char *)"/aliases", .contents = (char *)aliases,
+	    .length = strlen(aliases), .role = ROLE_DIRECTORY },
+	    { .path = (char *)"/secret", .contents = (char *)"some secret",
+	    .length = 11, .role = ROLE_DIRECTORY } };
 	struct bundle bundle = { .name = (char *)"test.conf",
-	    .text = (char *)text };
+	    .text = (char *)text, .files = files, .file_count = 2 };
 	char error[400] = "";
 	struct buf bytes;
 	int result;
@@ -121,12 +128,21 @@ static int configure(const char *text)
 }
 
 static void on_answer(void *arg, enum directory_answer answer,
-    const char *name)
+    const struct directory_found *found)
 {
 	(void)arg;
 	answered++;
 	last = answer;
-	snprintf(mailbox, sizeof(mailbox), "%s", name == NULL ? "-" : name);
+	forward_sender[0] = '\0';
+	snprintf(mailbox, sizeof(mailbox), "%s", found == NULL ? "-" :
+	    found->targets[0].address);
+	for (size_t i = 1; found != NULL && i < found->count; i++)
+		snprintf(mailbox + strlen(mailbox), sizeof(mailbox) -
+		    strlen(mailbox), " %s%s", found->targets[i].forwarded ?
+		    ">" : "", found->targets[i].address);
+	if (found != NULL && found->forward_sender != NULL)
+		snprintf(forward_sender, sizeof(forward_sender), "%s",
+		    found->forward_sender);
 	if (victim != NULL)
 		directory_cancel(victim);
 	victim = NULL;
@@ -137,7 +153,8 @@ static struct directory_request *check(const char *address)
 	unsigned before = answered;
 	struct directory_request *request;
 
-	request = directory_check(client, address, on_answer, NULL);
+	request = directory_check(client, address, "x@sender.example",
+	    on_answer, NULL);
 	assert_int_equal(answered, before);	/* never inside the call */
 	return request;
 }
@@ -196,6 +213,32 @@ static void test_role(void **state)
 	/* The same smtpd again: its old channel is dead. */
 	connect_role(0);
 	expect("bob@example.org", DIRECTORY_FOUND, "bob@example.org");
+}
+
+/* Several targets and a rewritten sender come over; a file of aliases that
+ * cannot be used keeps the old one. */
+static void test_targets(void **state)
+{
+	static const char text[] = "hostname = mx.example.org\n"
+	    "aliases-file = /aliases\nsrs-domain = example.org\n"
+	    "srs-secret-file = /secret\n"
+	    "domain example.org { users = { alice } }\n";
+
+	(void)state;
+	assert_int_equal(0, configure(text));
+	connect_role(0);
+	expect("team@example.org", DIRECTORY_FOUND,
+	    "alice@example.org >far@elsewhere.example");
+	assert_memory_equal(forward_sender, "SRS0=", 5);
+	expect("alice@example.org", DIRECTORY_FOUND, "alice@example.org");
+	assert_string_equal(forward_sender, "");
+	aliases = "team: team2\nteam2: team\n";
+	assert_int_equal(-1, configure(text));
+	expect("team@example.org", DIRECTORY_FOUND,
+	    "alice@example.org >far@elsewhere.example");
+	aliases = "";
+	assert_int_equal(0, configure("hostname = mx.example.org\n"
+	    "domain example.org { users = { bob } }\n"));
 }
 
 /* A hostile smtpd loses its channel, and the role answers the others. */
@@ -257,7 +300,14 @@ static void send_answer(uint32_t number, unsigned answer, const char *name)
 
 	writer = channel_begin(fake, DIRECTORY_ANSWER, number);
 	wire_put_u8(writer, (uint8_t)answer);
-	wire_put_text(writer, name);
+	if (answer == DIRECTORY_FOUND) {
+		wire_put_u8(writer, 0);
+		wire_put_u8(writer, 0);
+		wire_put_text(writer, "");
+		wire_put_u32(writer, 1);
+		wire_put_text(writer, name);
+		wire_put_u8(writer, 0);
+	}
 	channel_end(fake);
 	some_turns();
 }
@@ -313,16 +363,16 @@ static void test_cancel(void **state)
 	assert_int_equal(closed, 0);
 }
 
-/* A mailbox without a user is not believed. */
-static void test_no_user_has_no_mailbox(void **state)
+/* A target that is no address is not believed. */
+static void test_no_address(void **state)
 {
 	(void)state;
 	connect_fake();
 	check("a@example.org");
 	some_turns();
-	send_answer(numbers[0], DIRECTORY_NO_USER, "a@example.org");
-	assert_int_equal(last, DIRECTORY_NO_USER);
-	assert_string_equal(mailbox, "-");
+	send_answer(numbers[0], DIRECTORY_FOUND, "alice");
+	assert_int_equal(last, DIRECTORY_UNAVAILABLE);
+	assert_int_equal(closed, 1);
 }
 
 int main(void)
@@ -332,7 +382,7 @@ int main(void)
 		TEST(test_role), TEST(test_hostile_question),
 		TEST(test_not_connected), TEST(test_restart),
 		TEST(test_malformed), TEST(test_cancel),
-		TEST(test_no_user_has_no_mailbox),
+		TEST(test_no_address), TEST(test_targets),
 	};
 	int status;
 

@@ -415,6 +415,8 @@ static void read_world(struct world *world, const json_t *test)
 	world->facts.domain = text_of(question, "domain", "");
 	world->facts.ipv4 = flag_of(question, "ipv4", true);
 	world->facts.ipv6 = flag_of(question, "ipv6", true);
+	world->facts.prefer = (enum conf_family)number_of(question, "prefer",
+	    FAMILY_ANY);
 	world->facts.allow_loopback = flag_of(question, "allow_loopback",
 	    false);
 	world->facts.own_name = text_of(question, "own_name", "us.example");

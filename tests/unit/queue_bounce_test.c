@@ -354,6 +354,107 @@ static void test_return_full(void **state)
 	assert_true(world.jobs[0]->flags & ENVELOPE_HAS_8BIT);
 }
 
+/* --- UTF-8 --- */
+
+static struct envelope_recipient jorg = {
+    .address = (char[]){ "j\xc3\xb6rg@one.test" },
+    .domain = (char[]){ "one.test" },
+    .original = (char[]){ "utf-8;\\x{7528}@one.test" } };
+
+static const char *write_utf8_sample(bool utf8, const char *original,
+    bool whole)
+{
+	struct status refused, insecure;
+	struct dsn_recipient one;
+	struct dsn dsn = { .hostname = "mx.test", .to = "a@sender.test",
+	    .recipients = &one, .recipient_count = 1, .utf8 = utf8,
+	    .original = original, .original_length = strlen(original),
+	    .original_is_whole = whole };
+
+	samples(&refused, &insecure);
+	one = (struct dsn_recipient){ &jorg, &refused, 0 };
+	buf_reset(&text);
+	assert_int_equal(dsn_write(&text, &dsn), 0);
+	return buf_string(&text);
+}
+
+static void is_7bit(const char *message)
+{
+	for (; *message != '\0'; message++)
+		assert_true((unsigned char)*message < 0x80);
+}
+
+/* SMTP-143: to a sender who said SMTPUTF8, the types of RFC 6533, 7-bit on
+ * the way. */
+static void test_utf8(void **state)
+{
+	const char *message = write_utf8_sample(true,
+	    "Subject: \xc3\xbc \r\n\r\n", false);
+
+	(void)state;
+	is_7bit(message);
+	has(message, "Content-Type: text/plain; charset=utf-8\r\n"
+	    "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+	has(message, "<j=C3=B6rg@one.test>\r\n");
+	has(message, "Content-Type: message/global-delivery-status\r\n"
+	    "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+	has(message, "\r\nOriginal-Recipient: utf-8; =E7=94=A8@one.test\r\n"
+	    "Final-Recipient: utf-8; j=C3=B6rg@one.test\r\n");
+	has(message, "Content-Type: message/global-headers\r\n"
+	    "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+	    "Subject: =C3=BC=20\r\n");
+	message = write_utf8_sample(true, "Subject: \xc3\xbc\r\n\r\nx\r\n",
+	    true);
+	is_7bit(message);
+	has(message, "Content-Type: message/global\r\n");
+	message = write_utf8_sample(true, "Subject: x\r\n\r\n", false);
+	has(message, "Content-Type: text/rfc822-headers\r\n\r\nSubject: x");
+}
+
+/* SMTP-143: to one who did not, the ASCII form of the same. */
+static void test_utf8_unknown(void **state)
+{
+	const char *message = write_utf8_sample(false,
+	    "Subject: \xc3\xbc\xff\r\n\r\n", false);
+
+	(void)state;
+	is_7bit(message);
+	lacks(message, "global");
+	has(message, "Content-Type: message/delivery-status\r\n\r\n");
+	has(message, "Original-Recipient: utf-8; \\x{7528}@one.test\r\n"
+	    "Final-Recipient: utf-8; j\\x{F6}rg@one.test\r\n");
+	has(message, "Content-Type: text/rfc822-headers\r\n"
+	    "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+	    "Subject: =C3=BC=FF\r\n");
+	lacks(message, "Content-Transfer-Encoding: 8bit");
+}
+
+/* A reader whose address needs SMTPUTF8: so does what he is sent. */
+static void test_utf8_reader(void **state)
+{
+	const uint32_t both = ENVELOPE_UTF8 | ENVELOPE_UTF8_HEADER;
+
+	(void)state;
+	send_from("j\xc3\xb6rg@sender.test", ENVELOPE_UTF8, 0, "x\r\n");
+	refuse_first();
+	assert_true(world_wait_jobs(&world, 1));
+	assert_string_equal(world.jobs[0]->recipients[0].address,
+	    "j\xc3\xb6rg@sender.test");
+	assert_int_equal(world.jobs[0]->flags & both, both);
+	has(world.jobs[0]->body, "To: <j\xc3\xb6rg@sender.test>\r\n");
+}
+
+static void test_ascii_reader(void **state)
+{
+	(void)state;
+	send_from("a@sender.test", ENVELOPE_UTF8 | ENVELOPE_UTF8_HEADER, 0,
+	    "Subject: \xc3\xb6\r\n\r\nx\r\n");
+	refuse_first();
+	assert_true(world_wait_jobs(&world, 1));
+	assert_int_equal(world.jobs[0]->flags, ENVELOPE_BOUNCE);
+	has(world.jobs[0]->body, "message/global-headers\r\n");
+}
+
 /* --- REQUIRETLS --- */
 
 static const char secret[] = "Subject: plans\r\n\r\nthe body\r\n";
@@ -480,6 +581,10 @@ int main(void)
 		TEXT(test_parts),
 		TEXT(test_no_envid),
 		TEXT(test_xtext),
+		TEXT(test_utf8),
+		TEXT(test_utf8_unknown),
+		WORLD(test_utf8_reader),
+		WORLD(test_ascii_reader),
 		WORLD(test_failure),
 		WORLD(test_double),
 		WORLD(test_notify_never),

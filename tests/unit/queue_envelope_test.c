@@ -481,7 +481,7 @@ static void fill_job(struct job *job)
 	job->message = 0x1234;
 	job->next = (struct conf_next_hop){ .transport = TRANSPORT_SMTP,
 	    .host = "mx.test", .port = 2525, .mx = true,
-	    .implicit_tls = true };
+	    .implicit_tls = true, .routed = true };
 	job->domain = arena_dup_string(arena, "one.test");
 	job->sender = arena_dup_string(arena, "");
 	job->envid = NULL;
@@ -528,6 +528,7 @@ static void test_job(void **state)
 	assert_int_equal(copy.next.port, 2525);
 	assert_true(copy.next.mx);
 	assert_true(copy.next.implicit_tls);
+	assert_true(copy.next.routed);
 	assert_string_equal(copy.sender, "");
 	assert_null(copy.envid);
 	assert_int_equal(copy.attempt, 3);
@@ -632,8 +633,15 @@ static void test_small_messages(void **state)
 	struct status status;
 
 	(void)state;
-	queue_put_end(&writer, &(struct queue_end){ 1, 2, { 3 } });
+	queue_put_end(&writer, &(struct queue_end){ .flags = 1, .length = 2,
+	    .digest = { 3 }, .extra = "a: b\r\n", .extra_length = 6 });
 	check_cuts(read_end);
+	/* Half a line would swallow the first one of the body. */
+	buf_reset(&buf);
+	queue_put_end(&writer, &(struct queue_end){ .extra = "a: b\n",
+	    .extra_length = 5 });
+	wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+	assert_int_equal(read_end(&reader), -1);
 	buf_reset(&buf);
 	queue_put_begin(&writer, &(struct queue_begin){ 5, "abc", 3 });
 	check_cuts(read_begin);

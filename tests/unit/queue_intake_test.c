@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "conf/conf.h"
+#include "queue/client.h"
 #include "queue/envelope.h"
 #include "queue/intake.h"
 #include "queue/message.h"
@@ -233,6 +234,43 @@ static void test_large(void **state)
 	for (size_t i = 0; i < SIZE; i++)
 		assert_true(buf_data(&body)[i] == 'x');
 	buf_release(&body);
+	arena_free(arena);
+}
+
+/* SMTP-151: header fields that were found missing stand between our prefix and
+ * the body, in the same message. */
+static void test_extra(void **state)
+{
+	static const char prefix[] = "Received: by test\r\n";
+	static const char extra[] = "Date: now\r\nMessage-ID: <1@test>\r\n";
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct record_message *message;
+	struct envelope *envelope;
+	struct upload upload;
+
+	(void)state;
+	for (size_t size = 0; size < sizeof(prefix); size += sizeof(prefix) -
+	    1) {
+		memset(&upload, 0, sizeof(upload));
+		envelope = make_envelope(arena);
+		envelope->prefix = arena_dup_text(arena, prefix, size);
+		envelope->prefix_length = size;
+		upload.submission = submission_begin(world.client,
+		    queue_client_next_id(world.client), envelope, NULL, NULL);
+		submission_extend(upload.submission, "old\r\n", 5);
+		submission_extend(upload.submission, extra, strlen(extra));
+		push(&upload);
+		assert_true(world_wait_answer(&upload.answer));
+		assert_int_equal(upload.answer.status.code, 250);
+		message = rows_find_message(world.queue->store,
+		    upload.answer.id, arena);
+		assert_non_null(message);
+		assert_int_equal(message->envelope->prefix_length,
+		    size + strlen(extra));
+		assert_memory_equal(message->envelope->prefix, prefix, size);
+		assert_memory_equal(message->envelope->prefix + size, extra,
+		    strlen(extra));
+	}
 	arena_free(arena);
 }
 
@@ -542,7 +580,7 @@ int main(void)
 		TEST(test_accept),
 		TEST(test_tags),
 		TEST(test_identifiers),
-		TEST(test_large),
+		TEST(test_large), TEST(test_extra),
 		TEST(test_too_large),
 		TEST(test_cancel),
 		TEST(test_restart),

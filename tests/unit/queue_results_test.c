@@ -213,26 +213,44 @@ static void test_mixed(void **state)
 	arena_free(arena);
 }
 
-/* RFC 5321 4.5.4.1, SMTP-159: given up after message-expiry. */
-static void test_expired(void **state)
+/* What the sender is told when the last attempt ended so. */
+static void expire_after(const struct status *status, const char *code,
+    const char *words)
 {
-	struct status status;
 	struct slice slice;
 	uint64_t id = world_send(&world, "a@sender.test", "b@one.test",
 	    "x\r\n");
 
-	(void)state;
 	assert_true(world_wait_jobs(&world, 1));
 	assert_int_equal(slice_load(&slice, world.queue, id, 0), 0);
 	slice.record->arrival -= 2 * 3600 * 1000;
 	slice_save(&slice);
-	deferred(&status);
-	world_finish(&world, 0, &status);
+	world_finish(&world, 0, status);
 	assert_true(world_wait_jobs(&world, 1));
 	assert_string_equal(world.jobs[0]->sender, "");
-	assert_non_null(strstr(world.jobs[0]->body, "Status: 5.4.7"));
-	assert_non_null(strstr(world.jobs[0]->body, "mailbox full"));
+	assert_non_null(strstr(world.jobs[0]->body, code));
+	assert_non_null(strstr(world.jobs[0]->body, words));
 	assert_int_equal(world_count_messages(&world), 1);
+}
+
+/* RFC 5321 4.5.4.1, SMTP-159: given up after message-expiry. */
+static void test_expired(void **state)
+{
+	struct status status;
+
+	(void)state;
+	status_from_reply(&status, 451, "4.3.0 not now");
+	expire_after(&status, "Status: 5.4.7", "not now");
+}
+
+/* SMTP-115: whose mailbox was full all the time has its own code. */
+static void test_expired_full(void **state)
+{
+	struct status status;
+
+	(void)state;
+	deferred(&status);
+	expire_after(&status, "Status: 5.2.2", "mailbox full");
 }
 
 /* --- the same result twice, results of earlier queues --- */
@@ -655,6 +673,7 @@ int main(void)
 		TEST(test_deferred),
 		TEST(test_mixed),
 		TEST(test_expired),
+		TEST(test_expired_full),
 		TEST(test_idempotent),
 		TEST(test_queue_restart),
 		TEST(test_found_again),

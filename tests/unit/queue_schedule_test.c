@@ -534,6 +534,61 @@ static void test_places(void **state)
 	conf_free(conf);
 }
 
+/* Stores of mailboxes by their sockets or addresses, in one lane; and a host as
+ * somebody who logs in there, apart from the host without. */
+static void test_route_places(void **state)
+{
+	static const char text[] = "hostname = mx.test\n"
+	    "route one.test { transport = lmtp  socket = \"/run/a\" }\n"
+	    "route two.test { transport = lmtp  socket = \"/run/a\" }\n"
+	    "route three.test { transport = lmtp  socket = \"/run/b\" }\n"
+	    "route four.test { transport = lmtp  host = relay.test  "
+	    "port = 24 }\n"
+	    "route five.test { host = relay.test }\n"
+	    "route six.test { host = relay.test  level = secure  "
+	    "credentials-file = \"/six\" }\n"
+	    "route seven.test { host = relay.test  level = secure  "
+	    "credentials-file = \"/seven\" }\n"
+	    "route eight.test { transport = lmtp  host = relay.test  "
+	    "port = 24  tls = implicit }\n"
+	    "route nine.test { transport = lmtp  host = relay.test  "
+	    "port = 24  level = secure  credentials-file = \"/nine\" }\n"
+	    "route .sub.test { host = sub.test  mx = yes }\n";
+	static const char *const apart[] = { "one.test", "three.test",
+	    "four.test", "five.test", "six.test", "seven.test", "eight.test",
+	    "nine.test", "a.sub.test" };
+	enum { APART = sizeof(apart) / sizeof(apart[0]) };
+	struct destination *places[APART];
+	char *errors = NULL;
+	struct conf *conf = conf_read("test.conf", text, &errors);
+	struct destinations *all;
+
+	(void)state;
+	assert_non_null(conf);
+	all = destinations_new(conf);
+	for (size_t i = 0; i < APART; i++) {
+		places[i] = destination_get(all, apart[i], LANE_COMMON);
+		assert_int_equal(places[i]->kind, DESTINATION_DELIVERY);
+		assert_true(places[i]->next.routed);
+		assert_null(places[i]->next.route);
+		for (size_t k = 0; k < i; k++)
+			assert_ptr_not_equal(places[i], places[k]);
+	}
+	assert_ptr_equal(places[0], destination_get(all, "two.test",
+	    LANE_OPTIONAL));
+	/* What TLS a message wants may fail where others do not. */
+	assert_ptr_not_equal(places[2], destination_get(all, "four.test",
+	    LANE_REQUIRETLS));
+	/* The domain itself, which no route leads to: a job of its says so. */
+	assert_false(destination_get(all, "sub.test", LANE_COMMON)->
+	    next.routed);
+	assert_true(places[APART - 1]->next.routed);
+	assert_ptr_equal(places[APART - 1], destination_get(all, "b.sub.test",
+	    LANE_COMMON));
+	destinations_free(all);
+	conf_free(conf);
+}
+
 /* Fresh mail first, but one turn in four is for what waits since long. */
 static void test_fresh_first(void **state)
 {
@@ -619,6 +674,7 @@ int main(void)
 		TEST(test_reload),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_route_places),
 		cmocka_unit_test(test_fresh_first),
 		cmocka_unit_test(test_rest),
 	};

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/tls_tickets.h"
 #include "smtpd/counters.h"
 
 static const char alice[] = "alice", bob[] = "bob";
@@ -98,10 +99,49 @@ static void test_size(void **state)
 	close(fd);
 }
 
+/* TLS-118: all processes begin with one secret; a newer one takes its place,
+ * an older one never, and what is damaged is none. */
+static void test_secret(void **state)
+{
+	int fd = counters_create();
+	struct counters *one = counters_of(fd, 0);
+	struct counters *other = counters_of(fd, 1);
+	struct tls_ticket_secret first, next, got;
+	char bytes[4096];
+	ssize_t length;
+
+	(void)state;
+	memset(&first, 0, sizeof(first));
+	assert_true(counters_read_secret(one, &first));
+	assert_true(counters_read_secret(other, &got));
+	assert_memory_equal(&first, &got, sizeof(got));
+	next = first;
+	next.epoch++;
+	memset(next.bytes, 7, sizeof(next.bytes));
+	counters_write_secret(one, &next);
+	assert_true(counters_read_secret(other, &got));
+	assert_memory_equal(got.bytes, next.bytes, sizeof(got.bytes));
+	counters_write_secret(other, &first);	/* it is behind */
+	assert_true(counters_read_secret(one, &got));
+	assert_int_equal(got.epoch, next.epoch);
+	/* Nothing is left of the first one. */
+	length = pread(fd, bytes, sizeof(bytes), 0);
+	assert_true(length > 0);
+	assert_null(memmem(bytes, (size_t)length, first.bytes,
+	    sizeof(first.bytes)));
+	memset(bytes, 1, 512);
+	assert_int_equal(pwrite(fd, bytes, 512, 0), 512);
+	assert_false(counters_read_secret(one, &got));
+	counters_free(one);
+	counters_free(other);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sum),
+		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_size),

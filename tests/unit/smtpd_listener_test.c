@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,9 +18,11 @@
 
 #include "base/loop.h"
 #include "base/net.h"
+#include "conf/conf.h"
 #include "smtpd/client.h"
 #include "smtpd/counters.h"
 #include "smtpd/listener.h"
+#include "smtpd/origin.h"
 #include "smtpd/server.h"
 #include "smtpd/session.h"
 #include "tests/smtpd_world.h"
@@ -43,17 +47,22 @@ static int listen_somewhere(void)
 	return fd;
 }
 
-static void begin(const char *conf)
+static void begin_as(const char *conf, const char *listener)
 {
 	struct rules *rules;
 
 	world_init(&world);
-	rules = world_rules(conf, "", true);
+	rules = world_rules(conf, listener, true);
 	assert_non_null(rules);
 	server_set_rules(&world.server, rules);
 	listeners_init(&listeners, &world.server);
 	listeners_set(&listeners, "smtp@127.0.0.1:0", listen_somewhere());
 	client_count = 0;
+}
+
+static void begin(const char *conf)
+{
+	begin_as(conf, "");
 }
 
 static void end(void)
@@ -145,8 +154,27 @@ static void test_sessions_per_client(void **state)
 	expect(connect_one(), "220 ");
 	expect(connect_one(), "220 ");
 	expect(connect_one(), "421 4.7.0 mx.example.org ");
-	assert_int_equal(client_sessions(world.server.clients, &address), 2);
+	assert_int_equal(client_sessions(world.server.clients,
+	    &(struct origin){ .address = address, .uid = -1 }, NULL), 2);
 	end();
+}
+
+static const struct conf_listener plain = { .name = (char *)"smtp" };
+
+/* Makes the session one of that client; how many he has. */
+static unsigned count_of(struct client_table *table, struct session *session,
+    const char *text)
+{
+	struct origin origin = { .uid = -1 };
+
+	if (strncmp(text, "uid ", 4) == 0)
+		origin.uid = strtol(text + 4, NULL, 10);
+	else
+		assert_int_equal(endpoint_parse(&origin.address, text, 0), 0);
+	session->address = origin.address;
+	session->uid = origin.uid;
+	session->listener = &plain;
+	return client_sessions(table, &origin, NULL);
 }
 
 /* Whoever has one address of IPv6 has its /64, and another /64 is somebody
@@ -160,6 +188,9 @@ static void test_who_is_a_client(void **state)
 		{ "192.0.2.1", 0 },
 		{ "192.0.2.2", 0 },
 		{ "192.0.2.1", 1 },
+		{ "uid 0", 0 },
+		{ "uid 1000", 0 },
+		{ "uid 1000", 1 },
 	};
 	enum { COUNT = sizeof(cases) / sizeof(cases[0]) };
 	struct session sessions[COUNT];
@@ -171,15 +202,13 @@ static void test_who_is_a_client(void **state)
 	client_table_share(table, counters_new(counters_create(), 0));
 	memset(sessions, 0, sizeof(sessions));
 	for (unsigned i = 0; i < COUNT; i++) {
-		assert_int_equal(endpoint_parse(&sessions[i].address,
-		    cases[i].address, 0), 0);
-		assert_int_equal(client_sessions(table,
-		    &sessions[i].address), cases[i].before);
+		assert_int_equal(count_of(table, &sessions[i],
+		    cases[i].address), cases[i].before);
 		client_join(table, &sessions[i]);
 	}
 	for (unsigned i = 0; i < COUNT; i++)
 		client_leave(&sessions[i]);
-	assert_int_equal(client_sessions(table, &sessions[0].address), 0);
+	assert_int_equal(count_of(table, &sessions[0], cases[0].address), 0);
 	client_table_free(table);
 	end();
 }
@@ -187,7 +216,7 @@ static void test_who_is_a_client(void **state)
 /* ... and in all processes together, which share their counters. */
 static void test_sessions_everywhere(void **state)
 {
-	struct session other = { .id = 1 };
+	struct session other = { .id = 1, .uid = -1, .listener = &plain };
 	struct client_table *table;
 	int fd = counters_create();
 
@@ -204,6 +233,204 @@ static void test_sessions_everywhere(void **state)
 	expect(connect_one(), "220 ");
 	expect(connect_one(), "421 4.7.0 mx.example.org ");
 	client_table_free(table);
+	end();
+}
+
+/* A limit of the listener's own is on its sessions alone, in all processes. */
+static void test_sessions_here(void **state)
+{
+	static const struct conf_listener limited = { .name = (char *)"smtp",
+	    .max_sessions_per_client = 2 };
+	struct session other = { .id = 1, .uid = -1, .listener = &limited };
+	struct session elsewhere = { .id = 2, .uid = -1, .listener = &plain };
+	struct client_table *table;
+	int fd = counters_create();
+
+	(void)state;
+	begin_as("max-sessions-per-client = 9\n",
+	    "max-sessions-per-client = 2");
+	table = client_table_new(world.policy);
+	assert_true(client_table_share(table, counters_new(dup(fd), 1)));
+	assert_true(client_table_share(world.server.clients,
+	    counters_new(fd, 0)));
+	other.address = elsewhere.address = address;
+	client_join(table, &elsewhere);
+	expect(connect_one(), "220 ");
+	client_join(table, &other);
+	expect(connect_one(), "421 4.7.0 mx.example.org ");
+	client_leave(&other);
+	expect(connect_one(), "220 ");
+	expect(connect_one(), "421 4.7.0 mx.example.org ");
+	client_leave(&elsewhere);
+	client_table_free(table);
+	end();
+}
+
+/* --- load balancers --- */
+
+#define HEADER "PROXY TCP4 192.0.2.7 198.51.100.1 56324 25\r\n"
+#define STRANGER "PROXY TCP4 198.51.100.9 198.51.100.1 56324 25\r\n"
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void expect_closed(int fd)
+{
+	char byte;
+
+	for (int turns = 0; turns < 400; turns++) {
+		ssize_t got;
+
+		world_turns(3);
+		got = recv(fd, &byte, 1, MSG_DONTWAIT);
+		if (got == 0 || (got == -1 && errno == ECONNRESET))
+			return;
+		if (got == 1)
+			fail_msg("it was answered");
+	}
+	fail_msg("it is still open");
+}
+
+static int arrive(const char *header)
+{
+	int fd = connect_one();
+
+	world_turns(5);
+	say(fd, header);
+	return fd;
+}
+
+/* Nothing is said before the header; then it is the named client's session, by
+ * address and rights. */
+static void test_proxy(void **state)
+{
+	const struct session *session;
+	char text[ENDPOINT_TEXT_MAX];
+	int fd;
+
+	(void)state;
+	begin_as("", "proxy-from = { \"127.0.0.1/32\" }");
+	fd = connect_one();
+	world_turns(20);
+	assert_string_equal(hear(fd), "");
+	assert_int_equal(world.server.session_count, 0);
+	assert_int_equal(listeners.arrivals, 1);
+	for (const char *byte = HEADER; *byte != '\0'; byte++) {
+		world_turns(2);
+		assert_int_equal(write(fd, byte, 1), 1);
+	}
+	expect(fd, "220 mx.example.org ");
+	assert_int_equal(listeners.arrivals, 0);
+	session = TAILQ_FIRST(&world.server.sessions);
+	endpoint_format(&session->address, text, sizeof(text));
+	assert_string_equal(text, "192.0.2.7");
+	endpoint_format(&session->local, text, sizeof(text));
+	assert_string_equal(text, "198.51.100.1");
+	assert_true(session->listed);
+	expect(arrive(STRANGER), "220 ");
+	assert_false(TAILQ_LAST(&world.server.sessions, session_list)->listed);
+	end();
+}
+
+/* What is behind the header is the client's, who must not talk first. */
+static void test_proxy_early(void **state)
+{
+	(void)state;
+	begin_as("", "proxy-from = { \"127.0.0.1/32\" }");
+	expect(arrive(HEADER "EHLO client.example\r\n"), "554 5.5.0 ");
+	end();
+}
+
+/* A wrong one, none, one that ends half-way: closed without a word. */
+static void test_proxy_wrong(void **state)
+{
+	int fd;
+
+	(void)state;
+	begin_as("handshake-timeout = 1s\n",
+	    "proxy-from = { \"127.0.0.1/32\" }");
+	expect_closed(arrive("EHLO client.example\r\n"));
+	expect_closed(arrive("PROXY TCP4 192.0.2.7\r\n"));
+	fd = arrive("PROXY TCP4 192.0.2.7");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	expect_closed(fd);
+	/* in time */
+	fd = arrive("PROXY TCP4 192.0.2.7");
+	world_turns(5);
+	assert_int_equal(listeners.arrivals, 1);
+	usleep(1100 * 1000);
+	expect_closed(fd);
+	assert_int_equal(listeners.arrivals, 0);
+	end();
+}
+
+/* From elsewhere it is a command like others that are wrong. */
+static void test_proxy_not_believed(void **state)
+{
+	int fd;
+
+	(void)state;
+	begin_as("", "proxy-from = { \"192.0.2.0/24\" }");
+	fd = connect_one();
+	expect(fd, "220 ");
+	say(fd, HEADER);
+	expect(fd, "500 5.5.1 ");
+	end();
+}
+
+/* LOCAL is the balancer itself, UNKNOWN somebody: without its rights. */
+static void test_proxy_nameless(void **state)
+{
+	static const char look[] = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+	const struct session *session;
+	int fd;
+
+	(void)state;
+	begin_as("relay-from = { \"127.0.0.1/32\" }\n",
+	    "proxy-from = { \"127.0.0.1/32\" }");
+	fd = connect_one();
+	world_turns(5);
+	assert_int_equal(write(fd, look, sizeof(look) - 1), sizeof(look) - 1);
+	expect(fd, "220 ");
+	session = TAILQ_FIRST(&world.server.sessions);
+	assert_true(endpoint_is_loopback(&session->address));
+	assert_true(session->listed);
+	expect(arrive("PROXY UNKNOWN\r\n"), "220 ");
+	session = TAILQ_LAST(&world.server.sessions, session_list);
+	assert_true(endpoint_is_loopback(&session->address));
+	assert_false(session->listed);
+	end();
+}
+
+/* Those without a header count for the limit on all; behind it each client
+ * has its own. */
+static void test_proxy_limits(void **state)
+{
+	int waiting;
+
+	(void)state;
+	begin_as("max-sessions = 3\nsmtpd-workers = 1\n"
+	    "max-sessions-per-client = 1\n",
+	    "proxy-from = { \"127.0.0.1/32\" }");
+	expect(arrive(HEADER), "220 ");
+	expect(arrive(HEADER), "421 4.7.0 ");
+	expect(arrive(STRANGER), "220 ");
+	waiting = connect_one();
+	world_turns(5);
+	expect(connect_one(), "421 4.3.2 ");
+	close(waiting);
+	clients[client_count - 2] = clients[client_count - 1];
+	client_count--;
+	world_turns(10);
+	assert_int_equal(listeners.arrivals, 0);
+	/* A listener that goes takes its arrivals along. */
+	connect_one();
+	world_turns(5);
+	assert_int_equal(listeners.arrivals, 1);
+	listeners_set(&listeners, "smtp@127.0.0.1:0", -1);
+	assert_int_equal(listeners.arrivals, 0);
 	end();
 }
 
@@ -257,6 +484,13 @@ int main(void)
 		cmocka_unit_test(test_sessions_per_client),
 		cmocka_unit_test(test_who_is_a_client),
 		cmocka_unit_test(test_sessions_everywhere),
+		cmocka_unit_test(test_sessions_here),
+		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_proxy_early),
+		cmocka_unit_test(test_proxy_wrong),
+		cmocka_unit_test(test_proxy_not_believed),
+		cmocka_unit_test(test_proxy_nameless),
+		cmocka_unit_test(test_proxy_limits),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_no_descriptors),
 	};

@@ -3,6 +3,7 @@
  * smtpd/parameter.c: each parameter, its bounds, and the code of each error.
  */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -57,8 +58,14 @@ static const struct {
 	{ " -FROB=x", 501, 0, 0, NULL },
 	{ " FR_OB=x", 501, 0, 0, NULL },
 	{ " =x", 501, 0, 0, NULL },
-	{ " AUTH=<>", 555, 0, 0, NULL },
-	{ " SMTPUTF8", 555, 0, 0, NULL },
+	{ " AUTH=<>", 0, 0, 0, NULL },			/* SMTP-150 */
+	{ " SMTPUTF8", 0, 0, ENVELOPE_UTF8, NULL },	/* SMTP-137 */
+	{ " smtputf8 BODY=8BITMIME", 0, 0, ENVELOPE_UTF8 | ENVELOPE_8BIT,
+	    NULL },
+	{ " SMTPUTF8=1", 501, 0, 0, NULL },
+	{ " SMTPUTF8=", 501, 0, 0, NULL },
+	{ " SMTPUTF8 SMTPUTF8", 501, 0, 0, NULL },
+	{ " ENVID=\xc3\xb6", 501, 0, 0, NULL },
 	{ " REQUIRETLS", 0, 0, ENVELOPE_REQUIRETLS, NULL },	/* REQ-1 */
 	{ " requireTLS SIZE=5", 0, 5, ENVELOPE_REQUIRETLS, NULL },
 	{ " REQUIRETLS=yes", 501, 0, 0, NULL },
@@ -93,7 +100,7 @@ static void test_mail(void **state)
 	}
 }
 
-static const struct {
+static const struct recipient_case {
 	const char	*text;
 	int		 code;
 	unsigned	 notify;
@@ -122,32 +129,55 @@ static const struct {
 	{ " ORCPT=rfc822;a+zz", 501, 0, NULL },
 	{ " ORCPT=rfc822;a ORCPT=rfc822;a", 501, 0, NULL },
 	{ " SIZE=1", 555, 0, NULL },
+	/* SMTP-143: the forms of RFC 6533 3 */
+	{ " ORCPT=utf-8;j\\x{F6}rg@b.example", 0, 0,
+	    "utf-8;j\\x{F6}rg@b.example" },
+	{ " ORCPT=UTF-8;a@b.example", 0, 0, "UTF-8;a@b.example" },
+	{ " ORCPT=utf-8;j\xc3\xb6rg@b.example", 501, 0, NULL },
 };
+
+/* Where MAIL said SMTPUTF8. */
+static const struct recipient_case utf8_cases[] = {
+	{ " ORCPT=utf-8;j\xc3\xb6rg@b.example", 0, 0,
+	    "utf-8;j\xc3\xb6rg@b.example" },
+	{ " ORCPT=utf-8;j\xc3@b.example", 501, 0, NULL },
+	{ " ORCPT=utf-8;a+20b@b.example", 501, 0, NULL },
+	{ " ORCPT=utf-8;\\x{0D}@b.example", 501, 0, NULL },
+	{ " ORCPT=rfc822;j\xc3\xb6rg@b.example", 501, 0, NULL },
+	{ " ORCPT=\xc3\xb6;a@b.example", 501, 0, NULL },
+	{ " NOTIFY=\xc3\xb6", 501, 0, NULL },
+	{ " X\xc3\xb6=1", 501, 0, NULL },
+};
+
+static void check_recipient(const struct recipient_case *one, bool utf8)
+{
+	struct recipient_parameters recipient;
+	const struct refusal *refusal;
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s", one->text);
+	refusal = parameters_of_recipient(&recipient, text, utf8);
+	if ((refusal == NULL ? 0 : refusal->code) != one->code)
+		fail_msg("\"%s\": %d", one->text,
+		    refusal == NULL ? 0 : refusal->code);
+	if (refusal != NULL)
+		return;
+	assert_int_equal(recipient.notify, one->notify);
+	if (one->original == NULL)
+		assert_null(recipient.original);
+	else
+		assert_string_equal(recipient.original, one->original);
+}
 
 static void test_recipient(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(recipient_cases) /
-	    sizeof(recipient_cases[0]); i++) {
-		struct recipient_parameters recipient;
-		const struct refusal *refusal;
-		char text[256];
-
-		snprintf(text, sizeof(text), "%s", recipient_cases[i].text);
-		refusal = parameters_of_recipient(&recipient, text);
-		if ((refusal == NULL ? 0 : refusal->code) !=
-		    recipient_cases[i].code)
-			fail_msg("\"%s\": %d", recipient_cases[i].text,
-			    refusal == NULL ? 0 : refusal->code);
-		if (refusal != NULL)
-			continue;
-		assert_int_equal(recipient.notify, recipient_cases[i].notify);
-		if (recipient_cases[i].original == NULL)
-			assert_null(recipient.original);
-		else
-			assert_string_equal(recipient.original,
-			    recipient_cases[i].original);
-	}
+	    sizeof(recipient_cases[0]); i++)
+		check_recipient(&recipient_cases[i], false);
+	for (size_t i = 0; i < sizeof(utf8_cases) / sizeof(utf8_cases[0]);
+	    i++)
+		check_recipient(&utf8_cases[i], true);
 }
 
 /* SMTP-120: ENVID of 100 and ORCPT of 500 are the longest. */
@@ -172,7 +202,7 @@ static void test_lengths(void **state)
 		memset(text + at, 'x', (size_t)length);
 		memcpy(text + at, "rfc822;", 7);
 		text[at + length] = '\0';
-		assert_int_equal(parameters_of_recipient(&recipient, text) ==
+		assert_int_equal(parameters_of_recipient(&recipient, text, false) ==
 		    NULL, length <= PARAMETER_ORCPT_MAX);
 	}
 }

@@ -26,6 +26,7 @@ static struct received plain(void)
 		.hostname = "mx.example.org",
 		.protocol = "ESMTP",
 		.id = 0x7c31,
+		.uid = -1,
 		.wall = 1795351326000,
 	};
 }
@@ -178,6 +179,22 @@ static void test_full(void **state)
 	buf_release(&little);
 }
 
+/* A Unix socket has no address: its user is named. */
+static void test_user(void **state)
+{
+	struct received received = plain();
+
+	(void)state;
+	received.uid = 1000;
+	received.protocol = "LMTP";
+	check(&received, "from client.example (userid 1000) by "
+	    "mx.example.org with LMTP id 7c31");
+	received.is_local = true;
+	received.uid = 0;
+	check(&received, "by mx.example.org (from userid 0) with LMTP id "
+	    "7c31");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_recipient),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_harmless),
+		cmocka_unit_test(test_user),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_folding),
 		cmocka_unit_test(test_full),

@@ -5,7 +5,9 @@
  * What the roles meet they write into one file, line by line; that story is
  * what the tests look at.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,6 +34,7 @@
 #include "conf/conf.h"
 #include "tests/scratch.h"
 #include "tests/unit/base_child.h"
+#include "tests/unit/certificates.h"
 #include "tools/control_client.h"
 #include "tools/supervisor.h"
 
@@ -90,11 +94,38 @@ static int configure(const void *data, size_t length, char *error,
 	return length != 0 && !first ? -1 : 0;
 }
 
+/* A server of the machine wrote this to whoever connected. */
+static void take_connection(void *arg, int fd, int error)
+{
+	char text[40] = "";
+
+	(void)arg;
+	if (fd != -1) {
+		must(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1,
+		    PATIENCE));
+		tell("connects", read(fd, text, sizeof(text) - 1) > 0 ?
+		    text : "to silence");
+		close(fd);
+	} else {
+		snprintf(text, sizeof(text), "%d", error);
+		tell("connects-not", text);
+	}
+}
+
+/* Asks for a socket that the configuration names for the directory, for one
+ * that nobody listens on, and for one that it does not name. */
 static void start(void)
 {
 	if (crashes)
 		abort();
 	tell("starts", "");
+	if (getenv("AUTH_SOCKET") == NULL || (entry.role != ROLE_DIRECTORY &&
+	    entry.role != ROLE_DELIVERY))
+		return;
+	process_connect(getenv("AUTH_SOCKET"), take_connection, NULL);
+	if (entry.role == ROLE_DELIVERY)
+		process_connect(getenv("LMTP_SOCKET"), take_connection, NULL);
+	process_connect("/etc/passwd", take_connection, NULL);
 }
 
 static void take_peer(const struct process_peer *peer, int fd)
@@ -128,7 +159,7 @@ static int run_role(const char *name)
 	entry = (struct role_entry){ .role = role_find(name),
 	    .configure = configure, .start = start, .peer = take_peer,
 	    .stop = stop };
-	if (entry.role == ROLE_SMTPD)
+	if (entry.role == ROLE_SMTPD || entry.role == ROLE_STS)
 		entry.listener = take_listener;
 	if (entry.role == ROLE_QUEUE || entry.role == ROLE_POLICY ||
 	    entry.role == ROLE_DELIVERY)
@@ -161,6 +192,19 @@ static void write_conf(const char *hostname, const char *more)
 	    hostname, folder, socket_path, (unsigned)port);
 	fclose(file);
 	assert_int_equal(0, rename(draft, path));
+}
+
+static void write_file(const char *name, const char *text)
+{
+	char file_path[200];
+	FILE *file;
+
+	snprintf(file_path, sizeof(file_path), "%s/%s", folder, name);
+	file = fopen(file_path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	assert_int_equal(0, chmod(file_path, 0600));
 }
 
 static void read_story(void)
@@ -456,9 +500,83 @@ static void test_hello(void **state)
 	for (role = ROLE_SMTPD; role < ROLE_COUNT; role++) {
 		snprintf(answer, sizeof(answer), "%s starts",
 		    role_name(role));
-		assert_int_equal(1, count(answer));
+		assert_int_equal(role != ROLE_STS, count(answer));
 	}
 	stop_supervisor();
+}
+
+/* The role that serves policies is there while a listener is for it. */
+static void test_policies(void **state)
+{
+	static const char section[] = "listen web { service = mta-sts "
+	    "addresses = { \"127.0.0.3\" } port = %u }\n";
+	struct certificate *pair = certificate_new(
+	    &(struct certificate_plan){ .common_name = "one.example",
+	    .alternative_names = "DNS:one.example" });
+	char more[800];
+	int length;
+
+	(void)state;
+	write_file("chain.pem", certificate_pem(pair));
+	write_file("key.pem", certificate_key_pem(pair));
+	certificate_free(pair);
+	run_supervisor("");
+	wait_line("smtpd hears smtp@", 1);
+	assert_int_equal(0, count("sts starts"));
+	length = snprintf(more, sizeof(more), section, (unsigned)port);
+	snprintf(more + length, sizeof(more) - (size_t)length,
+	    "certificate one.example { chain = \"%s/chain.pem\" "
+	    "key = \"%s/key.pem\" }", folder, folder);
+	write_conf("two.example", more);
+	assert_int_equal(CONTROL_OK, ask(CONTROL_RELOAD, NULL));
+	wait_line("sts has two.example", 1);
+	wait_line("sts hears web@127.0.0.3", 1);
+	assert_int_equal(0, count("smtpd hears web@"));
+	assert_int_equal(0, count("sts meets"));
+	write_conf("three.example", "");
+	assert_int_equal(CONTROL_OK, ask(CONTROL_RELOAD, NULL));
+	wait_line("sts stops", 1);
+	assert_int_equal(0, count("sts has three.example"));
+	write_conf("four.example", more);
+	assert_int_equal(CONTROL_OK, ask(CONTROL_RELOAD, NULL));
+	wait_line("sts has four.example", 1);
+	wait_line("sts hears web@127.0.0.3", 2);
+	stop_supervisor();
+	assert_int_equal(2, count("sts stops"));
+}
+
+/* Sockets that the configuration names, for the role that it is about. */
+static void test_connections(void **state)
+{
+	char auth[100], lmtp[100], more[600];
+	int listening, fd;
+
+	(void)state;
+	snprintf(auth, sizeof(auth), "%s/auth", folder);
+	snprintf(lmtp, sizeof(lmtp), "%s/lmtp", folder);
+	setenv("AUTH_SOCKET", auth, 1);
+	setenv("LMTP_SOCKET", lmtp, 1);
+	listening = must(net_listen_unix(auth, 0600, 5));
+	snprintf(more, sizeof(more), "auth-socket = \"%s\"\n"
+	    "route \"box.example\" { transport = lmtp socket = \"%s\" }",
+	    auth, lmtp);
+	run_supervisor(more);
+	must(poll(&(struct pollfd){ .fd = listening, .events = POLLIN }, 1,
+	    PATIENCE));
+	fd = must(net_accept(listening, &(struct endpoint){ 0 }));
+	must(write(fd, "hello", 5));
+	close(fd);
+	wait_line("directory connects hello", 1);
+	snprintf(more, sizeof(more), "directory connects-not %d", EACCES);
+	wait_line(more, 1);	/* /etc/passwd */
+	snprintf(more, sizeof(more), "delivery connects-not %d", EACCES);
+	wait_line(more, 2);	/* and the directory's */
+	snprintf(more, sizeof(more), "delivery connects-not %d", ENOENT);
+	wait_line(more, 1);	/* its own: nobody is there */
+	stop_supervisor();
+	unsetenv("AUTH_SOCKET");
+	close(listening);
+	unlink(auth);
 }
 
 /* Told to stop while a role keeps dying at its start. */
@@ -482,6 +600,8 @@ int main(int argc, char **argv)
 		TEST(test_too_large),
 		TEST(test_reload_at_start),
 		TEST(test_hello),
+		TEST(test_policies),
+		TEST(test_connections),
 		TEST(test_stop_with_dead_role),
 	};
 	int status;

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From an address to those who get its mail: users, plus-addresses, aliases,
+ * catch-all, postmaster, rewritten senders (SRS) on their way back. Made from
+ * a configuration and the files that came with it; pure, and so the same in
+ * the directory, in `postern check` and in `postern address`.
+ */
+#ifndef POSTERN_POLICY_EXPAND_H
+#define POSTERN_POLICY_EXPAND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/directory_client.h"
+
+struct arena;
+struct bundle;
+struct conf;
+struct expander;
+
+/* Aliases that lead to aliases: that many, one behind the other. */
+enum { EXPAND_DEPTH_MAX = 20 };
+
+/* What is found is in the arena of the call. */
+struct expansion {
+	enum directory_answer	 answer;
+	struct directory_found	 found;		/* with DIRECTORY_FOUND */
+};
+
+/* For people: what became of an address, and why; depth counts from 0. */
+typedef void expand_step(void *arg, unsigned depth, const char *address,
+    const char *what);
+
+/* conf and bundle outlive the call; conf the expander, too. Null with lines
+ * in errors, each naming file and line. advice (may be null) gets what is odd
+ * but no error, or null. Both are the caller's to free. */
+struct expander	*expander_new(const struct conf *conf,
+		    const struct bundle *bundle, char **errors, char **advice);
+void		 expander_free(struct expander *expander);
+
+/* What is asked. */
+struct expand_question {
+	const char	*address;	/* "local@domain", or "postmaster" */
+	const char	*sender;	/* of the envelope; "": the null sender */
+	int64_t		 wall;		/* now, ms: for SRS */
+	expand_step	*step;		/* or null */
+	void		*arg;		/* of step */
+};
+
+/* Everybody is there once. The arena has room for EXPAND_ARENA_MAX. */
+enum { EXPAND_ARENA_MAX = 16 << 20 };
+void		 expander_expand(const struct expander *expander,
+		    const struct expand_question *question,
+		    struct arena *arena, struct expansion *out);
+
+#endif

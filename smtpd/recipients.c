@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Adding recipients, and what the parameters of DSN mean when an alias stands
+ * between (RFC 3461 5.2.7): one target gets what was asked for; of several
+ * none can say that the message arrived, so the sender is told that it was
+ * handed on to several ("expanded", by the queue), and of failures as before.
+ */
+#include "smtpd/recipients.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/utf8.h"
+#include "base/xtext.h"
+#include "conf/conf.h"
+#include "policy/directory_client.h"
+#include "queue/envelope.h"
+#include "smtpd/parameter.h"
+#include "smtpd/refusal.h"
+#include "smtpd/rules.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+enum { ARENA_RESERVE = 16 << 10 };
+
+/* Addresses may be so long that the arena is full first; what the array of
+ * recipients may grow by, and what the content will need, is kept free. */
+static bool has_room(const struct session *session, size_t more)
+{
+	const struct envelope *envelope = session->transaction->envelope;
+	size_t count = envelope->recipient_count + more;
+	size_t reserve = ARENA_RESERVE +
+	    4 * (count + 16) * sizeof(envelope->recipients[0]);
+
+	if (more > 1)
+		reserve += more * TRANSACTION_RECIPIENT_BYTES;
+	return count <= ENVELOPE_RECIPIENTS_MAX &&
+	    arena_used(session->arena) + reserve <= session->arena_ceiling;
+}
+
+bool recipients_are_full(const struct session *session)
+{
+	return session->transaction->accepted >=
+	    (uint64_t)session->rules->conf->max_recipients ||
+	    !has_room(session, 1);
+}
+
+/* Who was named twice hears of what either asked for. */
+static uint8_t merge_notify(unsigned one, unsigned other)
+{
+	const unsigned usual = NOTIFY_FAILURE | NOTIFY_DELAY;
+
+	if (one == other || other == NOTIFY_NEVER)
+		return (uint8_t)one;
+	if (one == NOTIFY_NEVER)
+		return (uint8_t)other;
+	return (uint8_t)((one == 0 ? usual : one) |
+	    (other == 0 ? usual : other));
+}
+
+/* One more, or one that is there already. */
+static void add(struct session *session,
+    const struct envelope_recipient *recipient)
+{
+	struct transaction *transaction = session->transaction;
+	struct envelope *envelope = transaction->envelope;
+	struct envelope_recipient *added;
+	uintptr_t position;
+
+	if (transaction->known == NULL)
+		transaction->known = hash_new();
+	position = (uintptr_t)hash_find_text(transaction->known,
+	    recipient->address);
+	if (position > 0) {
+		added = &envelope->recipients[position - 1];
+		added->notify = merge_notify(added->notify,
+		    recipient->notify);
+		return;
+	}
+	envelope_add_recipient(envelope, session->arena, recipient->address,
+	    recipient->original, recipient->notify);
+	added = &envelope->recipients[envelope->recipient_count - 1];
+	added->flags = recipient->flags;
+	hash_put_text(transaction->known, recipient->address,
+	    (void *)(uintptr_t)envelope->recipient_count);
+}
+
+void recipients_add(struct session *session, const char *address)
+{
+	const struct transaction *transaction = session->transaction;
+
+	add(session, &(struct envelope_recipient){
+	    .address = (char *)address,
+	    .original = (char *)transaction->waiting_original,
+	    .notify = (uint8_t)transaction->waiting_notify });
+}
+
+/* RFC 3461 4: "+" and two digits for what xtext does not have. */
+static void write_xtext(char *out, size_t size, const char *text)
+{
+	size_t length = 0;
+
+	for (; *text != '\0' && length + 4 < size; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte < '!' || byte > '~' || byte == '+' || byte == '=')
+			length += (size_t)snprintf(out + length,
+			    size - length, "+%02X", (unsigned)byte);
+		else
+			out[length++] = (char)byte;
+	}
+	out[length] = '\0';
+}
+
+/* RFC 3461 5.2.1 lets us say which address the mail was for; it goes into
+ * reports, and an alias would be lost otherwise. Null if it is too long. */
+static char *original_of(struct session *session, const char *given)
+{
+	char text[PARAMETER_ORCPT_MAX * 3];
+	const char *type = "rfc822";
+
+	if (utf8_is_ascii(given)) {
+		write_xtext(text, sizeof(text), given);
+	} else {
+		type = "utf-8";
+		if (utf8_addr_write(text, sizeof(text), given) < 0)
+			return NULL;
+	}
+	if (strlen(type) + 1 + strlen(text) > PARAMETER_ORCPT_MAX)
+		return NULL;
+	return arena_print(session->arena, "%s;%s", type, text);
+}
+
+/* Who asked to hear of success hears that there are several now. */
+static unsigned expand_notify(struct session *session,
+    const struct envelope_recipient *named)
+{
+	struct envelope *envelope = session->transaction->envelope;
+	unsigned rest = named->notify & ~(unsigned)NOTIFY_SUCCESS;
+
+	if (!(named->notify & NOTIFY_SUCCESS))
+		return named->notify;
+	envelope_add_recipient(envelope, session->arena, named->address,
+	    named->original, NOTIFY_SUCCESS);
+	envelope->recipients[envelope->recipient_count - 1].flags =
+	    RECIPIENT_EXPANDED;
+	return rest == 0 ? NOTIFY_NEVER : rest;
+}
+
+/* The address that was named, and what was said about it. "postmaster" alone
+ * has no domain, and there is no report about it. */
+static struct envelope_recipient named_recipient(struct session *session,
+    const struct directory_found *found)
+{
+	const struct transaction *transaction = session->transaction;
+	struct envelope_recipient named = {
+		.address = (char *)transaction->waiting_address,
+		.original = (char *)transaction->waiting_original,
+		.notify = (uint8_t)transaction->waiting_notify };
+	bool has_domain = strchr(named.address, '@') != NULL;
+
+	if (found->by_alias && named.original == NULL && has_domain)
+		named.original = original_of(session, named.address);
+	if (found->count > 1 && has_domain)
+		named.notify = (uint8_t)expand_notify(session, &named);
+	return named;
+}
+
+const struct refusal *recipients_add_found(struct session *session,
+    const struct directory_found *found)
+{
+	const struct conf *conf = session->rules->conf;
+	struct envelope *envelope = session->transaction->envelope;
+	struct envelope_recipient one;
+
+	if (found->count > 1 && (!has_room(session, found->count + 1) ||
+	    envelope->recipient_count + found->count >
+	    (size_t)conf->max_recipients + DIRECTORY_TARGETS_MAX))
+		return &refusal_recipients;
+	if (found->forward_sender != NULL && envelope->forward_sender == NULL)
+		envelope->forward_sender = arena_dup_string(session->arena,
+		    found->forward_sender);
+	one = named_recipient(session, found);
+	for (size_t i = 0; i < found->count; i++) {
+		one.address = (char *)found->targets[i].address;
+		one.flags = found->targets[i].forwarded ?
+		    RECIPIENT_FORWARDED : 0;
+		add(session, &one);
+	}
+	return NULL;
+}
