@@ -6,12 +6,12 @@
 #include "delivery/sasl.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scram.h"
+#include "base/words.h"
 #include "delivery/credentials.h"
 
 struct sasl {
@@ -43,17 +43,7 @@ const char *sasl_name(enum sasl_mechanism mechanism)
 
 bool sasl_is_offered(enum sasl_mechanism mechanism, const char *offered)
 {
-	const char *name = mechanisms[mechanism].name;
-	size_t length;
-
-	for (; *offered != '\0'; offered += length) {
-		offered += strspn(offered, " ");
-		length = strcspn(offered, " ");
-		if (length == strlen(name) &&
-		    strncasecmp(offered, name, length) == 0)
-			return true;
-	}
-	return false;
+	return words_contain(offered, mechanisms[mechanism].name);
 }
 
 static bool has_means(enum sasl_mechanism mechanism,

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/words.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "policy/accounts.h"
@@ -299,21 +300,6 @@ static void on_dovecot_changed(void *arg)
 
 /* --- messages --- */
 
-/* A word of a list with spaces between. */
-static bool has_word(const char *list, const char *word)
-{
-	size_t length = strlen(word);
-
-	while (*list != '\0') {
-		size_t here = strcspn(list, " ");
-
-		if (here == length && strncasecmp(list, word, length) == 0)
-			return true;
-		list += here + strspn(list + here, " ");
-	}
-	return false;
-}
-
 static bool is_configured(const struct conf *conf, const char *mechanism)
 {
 	for (size_t i = 0; i < conf->auth_mechanisms.count; i++)
@@ -385,7 +371,7 @@ static enum login_answer objection(struct logins *logins,
 		return LOGIN_UNKNOWN;
 	if (!is_ours(logins, context->mechanism) &&
 	    dovecot_auth_mechanisms(logins->dovecot)[0] != '\0' &&
-	    !has_word(dovecot_auth_mechanisms(logins->dovecot),
+	    !words_contain(dovecot_auth_mechanisms(logins->dovecot),
 	    context->mechanism))
 		return LOGIN_UNKNOWN;
 	return LOGIN_CHALLENGE;

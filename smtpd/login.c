@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stream.h"
+#include "base/words.h"
 #include "conf/conf.h"
 #include "policy/directory_client.h"
 #include "smtpd/reply.h"
@@ -25,20 +26,6 @@
 #include "smtpd/smtpd_log.h"
 
 /* --- what is offered --- */
-
-static bool has_word(const char *list, const char *word)
-{
-	size_t length = strlen(word);
-
-	while (*list != '\0') {
-		size_t here = strcspn(list, " ");
-
-		if (here == length && strncasecmp(list, word, length) == 0)
-			return true;
-		list += here + strspn(list + here, " ");
-	}
-	return false;
-}
 
 /* RFC 5802 6: -PLUS where there is something to bind to; EXTERNAL for who
  * showed a listed certificate (TLS-90). What another server has is not known
@@ -54,7 +41,7 @@ static bool is_offered(const struct session *session, const char *mechanism)
 	if (strcasecmp(mechanism, "SCRAM-SHA-256-PLUS") == 0)
 		return !ask_others && stream_binding(session->stream, binding,
 		    sizeof(binding)) > 0;
-	return !ask_others || *theirs == '\0' || has_word(theirs, mechanism);
+	return !ask_others || *theirs == '\0' || words_contain(theirs, mechanism);
 }
 
 void login_mechanisms(const struct session *session, char *out, size_t size)
