@@ -6,6 +6,7 @@
  */
 #include "base/control.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -221,6 +222,35 @@ void control_produce(struct control *control,
 	control->release = release_arg;
 	control->arg = arg;
 	produce(control, arg);
+}
+
+json_t *control_text(const char *text)
+{
+	json_t *value = json_string(text);
+	size_t length = strlen(text);
+	char *escaped;
+
+	if (value != NULL)
+		return value;
+	escaped = mem_alloc(4 * length + 1);	/* \xHH at most */
+	log_escape(text, length, escaped, 4 * length + 1);
+	value = json_string(escaped);
+	mem_free(escaped);
+	return value;
+}
+
+int control_detach(struct control *control)
+{
+	int fd = control->failed ? -1 :
+	    fcntl(stream_fd(control->stream), F_DUPFD_CLOEXEC, 0);
+
+	/* At once: what comes now is no longer for it to read. */
+	stream_free(control->stream);
+	control->stream = NULL;
+	control->failed = true;
+	release(control);
+	drop(control);
+	return fd;
 }
 
 const struct process_caller *control_caller(const struct control *control)

@@ -74,6 +74,12 @@ void	 control_end(struct control *control, enum control_code code,
 void	 control_produce(struct control *control,
 	    void (*produce)(struct control *control, void *arg),
 	    void (*release)(void *arg), void *arg);
+/* Text for an answer, from anywhere: bytes that are no UTF-8 are escaped. A new
+ * reference. */
+json_t	*control_text(const char *text);
+/* The connection is the caller's from now on (descriptor returned, owned), and
+ * the pointer void; -1 when it has failed already. Inside of a handler. */
+int	 control_detach(struct control *control);
 const struct process_caller	*control_caller(const struct control *control);
 
 #endif

@@ -137,12 +137,39 @@ static void scan_byte(struct header_scan *scan, char byte)
 		scan->in_name = false;
 }
 
+/* What is left of a line of which nothing but its end and 8-bit bytes count:
+ * most of each header. How many bytes that was. */
+static size_t skip_value(struct header_scan *scan, const char *data,
+    size_t length)
+{
+	const char *end;
+
+	if (scan->column < 2 || scan->in_name ||
+	    (scan->tls_required != HEADER_TLS_NONE &&
+	    scan->tls_required != HEADER_TLS_OTHER))
+		return 0;
+	end = memchr(data, '\n', length);
+	if (end != NULL)
+		length = (size_t)(end - data);
+	if (!scan->has_utf8_header && has_8bit(data, length))
+		scan->has_8bit = scan->has_utf8_header = true;
+	scan->header_bytes += length;
+	return length;
+}
+
 void header_scan_feed(struct header_scan *scan, const char *data,
     size_t length)
 {
+	size_t skipped;
+
 	while (length > 0 && !scan->ended) {
-		scan_byte(scan, *data++);
-		length--;
+		skipped = skip_value(scan, data, length);
+		data += skipped;
+		length -= skipped;
+		if (length > 0) {
+			scan_byte(scan, *data++);
+			length--;
+		}
 	}
 	if (!scan->has_8bit)
 		scan->has_8bit = has_8bit(data, length);

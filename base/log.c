@@ -331,6 +331,7 @@ static void put_field_value(struct cursor *out, const struct log_field *field)
 		else
 			put_value(out, text, strlen(text), VALUE_MAX);
 		return;
+	case LOG_KIND_NOTHING:
 	case LOG_KIND_END:
 		break;
 	}
@@ -394,7 +395,7 @@ static void put_line(struct cursor *out, enum log_level level,
 	}
 	put_text(out, event);
 	for (field = fields; field->kind != LOG_KIND_END; field++) {
-		if (is_identifier(field))
+		if (is_identifier(field) || field->kind == LOG_KIND_NOTHING)
 			continue;
 		*out->position++ = ' ';
 		if (!put_field(out, field)) {
@@ -453,6 +454,13 @@ struct log_field log_text(const char *key, const char *value)
 {
 	return (struct log_field){ .kind = LOG_KIND_TEXT, .key = key,
 	    .text = value };
+}
+
+struct log_field log_optional(const char *key, const char *value)
+{
+	return value == NULL ?
+	    (struct log_field){ .kind = LOG_KIND_NOTHING } :
+	    log_text(key, value);
 }
 
 struct log_field log_number(const char *key, int64_t value)

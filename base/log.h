@@ -30,8 +30,8 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN,
  * or the supervisor (sd-daemon(3), "<6>"). */
 enum log_style { LOG_PLAIN, LOG_STAMPED, LOG_MARKED };
 
-enum log_kind { LOG_KIND_END, LOG_KIND_SESSION, LOG_KIND_MESSAGE,
-    LOG_KIND_TEXT, LOG_KIND_NUMBER, LOG_KIND_ERRNO };
+enum log_kind { LOG_KIND_END, LOG_KIND_NOTHING, LOG_KIND_SESSION,
+    LOG_KIND_MESSAGE, LOG_KIND_TEXT, LOG_KIND_NUMBER, LOG_KIND_ERRNO };
 
 struct log_field {
 	enum log_kind	 kind;
@@ -44,6 +44,8 @@ struct log_field {
 struct log_field log_session(uint64_t id);
 struct log_field log_message(uint64_t id);
 struct log_field log_text(const char *key, const char *value);
+/* Not there at all when value is null. */
+struct log_field log_optional(const char *key, const char *value);
 struct log_field log_number(const char *key, int64_t value);
 /* error="No such file or directory" */
 struct log_field log_errno(int error_number);

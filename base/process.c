@@ -42,6 +42,12 @@ struct connection_wait {
 
 LIST_HEAD(connection_waits, connection_wait);
 
+/* A table that came ahead of its configuration. */
+struct waiting_table {
+	char	*path;		/* owned */
+	int	 fd;		/* owned */
+};
+
 /* One role a process: this is its whole state. */
 static struct {
 	const struct role_entry	*entry;
@@ -56,6 +62,8 @@ static struct {
 	bool			 confined;
 	bool			 stopping;
 	int			 status;
+	struct waiting_table	 tables[PROCESS_TABLES_MAX];
+	size_t			 table_count;
 	struct connection_waits	 waits;		/* owned */
 	unsigned		 wait_count;
 } process;
@@ -88,6 +96,52 @@ static void on_begin(struct channel_message *message)
 	arena_free(arena);
 }
 
+static void on_table(struct channel_message *message)
+{
+	struct arena *arena = arena_new(16 << 10);
+	struct waiting_table *table = &process.tables[process.table_count];
+	const char *path;
+
+	path = wire_get_text(&message->body, arena, NAME_MAX_BYTES);
+	if (wire_read_end(&message->body) == -1 ||
+	    process.table_count == PROCESS_TABLES_MAX)
+		bug("malformed table");
+	process.table_count++;
+	table->path = mem_dup_string(path);
+	table->fd = message->fd;
+	message->fd = -1;
+	arena_free(arena);
+}
+
+int process_take_table(const char *path)
+{
+	size_t i;
+	int fd;
+
+	for (i = 0; i < process.table_count; i++)
+		if (process.tables[i].fd != -1 &&
+		    strcmp(process.tables[i].path, path) == 0)
+			break;
+	if (i == process.table_count)
+		return -1;
+	fd = process.tables[i].fd;
+	process.tables[i].fd = -1;
+	return fd;
+}
+
+/* Those that no configuration took. */
+static void forget_tables(void)
+{
+	while (process.table_count > 0) {
+		struct waiting_table *table =
+		    &process.tables[--process.table_count];
+
+		mem_free(table->path);
+		if (table->fd != -1)
+			close(table->fd);
+	}
+}
+
 static void on_configure(struct channel_message *message)
 {
 	char error[PROCESS_RESULT_TEXT] = "";
@@ -100,6 +154,7 @@ static void on_configure(struct channel_message *message)
 		bug("malformed configuration");
 	failed = process.entry->configure(bundle, length, error,
 	    sizeof(error));
+	forget_tables();
 	if (failed && !process.configured)
 		fatal("configuration refused", log_text("reason", error));
 	process.configured = true;
@@ -295,6 +350,7 @@ static void on_message(void *arg, struct channel *channel,
 	(void)channel;
 	switch ((enum process_message)message->type) {
 	case PROCESS_BEGIN: on_begin(message); break;
+	case PROCESS_TABLE: on_table(message); break;
 	case PROCESS_CONFIGURE: on_configure(message); break;
 	case PROCESS_START: on_start(); break;
 	case PROCESS_PEER: on_peer(message); break;
@@ -333,6 +389,7 @@ static const struct channel_rule rules[] = {
 	{ .type = PROCESS_LOG_LEVEL, .max = 4 },
 	{ .type = PROCESS_CONNECTED, .with_fd = true, .max = 0 },
 	{ .type = PROCESS_NOT_CONNECTED, .max = 4 },
+	{ .type = PROCESS_TABLE, .with_fd = true, .max = NAME_MAX_BYTES },
 };
 
 static const struct channel_handler handler = {
@@ -361,6 +418,7 @@ int process_run(const struct role_entry *entry, unsigned instance)
 		channel_free(process.supervisor);
 	while (!LIST_EMPTY(&process.waits))
 		forget_wait(LIST_FIRST(&process.waits));
+	forget_tables();
 	mem_free(process.user);
 	mem_free(process.root);
 	loop_release();

@@ -5,10 +5,12 @@
  * descriptor 2 a pipe for the log. Then:
  *
  *	BEGIN (user, group, root directory, limits)	kept
+ *	TABLE + fd, ...		kept for the CONFIGURE that follows
  *	CONFIGURE (bundle)	entry->configure(first)
  *	START			entry->prepare, confinement, entry->start, READY
  *	PEER + fd, LISTENER + fd, CONTROL + fd		at any time from then on
- *	CONFIGURE (bundle)	entry->configure; the answer goes back
+ *	TABLE + fd, ..., CONFIGURE (bundle)
+ *				entry->configure; the answer goes back
  *	STOP			entry->stop, which ends in process_exit(0)
  *
  * A role whose supervisor goes away stops as if told to.
@@ -85,6 +87,9 @@ void		 process_connect(const char *path, process_connected *done,
 		    void *arg);
 /* done is not called any more for requests with this arg. */
 void		 process_connect_cancel(void *arg);
+/* Only inside of entry->configure: the descriptor of a table that came with
+ * this configuration, owned by the caller from then on; -1 if none came. */
+int		 process_take_table(const char *path);
 /* Ends the loop and with it process_run(). */
 void		 process_exit(int status);
 unsigned	 process_instance(void);

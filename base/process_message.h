@@ -23,6 +23,8 @@ enum process_message {
 	/* Both answer a PROCESS_CONNECT; request is its. */
 	PROCESS_CONNECTED,	/* nothing; fd */
 	PROCESS_NOT_CONNECTED,	/* u32 errno value */
+	PROCESS_TABLE,		/* text path; fd: for the PROCESS_CONFIGURE
+				 * that follows */
 
 	/* to the supervisor */
 	PROCESS_READY,		/* nothing */
@@ -36,6 +38,8 @@ enum process_message {
 enum { PROCESS_RESULT_TEXT = 480, PROCESS_BUNDLE_MAX = 16 << 20,
     PROCESS_CHANNEL_FD = 3, PROCESS_PATH_BYTES = 108,
     /* Connections that one role may wait for at a time. */
-    PROCESS_CONNECT_MAX = 256 };
+    PROCESS_CONNECT_MAX = 256,
+    /* Tables that one configuration may name. */
+    PROCESS_TABLES_MAX = 128 };
 
 #endif

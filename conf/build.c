@@ -181,6 +181,7 @@ static void fill_directories(struct conf *conf)
 	fill(&conf->drop_directory, mem_print("%s/drop", state));
 	fill(&conf->accounts_file, mem_print("%s/accounts", state));
 	fill(&conf->sts_approvals_file, mem_print("%s/sts-approvals", state));
+	fill(&conf->dkim_keys_file, mem_print("%s/dkim-keys", state));
 	fill(&conf->relay_certificates_file,
 	    mem_print("%s/relay-certificates", state));
 	for (size_t i = 0; i < conf->domain_count; i++)
@@ -198,6 +199,7 @@ static void fill_names(struct conf *conf)
 	lower_title(conf->hostname);
 	fill(&conf->hello_ipv4, mem_dup_string(conf->hostname));
 	fill(&conf->hello_ipv6, mem_dup_string(conf->hostname));
+	fill(&conf->authentication_name, mem_dup_string(conf->hostname));
 	fill(&conf->postmaster, mem_print("postmaster@%s",
 	    conf->domain_count > 0 ? conf->domains[0].name :
 	    conf->hostname));
@@ -253,6 +255,15 @@ static const struct preset *find_preset(const struct conf_listener *listener,
 	return found;
 }
 
+static void copy_texts(struct conf_texts *texts, const struct conf_texts *from)
+{
+	mem_free(texts->items);
+	texts->items = mem_alloc_array(from->count, sizeof(*texts->items));
+	for (size_t i = 0; i < from->count; i++)
+		texts->items[i] = mem_dup_string(from->items[i]);
+	texts->count = from->count;
+}
+
 static void fill_listener(struct conf *conf, const struct settings *settings,
     size_t i)
 {
@@ -268,6 +279,8 @@ static void fill_listener(struct conf *conf, const struct settings *settings,
 		    preset->tls;
 	if (!settings_given(settings, SECTION_LISTEN, i, "auth"))
 		one->auth = one->service == SERVICE_SUBMISSION;
+	if (!settings_given(settings, SECTION_LISTEN, i, "milters"))
+		copy_texts(&one->milters, &conf->milter_chain);
 	fill(&one->socket_group, mem_dup_string(conf->control_group));
 }
 

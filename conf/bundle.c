@@ -3,7 +3,8 @@
  * The configuration and the files it names, read once by who may read them and
  * handed out by role: see bundle.h. On the wire:
  *
- *	u8 version, text name, text text, u32 files, each: text path, bytes
+ *	u8 version, text name, text text, u32 files, each: u8 role, text path,
+ *	u8 is it a table, bytes (none of a table)
  *
  * Contents may be private keys: they are wiped before they are freed, and
  * bundle_encode() is the one place that decides who gets them. The caller
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -21,14 +23,17 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "base/wire.h"
 #include "conf/conf.h"
 #include "conf/options.h"
 #include "conf/problem.h"
 
-enum { BUNDLE_VERSION = 1, BUNDLE_TEXT_MAX = 1 << 20,
+enum { BUNDLE_VERSION = 2, BUNDLE_TEXT_MAX = 1 << 20,
     BUNDLE_FILE_MAX = 4 << 20, BUNDLE_FILES_MAX = 10000,
-    BUNDLE_PATH_MAX = 4096 };
+    BUNDLE_PATH_MAX = 4096, BUNDLE_TABLES_MAX = 100 };
+/* Of all tables: a role has the old ones, too, while it reads the new. */
+#define BUNDLE_TABLE_BYTES ((size_t)1 << 30)
 
 /* One file to be read, and how to speak of it. */
 struct wanted {
@@ -42,6 +47,7 @@ struct wanted {
 static void release_file(struct bundle_file *file)
 {
 	mem_free(file->path);
+	table_release(file->table);
 	if (file->contents != NULL) {
 		mem_wipe(file->contents, file->length);
 		mem_free(file->contents);
@@ -176,7 +182,7 @@ static char *read_full(const char *path, size_t max, size_t *length,
 /* Lists, in which there may be nobody (any more). */
 static bool is_list(const char *option)
 {
-	static const char *const lists[] = { "accounts-file",
+	static const char *const lists[] = { "accounts-file", "dkim-keys-file",
 	    "sts-approvals-file", "relay-certificates-file", "aliases-file",
 	    "aliases-file of domain", "users-file of domain" };
 
@@ -190,9 +196,10 @@ static void check_mode(const struct wanted *wanted, const struct stat *status,
     struct problems *advice)
 {
 	if (wanted->secret && (status->st_mode & S_IRWXO) != 0)
-		problems_add(advice, 0, "%s %.80s: others may read or change "
+		problems_add(advice, 0, "%s%s%.80s: others may read or change "
 		    "%.200s (mode %04o); take their rights with chmod o= and "
-		    "make a new key", wanted->option, wanted->title,
+		    "make a new key", wanted->option,
+		    wanted->title[0] != '\0' ? " " : "", wanted->title,
 		    wanted->path, (unsigned)status->st_mode & 07777);
 }
 
@@ -200,8 +207,94 @@ static void check_mode(const struct wanted *wanted, const struct stat *status,
  * be for senders that were rewritten. Passwords are no part of it. */
 static bool is_shared(const struct wanted *wanted)
 {
+	if (strcmp(wanted->option, "dkim-keys-file") == 0)
+		return true;	/* it signs its notifications */
 	return wanted->role == ROLE_DIRECTORY &&
 	    strcmp(wanted->option, "accounts-file") != 0;
+}
+
+/* Null, or what is wrong with the kind of it. */
+static const char *wrong_kind(const struct table *table, bool users)
+{
+	if (strcmp(table_kind(table), users ? "users" : "aliases") == 0)
+		return NULL;
+	return users ? "it is a table of aliases, not of users" :
+	    "it is a table of users, not of aliases";
+}
+
+/* Null with the reason. */
+static struct table *read_table(const char *path, bool users,
+    const char **why)
+{
+	struct table *table = table_load(path, NULL, why);
+
+	*why = table == NULL ? *why : wrong_kind(table, users);
+	if (table == NULL || *why == NULL)
+		return table;
+	table_release(table);
+	return NULL;
+}
+
+static void cannot_use(const struct wanted *wanted, const char *why,
+    struct problems *problems)
+{
+	problems_add(problems, 0, "%s%s%.80s: cannot use the table %.300s: %s",
+	    wanted->option, wanted->title[0] != '\0' ? " " : "",
+	    wanted->title, wanted->path, why);
+}
+
+/* Of all that the bundle has, with one of that size more. */
+static bool has_room(const struct bundle *bundle, const struct table *table)
+{
+	size_t bytes = table_bytes(table), count = 1;
+
+	for (size_t i = 0; i < bundle->file_count; i++)
+		if (bundle->files[i].is_table) {
+			bytes += table_bytes(bundle->files[i].table);
+			count++;
+		}
+	return bytes <= BUNDLE_TABLE_BYTES && count <= BUNDLE_TABLES_MAX;
+}
+
+/* Several domains may name the same one. */
+static void load_table(struct bundle *bundle, const struct wanted *wanted,
+    struct problems *problems)
+{
+	bool users = strncmp(wanted->option, "users", 5) == 0;
+	const struct bundle_file *there = bundle_file(bundle, wanted->path);
+	const char *why = NULL;
+	struct bundle_file *file;
+	struct table *table;
+
+	if (there != NULL) {
+		why = there->table == NULL ? "another option names it as a "
+		    "text" : wrong_kind(there->table, users);
+		if (why != NULL)
+			cannot_use(wanted, why, problems);
+		return;
+	}
+	table = read_table(wanted->path, users, &why);
+	if (table != NULL && !has_room(bundle, table)) {
+		table_release(table);
+		table = NULL;
+		why = "there may be 100 tables, of 1024M together";
+	}
+	if (table == NULL) {
+		cannot_use(wanted, why, problems);
+		return;
+	}
+	file = add_file(bundle, wanted->path, wanted->role);
+	file->contents = mem_dup_string("");
+	file->is_table = true;
+	file->table = table;
+	file->shared = is_shared(wanted);
+}
+
+/* Lists of names, which may be long. */
+static bool may_be_table(const char *option)
+{
+	return strncmp(option, "users-file", 10) == 0 ||
+	    strncmp(option, "aliases-file", 12) == 0;
 }
 
 static void load(struct bundle *bundle, const struct wanted *wanted,
@@ -213,6 +306,10 @@ static void load(struct bundle *bundle, const struct wanted *wanted,
 	char *contents;
 	size_t length;
 
+	if (may_be_table(wanted->option) && table_is_path(wanted->path)) {
+		load_table(bundle, wanted, problems);
+		return;
+	}
 	if (bundle->file_count == BUNDLE_FILES_MAX) {
 		problems_add(problems, 0, "%s %.80s: more than %d files are "
 		    "named; put the users of several domains into the "
@@ -225,9 +322,11 @@ static void load(struct bundle *bundle, const struct wanted *wanted,
 	    read_full(wanted->path, BUNDLE_FILE_MAX, &length, &status, &why);
 	if (contents == NULL) {
 		problems_add(problems, 0, "%s%s%.80s: cannot use %.300s: %s; "
-		    "give a text file of at most 4M that the user %s can read",
-		    wanted->option, wanted->title[0] != '\0' ? " " : "",
-		    wanted->title, wanted->path, why, reader_name());
+		    "give a text file of at most 4M that the user %s can "
+		    "read%s", wanted->option, wanted->title[0] != '\0' ? " " :
+		    "", wanted->title, wanted->path, why, reader_name(),
+		    may_be_table(wanted->option) ? ", or a table (FILE.cdb)" :
+		    "");
 		return;
 	}
 	check_mode(wanted, &status, advice);
@@ -250,6 +349,7 @@ static bool needs_trust(const struct conf *conf)
 static bool is_kept(const char *option)
 {
 	return strcmp(option, "accounts-file") == 0 ||
+	    strcmp(option, "dkim-keys-file") == 0 ||
 	    strcmp(option, "sts-approvals-file") == 0 ||
 	    strcmp(option, "relay-certificates-file") == 0;
 }
@@ -383,6 +483,8 @@ static void load_files(struct bundle *bundle, const struct conf *conf,
 		    false },
 		{ "relay-certificates-file", "",
 		    conf->relay_certificates_file, ROLE_SMTPD, false },
+		{ "dkim-keys-file", "", conf->dkim_keys_file, ROLE_SMTPD,
+		    true },
 		{ "accounts-file", "", conf->accounts_file, ROLE_DIRECTORY,
 		    true },
 		{ "sts-approvals-file", "", conf->sts_approvals_file,
@@ -437,16 +539,40 @@ char *bundle_read_text(const char *path, char **errors)
 	return text;
 }
 
-char *bundle_read_list(const char *path, char **errors)
+static char *read_list(const char *path, int max, char **errors)
 {
 	struct stat status;
 	const char *why;
 	size_t length;
-	char *text = read_file(path, BUNDLE_FILE_MAX, &length, &status, &why);
+	char *text = read_file(path, (size_t)max, &length, &status, &why);
 
 	if (text == NULL)
-		cannot_read(path, why, BUNDLE_FILE_MAX, errors);
+		cannot_read(path, why, max, errors);
 	return text;
+}
+
+char *bundle_read_list(const char *path, char **errors)
+{
+	return read_list(path, BUNDLE_FILE_MAX, errors);
+}
+
+char *bundle_read_source(const char *path, char **errors)
+{
+	return read_list(path, TABLE_BYTES_MAX, errors);
+}
+
+struct table *bundle_read_table(const char *path, bool users, char **errors)
+{
+	struct problems problems;
+	const char *why;
+	struct table *table = read_table(path, users, &why);
+
+	if (table != NULL)
+		return table;
+	problems_init(&problems, path);
+	problems_add(&problems, 0, "cannot use this table: %s", why);
+	*errors = problems_take(&problems);
+	return NULL;
 }
 
 static struct bundle *load_text(const char *path, char **errors)
@@ -519,6 +645,7 @@ int bundle_encode(const struct bundle *bundle, enum role role,
 			continue;
 		wire_put_u8(&writer, (uint8_t)role);
 		wire_put_text(&writer, file->path);
+		wire_put_u8(&writer, file->is_table);
 		wire_put_bytes(&writer, file->contents, file->length);
 	}
 	return wire_write_end(&writer);
@@ -547,6 +674,7 @@ static void get_file(struct wire_reader *reader, struct bundle *bundle)
 
 	file = add_file(bundle, path, role);
 	mem_free(path);
+	file->is_table = wire_get_enum(reader, 2) == 1;
 	file->contents = get_copy(reader, BUNDLE_FILE_MAX, &file->length);
 }
 
@@ -571,4 +699,36 @@ struct bundle *bundle_decode(const void *data, size_t length)
 		return bundle;
 	bundle_free(bundle);
 	return NULL;
+}
+
+const struct bundle_file *bundle_next_table(const struct bundle *bundle,
+    enum role role, const struct bundle_file *after)
+{
+	size_t i = after == NULL ? 0 : (size_t)(after - bundle->files) + 1;
+
+	for (; i < bundle->file_count; i++)
+		if (bundle->files[i].table != NULL &&
+		    goes_to(&bundle->files[i], role))
+			return &bundle->files[i];
+	return NULL;
+}
+
+int bundle_attach_tables(struct bundle *bundle,
+    int (*descriptor)(const char *path), char *error, size_t size)
+{
+	for (size_t i = 0; i < bundle->file_count; i++) {
+		struct bundle_file *file = &bundle->files[i];
+		const char *why = "it did not come";
+		int fd;
+
+		if (!file->is_table || file->table != NULL)
+			continue;
+		fd = descriptor(file->path);
+		file->table = fd == -1 ? NULL : table_open(fd, &why);
+		if (file->table == NULL) {
+			snprintf(error, size, "%.300s: %s", file->path, why);
+			return -1;
+		}
+	}
+	return 0;
 }

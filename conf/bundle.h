@@ -14,11 +14,15 @@
 
 struct buf;
 struct conf;
+struct table;
 
 struct bundle_file {
 	char	*path;		/* as written in the configuration */
 	char	*contents;	/* null-terminated; wiped when freed */
 	size_t	 length;
+	/* One owner; in its place contents is empty. Null: it is a text. */
+	struct table *table;
+	bool	 is_table;	/* without table: it has not come yet */
 	enum role role;		/* the only one that gets it */
 	/* Users, aliases, the secret of SRS: the queue, too, for its own
 	 * notifications. */
@@ -40,11 +44,29 @@ char		*bundle_read_text(const char *path, char **errors);
 char		*bundle_read_list(const char *path, char **errors);
 /*
  * Reads the configuration file and every file it names (certificates, keys,
- * trust file, user lists). Null with sentences in errors, each naming the file
+ * trust file, user lists and tables). Null with sentences in errors, each naming the file
  * and the remedy; *conf gets the parsed configuration (owned by the caller).
  */
 struct bundle	*bundle_load(const char *path, struct conf **conf,
 		    char **errors);
+/* The same of the text that a table is made from, which may be long. */
+char		*bundle_read_source(const char *path, char **errors);
+/* A table that the configuration names as a list of users or of aliases; null
+ * with a sentence in errors, as above. One owner. */
+struct table	*bundle_read_table(const char *path, bool users,
+		    char **errors);
+/*
+ * Tables are not part of what is encoded: their descriptors go ahead of it.
+ * The next one that role needs after this (null: the first), or null.
+ */
+const struct bundle_file	*bundle_next_table(const struct bundle *bundle,
+				    enum role role,
+				    const struct bundle_file *after);
+/* After decoding: descriptor gives the one of a path, owned from then on, or
+ * -1. -1 with a sentence if one is missing. */
+int		 bundle_attach_tables(struct bundle *bundle,
+		    int (*descriptor)(const char *path), char *error,
+		    size_t size);
 /* Adds the part that role needs to out. */
 int		 bundle_encode(const struct bundle *bundle, enum role role,
 		    struct buf *out);

@@ -288,6 +288,7 @@ void conf_check(const struct conf *conf, const struct settings *settings,
 	check_mechanisms(&check);
 	check_addressing(&check);
 	check_listeners(&check);
+	check_filters(&check);
 	check_domains(&check);
 	check_routes(&check);
 	check_destinations(&check);

@@ -132,7 +132,7 @@ static void check_listener_tls(const struct check *check, size_t i)
 static void check_service(const struct check *check, size_t i)
 {
 	static const char *const for_mail[] = { "socket", "auth", "relay",
-	    "client-certificates", "proxy-from" };
+	    "client-certificates", "proxy-from", "milters" };
 	const struct conf_listener *listener = &check->conf->listeners[i];
 
 	if (listener->service == SERVICE_LMTP && listener->port == 25 &&

@@ -46,8 +46,9 @@ bool	 check_is_mailbox(const char *text);
 void	 check_socket(const struct check *check, const char *option, int line,
 	    const char *path);
 
-/* --- check_listen.c, check_domain.c, check_route.c --- */
+/* --- check_filter.c, check_listen.c, check_domain.c, check_route.c --- */
 
+void	 check_filters(const struct check *check);
 void	 check_listeners(const struct check *check);
 void	 check_domains(const struct check *check);
 void	 check_routes(const struct check *check);

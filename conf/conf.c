@@ -69,6 +69,15 @@ const struct conf_certificate *conf_certificate_find(const struct conf *conf,
 	return NULL;
 }
 
+const struct conf_milter *conf_milter_find(const struct conf *conf,
+    const char *name)
+{
+	for (size_t i = 0; i < conf->milter_count; i++)
+		if (strcasecmp(conf->milters[i].name, name) == 0)
+			return &conf->milters[i];
+	return NULL;
+}
+
 const struct conf_listener *conf_listener_find(const struct conf *conf,
     const char *name)
 {

@@ -75,6 +75,26 @@ enum conf_sts_mode { STS_PUBLISH_NONE, STS_PUBLISH_TESTING,
 /* Which addresses of a host are tried first. */
 enum conf_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 
+/* A limit or a test of clients: not made; made, but only the log tells what it
+ * would have done; in force. */
+enum conf_mode { MODE_OFF, MODE_WARN, MODE_ON };
+
+/* What is done about who a message says it is from (SPF, DMARC): nothing is
+ * looked up; the result stands in Authentication-Results; mail that its domain
+ * disowns is refused, too. A domain may leave it to the top level. */
+enum conf_verify { VERIFY_OFF, VERIFY_OBSERVE, VERIFY_ENFORCE,
+    VERIFY_BY_TOP };
+
+/* What becomes of mail when a filter cannot be asked. */
+enum conf_filter_failure { FILTER_TEMPFAIL, FILTER_ACCEPT, FILTER_REJECT };
+
+/* So many within so many seconds; seconds 0: no limit. */
+struct conf_rate {
+	int64_t		 count;
+	int64_t		 seconds;
+	bool		 warn;		/* only the log tells */
+};
+
 enum conf_transport { TRANSPORT_SMTP, TRANSPORT_DISCARD, TRANSPORT_MAILDIR,
     TRANSPORT_LMTP };
 
@@ -111,6 +131,19 @@ struct conf_listener {		/* listen NAME { ... } */
 	enum conf_relay		 relay;
 	struct conf_networks	 proxy_from;	/* must send a PROXY header */
 	int64_t			 max_sessions_per_client;	/* 0: top */
+	struct conf_texts	 milters;	/* names; by the top level */
+};
+
+struct conf_milter {		/* milter NAME { ... } */
+	char			*name;
+	char			*socket;	/* path; or "" */
+	char			*host;		/* address; or "" */
+	int64_t			 port;
+	int64_t			 connect_timeout;
+	int64_t			 reply_timeout;	/* each answer */
+	int64_t			 message_timeout;	/* end of content to the
+							 * last answer */
+	enum conf_filter_failure failure;
 };
 
 struct conf_domain {		/* domain NAME { ... }: ours */
@@ -126,6 +159,9 @@ struct conf_domain {		/* domain NAME { ... }: ours */
 	enum conf_sts_mode	 sts;
 	struct conf_texts	 sts_mx;	/* set: hostname when not given */
 	int64_t			 sts_max_age;
+	enum conf_verify	 spf;		/* as recipients' domain */
+	enum conf_verify	 dmarc;
+	bool			 dkim_sign;	/* as senders' domain */
 };
 
 struct conf_route {		/* route PATTERN { ... } */
@@ -172,6 +208,8 @@ struct conf {
 	size_t			 certificate_count;
 	struct conf_listener	*listeners;
 	size_t			 listener_count;
+	struct conf_milter	*milters;
+	size_t			 milter_count;
 	struct conf_domain	*domains;
 	size_t			 domain_count;
 	struct conf_route	*routes;
@@ -225,6 +263,43 @@ struct conf {
 	int64_t			 data_timeout;		/* between blocks */
 	int64_t			 message_timeout;	/* whole DATA */
 	int64_t			 handshake_timeout;
+
+	/* who mail is really from */
+	char			*authentication_name;	/* never "" */
+	enum conf_verify	 spf;
+	bool			 dkim_verify;
+	enum conf_verify	 dmarc;
+	char			*dkim_keys_file;	/* may not be there */
+
+	/* filters */
+	struct conf_texts	 milter_chain;	/* names, in order */
+	int64_t			 filter_memory;	/* bytes, each smtpd */
+
+	/* limits and tests of clients */
+	struct conf_networks	 allow_from;	/* no test, no limit */
+	struct conf_networks	 deny_from;
+	struct conf_rate	 connection_rate;	/* of one client */
+	struct conf_rate	 network_connection_rate;
+	struct conf_rate	 message_rate;		/* of one client */
+	struct conf_rate	 recipient_rate;	/* of one client */
+	struct conf_rate	 network_recipient_rate;
+	struct conf_rate	 sender_rate;		/* of one MAIL FROM */
+	struct conf_rate	 user_rate;		/* messages of a user */
+	struct conf_rate	 user_recipient_rate;
+	int64_t			 network_ipv4;		/* prefix bits */
+	int64_t			 network_ipv6;
+	struct conf_texts	 dnsbl;		/* ZONE or "ZONE ANSWERS" */
+	enum conf_mode		 dnsbl_mode;
+	struct conf_texts	 dnswl;
+	enum conf_mode		 reverse_name;
+	enum conf_mode		 greylist;
+	int64_t			 greylist_delay;
+	int64_t			 greylist_window;
+	int64_t			 greylist_keep;
+	int64_t			 greeting_delay;
+	enum conf_mode		 early_talker;
+	int64_t			 tarpit;	/* pause before a refusal */
+	int64_t			 tarpit_after;	/* errors */
 
 	/* keeping */
 	int64_t			 message_expiry;	/* 5 days */
@@ -322,6 +397,9 @@ const struct conf_domain	*conf_domain_find(const struct conf *conf,
 /* Null if none matches. */
 const struct conf_route		*conf_route_find(const struct conf *conf,
 				    const char *domain);
+/* Null if there is none of that name. */
+const struct conf_milter	*conf_milter_find(const struct conf *conf,
+				    const char *name);
 const struct conf_certificate	*conf_certificate_find(
 				    const struct conf *conf, const char *name);
 /* Null if there is none of that name. */

@@ -22,6 +22,8 @@ enum { KIBIBYTE = 1 << 10, MEBIBYTE = 1 << 20, GIBIBYTE = 1 << 30,
 	.offset = offsetof(struct conf_certificate, m)
 #define LISTEN(m) .section = SECTION_LISTEN, .member = #m, \
 	.offset = offsetof(struct conf_listener, m)
+#define MILTER(m) .section = SECTION_MILTER, .member = #m, \
+	.offset = offsetof(struct conf_milter, m)
 #define DOMAIN(m) .section = SECTION_DOMAIN, .member = #m, \
 	.offset = offsetof(struct conf_domain, m)
 #define ROUTE(m) .section = SECTION_ROUTE, .member = #m, \
@@ -59,6 +61,13 @@ static const char *const transport_choices[] = { "smtp", "discard", "maildir",
     "lmtp", NULL };
 static const char *const resolver_choices[] = { "recursive", "forward",
     "resolv.conf", NULL };
+static const char *const mode_choices[] = { "off", "warn", "on", NULL };
+static const char *const verify_choices[] = { "off", "observe", "enforce",
+    NULL };
+static const char *const domain_verify_choices[] = { "off", "observe",
+    "enforce", "by-top", NULL };
+static const char *const failure_choices[] = { "tempfail", "accept", "reject",
+    NULL };
 static const char *const log_choices[] = { "debug", "info", "warn", "error",
     NULL };
 
@@ -89,6 +98,14 @@ const struct section sections[SECTION_COUNT] = {
 	    .array_offset = offsetof(struct conf, listeners),
 	    .count_offset = offsetof(struct conf, listener_count),
 	    .size = sizeof(struct conf_listener) },
+	[SECTION_MILTER] = { .name = "milter", .title = "NAME",
+	    .text = "A filter that is asked about mail before it is accepted: "
+	    "rspamd, opendkim, clamav-milter or any other that speaks the "
+	    "milter protocol. It is asked where its name stands in milters.",
+	    .example = "rspamd",
+	    .array_offset = offsetof(struct conf, milters),
+	    .count_offset = offsetof(struct conf, milter_count),
+	    .size = sizeof(struct conf_milter) },
 	[SECTION_DOMAIN] = { .name = "domain", .title = "NAME",
 	    .text = "A domain that is ours: its mail is accepted from "
 	    "everybody and put into maildirs. Needs users or users-file.",
@@ -168,7 +185,8 @@ const struct option options[] = {
 	{ TOP(aliases_file), .name = "aliases-file", .type = OPTION_PATH,
 	    .fallback = "", .example = "/etc/postern/aliases",
 	    .text = "Other names for addresses: see ALIASES. Names without a "
-	    "domain hold in every domain of ours." },
+	    "domain hold in every domain of ours. A path that ends in .cdb "
+	    "is a table: see TABLES." },
 	{ TOP(recipient_delimiter), .name = "recipient-delimiter",
 	    .type = OPTION_TEXT, .fallback = "+",
 	    .text = "What follows it in a local part is the user's own: mail "
@@ -285,6 +303,132 @@ const struct option options[] = {
 	{ TOP(handshake_timeout), .name = "handshake-timeout",
 	    .type = OPTION_DURATION, .fallback = "1m", .min = 1, .max = HOUR,
 	    .text = "How long a TLS handshake may take, in both directions." },
+
+	/* who mail is really from */
+	{ TOP(authentication_name), .name = "authserv-id",
+	    .type = OPTION_TEXT, .fallback = "", .computed = "hostname",
+	    .text = "Our name in Authentication-Results fields (RFC 8601 2.5). "
+	    "Fields with it that come from outside are taken out." },
+	{ TOP(spf), .name = "spf", .type = OPTION_ENUM, .fallback = "off",
+	    .choices = verify_choices,
+	    .text = "Does the client's address belong to the sender's domain "
+	    "(RFC 7208)? observe writes the result into Authentication-"
+	    "Results; enforce refuses what the domain's record fails, and "
+	    "asks to come later while the record cannot be had. Not for "
+	    "clients that may relay." },
+	{ TOP(dkim_verify), .name = "dkim-verify", .type = OPTION_BOOL,
+	    .fallback = "no",
+	    .text = "Verify DKIM signatures (RFC 6376) and write the results "
+	    "into Authentication-Results. dmarc does it anyway." },
+	{ TOP(dmarc), .name = "dmarc", .type = OPTION_ENUM, .fallback = "off",
+	    .choices = verify_choices,
+	    .text = "Does SPF or DKIM agree with the domain in From (DMARC)? "
+	    "observe writes the result into Authentication-Results; enforce "
+	    "refuses what the domain wants refused. Both make the two tests "
+	    "as well." },
+	{ TOP(dkim_keys_file), .name = "dkim-keys-file", .type = OPTION_PATH,
+	    .fallback = "", .computed = "dkim-keys below state-directory",
+	    .text = "Keys that sign mail of ours, kept by `postern dkim`. It "
+	    "need not be there." },
+
+	/* filters */
+	{ TOP(milter_chain), .name = "milters", .type = OPTION_TEXTS,
+	    .fallback = "", .example = "{ rspamd }",
+	    .text = "Names of the milter sections that are asked about each "
+	    "message, in order; each sees what the ones before it have "
+	    "changed. Listen sections may name others." },
+	{ TOP(filter_memory), .name = "filter-memory", .type = OPTION_SIZE,
+	    .fallback = "256M", .min = MEBIBYTE, .max = 64 * (int64_t)GIBIBYTE,
+	    .text = "Memory that each smtpd process has for messages on their "
+	    "way through filters; with less, mail is asked to come later." },
+
+	/* limits and tests of clients */
+	{ TOP(allow_from), .name = "allow-from", .type = OPTION_NETWORKS,
+	    .fallback = "", .example = "{ 192.0.2.0/24 }",
+	    .text = "Clients that none of the tests and limits from here to "
+	    "tarpit is made of. They may not relay by it." },
+	{ TOP(deny_from), .name = "deny-from", .type = OPTION_NETWORKS,
+	    .fallback = "", .text = "Clients that no mail is taken from." },
+	{ TOP(connection_rate), .name = "connection-rate",
+	    .type = OPTION_RATE, .fallback = "off",
+	    .example = "\"60/1m\"",
+	    .text = "Connections of one address (of IPv6: of one /64). This "
+	    "and the rates below are so many within a time, \"100/1h\"; with "
+	    "warn behind it, \"100/1h warn\", only the log tells what would "
+	    "have been refused." },
+	{ TOP(network_connection_rate), .name = "network-connection-rate",
+	    .type = OPTION_RATE, .fallback = "off",
+	    .text = "Connections of one network: see network-ipv4." },
+	{ TOP(message_rate), .name = "message-rate", .type = OPTION_RATE,
+	    .fallback = "off", .text = "Messages from one address." },
+	{ TOP(recipient_rate), .name = "recipient-rate",
+	    .type = OPTION_RATE, .fallback = "off",
+	    .text = "Recipients, known and unknown, from one address." },
+	{ TOP(network_recipient_rate), .name = "network-recipient-rate",
+	    .type = OPTION_RATE, .fallback = "off",
+	    .text = "The same from one network." },
+	{ TOP(sender_rate), .name = "sender-rate", .type = OPTION_RATE,
+	    .fallback = "off",
+	    .text = "Recipients of mail from one sender address." },
+	{ TOP(user_rate), .name = "user-rate", .type = OPTION_RATE,
+	    .fallback = "off", .example = "\"200/1h\"",
+	    .text = "Messages of one user who logged in, or of one listed "
+	    "certificate or user of the machine: what a stolen password is "
+	    "worth." },
+	{ TOP(user_recipient_rate), .name = "user-recipient-rate",
+	    .type = OPTION_RATE, .fallback = "off",
+	    .text = "Recipients of the same." },
+	{ TOP(network_ipv4), .name = "network-ipv4",
+	    .type = OPTION_INTEGER, .fallback = "24", .min = 8, .max = 32,
+	    .text = "How many bits of an IPv4 address make a network." },
+	{ TOP(network_ipv6), .name = "network-ipv6",
+	    .type = OPTION_INTEGER, .fallback = "48", .min = 16, .max = 64,
+	    .text = "The same of IPv6." },
+	{ TOP(dnsbl), .name = "dnsbl", .type = OPTION_TEXTS,
+	    .fallback = "", .example = "{ \"bl.example 127.0.0.2-127.0.0.11\" }",
+	    .text = "Lists of bad clients in the DNS, each \"ZONE\" or "
+	    "\"ZONE ANSWERS\": addresses and ranges, by commas, that count as "
+	    "listed (all of 127.0.0.0/8 but 127.255.255.0/24, which means "
+	    "that the list refuses to answer)." },
+	{ TOP(dnsbl_mode), .name = "dnsbl-mode", .type = OPTION_ENUM,
+	    .fallback = "on", .choices = mode_choices,
+	    .text = "off, warn (only the log tells) or on." },
+	{ TOP(dnswl), .name = "dnswl", .type = OPTION_TEXTS, .fallback = "",
+	    .text = "Lists of good clients in the same form: no dnsbl, "
+	    "reverse-name and greylist for them." },
+	{ TOP(reverse_name), .name = "reverse-name", .type = OPTION_ENUM,
+	    .fallback = "off", .choices = mode_choices,
+	    .text = "Must a client's address have a name that leads back to "
+	    "it? Who has none is refused." },
+	{ TOP(greylist), .name = "greylist", .type = OPTION_ENUM,
+	    .fallback = "off", .choices = mode_choices,
+	    .text = "Ask a sender who is new to a recipient to come again. "
+	    "What has once come again is known, also after a restart." },
+	{ TOP(greylist_delay), .name = "greylist-delay",
+	    .type = OPTION_DURATION, .fallback = "5m", .min = 1, .max = DAY,
+	    .text = "When to come again at the earliest." },
+	{ TOP(greylist_window), .name = "greylist-window",
+	    .type = OPTION_DURATION, .fallback = "2d", .min = MINUTE,
+	    .max = 30 * DAY, .text = "And at the latest." },
+	{ TOP(greylist_keep), .name = "greylist-keep",
+	    .type = OPTION_DURATION, .fallback = "36d", .min = HOUR,
+	    .max = 3650 * DAY,
+	    .text = "How long who came again is known without coming." },
+	{ TOP(greeting_delay), .name = "greeting-delay",
+	    .type = OPTION_DURATION, .fallback = "0s", .min = 0,
+	    .max = MINUTE,
+	    .text = "How long clients on listeners of service smtp wait for "
+	    "the greeting. Who talks before it is an early talker." },
+	{ TOP(early_talker), .name = "early-talker", .type = OPTION_ENUM,
+	    .fallback = "on", .choices = mode_choices,
+	    .text = "Refuse clients that talk before the greeting." },
+	{ TOP(tarpit), .name = "tarpit", .type = OPTION_DURATION,
+	    .fallback = "0s", .min = 0, .max = MINUTE,
+	    .text = "How long each refusal of a command is held back once a "
+	    "client has had tarpit-after of them." },
+	{ TOP(tarpit_after), .name = "tarpit-after",
+	    .type = OPTION_INTEGER, .fallback = "3", .min = 0, .max = 1000,
+	    .text = "Refusals that a client gets at once." },
 
 	/* keeping */
 	{ TOP(message_expiry), .name = "message-expiry",
@@ -523,12 +667,45 @@ const struct option options[] = {
 	    .computed = "that of all listeners",
 	    .text = "Connections open at a time from one address, here." },
 
+	{ LISTEN(milters), .name = "milters", .type = OPTION_TEXTS,
+	    .fallback = "", .computed = "those of all listeners",
+	    .example = "{ rspamd }",
+	    .text = "Names of the milter sections for mail from here; { } for "
+	    "none." },
+
+	{ MILTER(socket), .name = "socket", .type = OPTION_PATH,
+	    .fallback = "", .example = "/run/rspamd/milter.sock",
+	    .text = "Its Unix socket; or else host." },
+	{ MILTER(host), .name = "host", .type = OPTION_TEXT, .fallback = "",
+	    .text = "Its address. What goes there is not encrypted: an address "
+	    "of this machine, or one that a tunnel leads to." },
+	{ MILTER(port), .name = "port", .type = OPTION_INTEGER,
+	    .fallback = "0", .min = 0, .max = 65535,
+	    .text = "Its port at host." },
+	{ MILTER(connect_timeout), .name = "connect-timeout",
+	    .type = OPTION_DURATION, .fallback = "10s", .min = 1, .max = HOUR,
+	    .text = "How long to wait for a connection and its options." },
+	{ MILTER(reply_timeout), .name = "reply-timeout",
+	    .type = OPTION_DURATION, .fallback = "30s", .min = 1, .max = HOUR,
+	    .text = "How long to wait for each answer; a sign of progress "
+	    "starts it anew." },
+	{ MILTER(message_timeout), .name = "message-timeout",
+	    .type = OPTION_DURATION, .fallback = "5m", .min = 1, .max = HOUR,
+	    .text = "How long it may take over one message in all, progress "
+	    "or not." },
+	{ MILTER(failure), .name = "failure", .type = OPTION_ENUM,
+	    .fallback = "tempfail", .choices = failure_choices,
+	    .text = "What to do with mail when it cannot be asked, is late or "
+	    "breaks the protocol: tempfail asks to come later, accept goes on "
+	    "without it, reject refuses." },
+
 	{ DOMAIN(users), .name = "users", .type = OPTION_TEXTS,
 	    .fallback = "", .example = "{ postmaster, alice }",
 	    .text = "Local parts that exist; \"*\" takes everybody." },
 	{ DOMAIN(users_file), .name = "users-file", .type = OPTION_PATH,
 	    .fallback = "",
-	    .text = "File with more of them, one on a line." },
+	    .text = "File with more of them, one on a line; a path that ends "
+	    "in .cdb is a table: see TABLES." },
 	{ DOMAIN(maildir), .name = "maildir", .type = OPTION_PATH,
 	    .fallback = "", .computed = "the domain's name below "
 	    "mail-directory",
@@ -542,7 +719,7 @@ const struct option options[] = {
 	{ DOMAIN(aliases_file), .name = "aliases-file", .type = OPTION_PATH,
 	    .fallback = "",
 	    .text = "Aliases of this domain, before those of all: see "
-	    "ALIASES." },
+	    "ALIASES and TABLES." },
 	{ DOMAIN(catch_all), .name = "catch-all", .type = OPTION_TEXT,
 	    .fallback = "", .computed = "unknown users are refused",
 	    .text = "Address that gets the mail of users who are not there." },
@@ -567,6 +744,17 @@ const struct option options[] = {
 	    .type = OPTION_DURATION, .fallback = "14d", .min = 1,
 	    .max = 31557600,
 	    .text = "How long others may keep the policy (RFC 8461 3.2)." },
+	{ DOMAIN(spf), .name = "spf", .type = OPTION_ENUM,
+	    .fallback = "by-top", .choices = domain_verify_choices,
+	    .text = "spf for mail to this domain. A message to several domains "
+	    "is refused only if all of them enforce." },
+	{ DOMAIN(dmarc), .name = "dmarc", .type = OPTION_ENUM,
+	    .fallback = "by-top", .choices = domain_verify_choices,
+	    .text = "The same of dmarc." },
+	{ DOMAIN(dkim_sign), .name = "dkim-sign", .type = OPTION_BOOL,
+	    .fallback = "yes",
+	    .text = "Sign mail from this domain that our own people send, and "
+	    "our own reports, when it has an active key (`postern dkim`)." },
 
 	{ ROUTE(transport), .name = "transport", .type = OPTION_ENUM,
 	    .fallback = "smtp", .choices = transport_choices,

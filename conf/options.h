@@ -16,7 +16,8 @@
 struct conf;
 
 enum option_section { SECTION_TOP, SECTION_CERTIFICATE, SECTION_LISTEN,
-    SECTION_DOMAIN, SECTION_ROUTE, SECTION_DESTINATION, SECTION_COUNT };
+    SECTION_MILTER, SECTION_DOMAIN, SECTION_ROUTE, SECTION_DESTINATION,
+    SECTION_COUNT };
 
 /* The member behind each type is named in the comment. */
 enum option_type {
@@ -31,6 +32,7 @@ enum option_type {
 	OPTION_ENUM,		/* an enum whose values index choices */
 	OPTION_FALLBACK,	/* enum conf_fallback, and int64_t seconds at
 				 * second_offset */
+	OPTION_RATE,		/* struct conf_rate */
 	OPTION_FINGERPRINTS	/* uint8_t (*)[DIGEST_BYTES], and size_t at
 				 * second_offset */
 };

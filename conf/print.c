@@ -22,6 +22,7 @@ static const char *const type_names[] = {
 	[OPTION_TEXT] = "text", [OPTION_PATH] = "path",
 	[OPTION_TEXTS] = "list", [OPTION_NETWORKS] = "networks",
 	[OPTION_ENUM] = "word", [OPTION_FALLBACK] = "fallback",
+	[OPTION_RATE] = "rate",
 	[OPTION_FINGERPRINTS] = "fingerprints",
 };
 
@@ -45,6 +46,7 @@ static void print_accepted(const struct option *option, struct buf *out)
 	case OPTION_DURATION: break;
 	case OPTION_ENUM: break;
 	case OPTION_FALLBACK: break;
+	case OPTION_RATE: break;
 	case OPTION_FINGERPRINTS: break;
 	case OPTION_NETWORKS: break;
 	case OPTION_TEXT:
@@ -252,7 +254,7 @@ static bool is_moot_in_listener(const struct option *option,
 	static const char *const for_ports[] = { "addresses", "port",
 	    "proxy-from", NULL };
 	static const char *const for_mail[] = { "socket", "auth", "relay",
-	    "client-certificates", "proxy-from", NULL };
+	    "client-certificates", "proxy-from", "milters", NULL };
 
 	if (listener->socket[0] != '\0' && is_among(option, for_ports))
 		return true;

@@ -18,7 +18,8 @@
 #include "conf/conf.h"
 #include "conf/options.h"
 
-enum { DEFAULT_WORDS_MAX = 8, ACCEPTED_MAX = 160 };
+enum { DEFAULT_WORDS_MAX = 8, ACCEPTED_MAX = 160,
+    RATE_COUNT_MAX = 1000000, RATE_SECONDS_MAX = 31 * 86400 };
 
 struct type {
 	/* The words into the member; false with why and wrong set. */
@@ -299,6 +300,59 @@ static void accept_fallback(const struct option *option, struct buf *out)
 	accept_number(option, out);
 }
 
+/* --- "off", "100/1h", "100/1h warn" --- */
+
+static bool set_rate(const struct option *option, char *element,
+    char **words, size_t count, size_t *wrong)
+{
+	struct conf_rate rate = { 0, 0, false };
+	char *copy = mem_dup_string(words[0]);
+	char *time = strchr(copy, '/'), *rest;
+	bool good = strcmp(copy, "off") == 0;
+
+	(void)count, (void)wrong;
+	if (!good && time != NULL) {
+		*time++ = '\0';
+		rest = time + strcspn(time, " ");
+		if (*rest == ' ') {
+			*rest++ = '\0';
+			rest += strspn(rest, " ");
+		}
+		rate.warn = strcmp(rest, "warn") == 0;
+		good = (*rest == '\0' || rate.warn) &&
+		    read_number(copy, NULL, &rate.count) &&
+		    read_number(time, duration_units, &rate.seconds) &&
+		    rate.count >= 1 && rate.count <= RATE_COUNT_MAX &&
+		    rate.seconds >= 1 && rate.seconds <= RATE_SECONDS_MAX;
+	}
+	mem_free(copy);
+	if (good)
+		memcpy(element + option->offset, &rate, sizeof(rate));
+	return good;
+}
+
+static void put_rate(const struct option *option, const char *element,
+    struct buf *out)
+{
+	struct conf_rate rate;
+
+	memcpy(&rate, element + option->offset, sizeof(rate));
+	if (rate.seconds == 0) {
+		buf_add_string(out, "off");
+		return;
+	}
+	buf_print(out, "\"%" PRId64 "/", rate.count);
+	print_number(rate.seconds, duration_units, out);
+	buf_add_string(out, rate.warn ? " warn\"" : "\"");
+}
+
+static void accept_rate(const struct option *option, struct buf *out)
+{
+	(void)option;
+	buf_add_string(out, "off, or \"N/TIME\", or \"N/TIME warn\", with N "
+	    "from 1 to 1000000 and TIME from 1s to 31d");
+}
+
 /* --- texts --- */
 
 static char *get_text(const struct option *option, const char *element)
@@ -534,6 +588,8 @@ static const struct type types[] = {
 	    "one of the words", false },
 	[OPTION_FALLBACK] = { set_fallback, NULL, put_fallback,
 	    accept_fallback, "one of the words", false },
+	[OPTION_RATE] = { set_rate, NULL, put_rate, accept_rate, "a rate",
+	    false },
 	[OPTION_FINGERPRINTS] = { set_fingerprints, release_fingerprints,
 	    put_fingerprints, accept_fingerprints, "a fingerprint", true },
 };

@@ -2,31 +2,54 @@
 /*
  * Reads files of aliases, line by line; a line that begins with a space or tab
  * goes on with the alias before it. Everything found is in one arena: the
- * table is made at once and dropped at once, at a reload.
+ * list is made at once and dropped at once, at a reload.
+ *
+ * A key is "local" or "local" "domain", each with its final null byte, in
+ * memory and in tables. Targets are "local" "domain", too, one behind the
+ * other; an empty domain is the alias's own. What stands behind a key in a
+ * table: u32 line, u32 number in the table, u32 targets, the targets as bytes.
  */
 #include "policy/aliases.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/address.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/table.h"
+#include "base/wire.h"
 #include "conf/problem.h"
 #include "policy/directory_client.h"
 
-enum { ITEM_MAX = 1024 };
+enum { ITEM_MAX = 1024, KEY_MAX = ADDRESS_LOCAL_MAX + ADDRESS_DOMAIN_MAX + 2,
+    TARGETS_BYTES_MAX = DIRECTORY_TARGETS_MAX * KEY_MAX,
+    RECORD_MAX = TARGETS_BYTES_MAX + 64,
+    /* A table's number is above these bits; 0: read from texts. */
+    NUMBER_BITS = 26 };
+
+/* A table as it is used by one domain, or by all. */
+struct source {
+	struct table	*table;		/* held */
+	const char	*domain;	/* in the arena; null: all */
+	uint64_t	 number;	/* of the table, above NUMBER_BITS */
+};
 
 struct aliases {
 	struct arena	*arena;		/* owned */
-	struct hash	*own;		/* of domains: "local@domain" */
-	struct hash	*common;	/* of all: "local@domain", "local" */
+	struct hash	*own;		/* of domains: with the domain */
+	struct hash	*common;	/* of all: with a domain or without */
 	struct alias	**items;	/* owned; the aliases in the arena */
 	size_t		 count, room;
+	struct hash	*own_tables;	/* domain -> number in sources + 1 */
+	struct hash	*table_numbers;	/* struct table -> its number */
+	struct source	*sources;	/* owned */
+	size_t		 source_count;
+	size_t		 common_source;	/* number in sources + 1, or 0 */
 };
 
 struct reader {
@@ -39,8 +62,8 @@ struct reader {
 	bool		 had_key;
 	bool		 needs_comma;
 	/* of current */
-	struct alias_target *targets;	/* owned; kept for the next */
-	size_t		 target_count, target_room;
+	struct buf	 targets;	/* owned; kept for the next */
+	size_t		 target_count;
 };
 
 struct aliases *aliases_new(void)
@@ -52,6 +75,8 @@ struct aliases *aliases_new(void)
 	aliases->arena = arena_new(SIZE_MAX / 4);
 	aliases->own = hash_new();
 	aliases->common = hash_new();
+	aliases->own_tables = hash_new();
+	aliases->table_numbers = hash_new();
 	return aliases;
 }
 
@@ -61,6 +86,11 @@ void aliases_free(struct aliases *aliases)
 		return;
 	hash_free(aliases->own);
 	hash_free(aliases->common);
+	hash_free(aliases->own_tables);
+	hash_free(aliases->table_numbers);
+	for (size_t i = 0; i < aliases->source_count; i++)
+		table_release(aliases->sources[i].table);
+	mem_free(aliases->sources);
 	arena_free(aliases->arena);
 	mem_free(aliases->items);
 	mem_free(aliases);
@@ -141,8 +171,9 @@ static void finish_alias(struct reader *reader)
 		    alias->local);
 		return;
 	}
-	alias->targets = arena_dup(reader->aliases->arena, reader->targets,
-	    reader->target_count * sizeof(*reader->targets));
+	alias->targets_length = buf_length(&reader->targets);
+	alias->targets = arena_dup(reader->aliases->arena,
+	    buf_data(&reader->targets), alias->targets_length);
 	alias->target_count = reader->target_count;
 }
 
@@ -153,8 +184,26 @@ static void keep(struct aliases *aliases, struct alias *alias)
 		aliases->items = mem_resize(aliases->items, aliases->room,
 		    sizeof(*aliases->items));
 	}
-	alias->number = (unsigned)aliases->count;
+	alias->number = aliases->count;
 	aliases->items[aliases->count++] = alias;
+}
+
+/* Without a domain that is null. Never longer than KEY_MAX. */
+static size_t make_key(char key[KEY_MAX], const char *local,
+    const char *domain)
+{
+	size_t length = strlen(local) + 1, more;
+
+	if (length > ADDRESS_LOCAL_MAX + 1)
+		return 0;
+	memcpy(key, local, length);
+	if (domain == NULL)
+		return length;
+	more = strlen(domain) + 1;
+	if (more > ADDRESS_DOMAIN_MAX + 1)
+		return 0;
+	memcpy(key + length, domain, more);
+	return length + more;
 }
 
 /* The alias under its key; it may stand there already. */
@@ -165,7 +214,8 @@ static void add_alias(struct reader *reader, const struct address *address)
 	struct alias *alias = arena_alloc(arena, sizeof(*alias));
 	struct hash *table = reader->domain != NULL ? aliases->own :
 	    aliases->common;
-	char key[sizeof(address->local) + sizeof(address->domain) + 1];
+	char key[KEY_MAX];
+	size_t length;
 	const struct alias *other;
 
 	alias->local = arena_dup_string(arena, address->local);
@@ -174,16 +224,17 @@ static void add_alias(struct reader *reader, const struct address *address)
 	alias->domain = reader->domain;
 	if (alias->domain == NULL && address->domain[0] != '\0')
 		alias->domain = arena_dup_string(arena, address->domain);
-	snprintf(key, sizeof(key), alias->domain == NULL ? "%s" : "%s@%s",
-	    alias->local, alias->domain);
-	other = hash_find_text(table, key);
+	length = make_key(key, alias->local, alias->domain);
+	other = hash_find(table, key, length);
 	if (other != NULL) {
 		problems_add(reader->problems, reader->line,
-		    "%.200s is there already, in line %u; put all its targets "
-		    "into one", key, other->line);
+		    "%.80s%s%.120s is there already, in line %u; put all its "
+		    "targets into one", alias->local, alias->domain == NULL ?
+		    "" : "@", alias->domain == NULL ? "" : alias->domain,
+		    other->line);
 		return;
 	}
-	hash_put_text(table, key, alias);
+	hash_put(table, key, length, alias);
 	keep(aliases, alias);
 	reader->current = alias;
 }
@@ -195,6 +246,7 @@ static void read_key(struct reader *reader, const char *text, size_t length)
 
 	reader->had_key = true;
 	reader->target_count = 0;
+	buf_reset(&reader->targets);
 	trim(&text, &length);
 	error = length == 0 ? ADDRESS_SYNTAX : parse(&address, text, length);
 	if (error != ADDRESS_OK) {
@@ -239,8 +291,7 @@ static const char *objection(const char *text, size_t length)
 
 static void add_target(struct reader *reader, const struct address *address)
 {
-	struct arena *arena = reader->aliases->arena;
-	struct alias_target *target;
+	char key[KEY_MAX];
 
 	if (reader->target_count == DIRECTORY_TARGETS_MAX) {
 		problems_add(reader->problems, reader->line,
@@ -250,15 +301,9 @@ static void add_target(struct reader *reader, const struct address *address)
 		reader->current = NULL;
 		return;
 	}
-	if (reader->target_count == reader->target_room) {
-		reader->target_room = reader->target_room * 2 + 16;
-		reader->targets = mem_resize(reader->targets,
-		    reader->target_room, sizeof(*reader->targets));
-	}
-	target = &reader->targets[reader->target_count++];
-	target->local = arena_dup_string(arena, address->local);
-	target->domain = address->domain[0] == '\0' ? NULL :
-	    arena_dup_string(arena, address->domain);
+	reader->target_count++;
+	(void)buf_add(&reader->targets, key, make_key(key, address->local,
+	    address->domain));
 }
 
 static void read_target(struct reader *reader, const char *text, size_t length)
@@ -348,6 +393,7 @@ void aliases_read(struct aliases *aliases, const char *text, size_t length,
 	    arena_dup_string(aliases->arena, domain) };
 	const char *end = text + length, *newline;
 
+	buf_init(&reader.targets, TARGETS_BYTES_MAX);
 	for (; text < end; text = newline + 1) {
 		newline = memchr(text, '\n', (size_t)(end - text));
 		if (newline == NULL)
@@ -356,26 +402,173 @@ void aliases_read(struct aliases *aliases, const char *text, size_t length,
 		read_line(&reader, text, (size_t)(newline - text));
 	}
 	finish_alias(&reader);
-	mem_free(reader.targets);
+	buf_release(&reader.targets);
 }
 
-const struct alias *aliases_find(const struct aliases *aliases,
-    const char *local, const char *domain)
-{
-	char key[sizeof(((struct address *)NULL)->local) +
-	    sizeof(((struct address *)NULL)->domain) + 1];
-	size_t length = (size_t)snprintf(key, sizeof(key), "%s@%s", local,
-	    domain);
-	const struct alias *alias;
+/* --- tables --- */
 
-	if (length >= sizeof(key))
+void aliases_write(const struct aliases *aliases, struct table_writer *writer)
+{
+	struct buf record;
+
+	buf_init(&record, RECORD_MAX);
+	for (size_t i = 0; i < aliases->count; i++) {
+		const struct alias *alias = aliases->items[i];
+		struct wire_writer wire;
+		char key[KEY_MAX];
+
+		buf_reset(&record);
+		wire_write_begin(&wire, &record);
+		wire_put_u32(&wire, alias->line);
+		wire_put_u32(&wire, (uint32_t)i);
+		wire_put_u32(&wire, (uint32_t)alias->target_count);
+		wire_put_bytes(&wire, alias->targets, alias->targets_length);
+		if (wire_write_end(&wire) == -1)
+			bug("alias-record");
+		table_writer_add(writer, key, make_key(key, alias->local,
+		    alias->domain), buf_data(&record), buf_length(&record));
+	}
+	buf_release(&record);
+}
+
+void aliases_add_table(struct aliases *aliases, struct table *table,
+    const char *domain)
+{
+	uint64_t id = (uint64_t)(uintptr_t)table;
+	void *number = hash_find_id(aliases->table_numbers, id);
+	struct source *source;
+
+	if (number == NULL) {
+		number = (void *)(hash_count(aliases->table_numbers) + 1);
+		hash_put_id(aliases->table_numbers, id, number);
+	}
+	aliases->sources = mem_resize(aliases->sources,
+	    aliases->source_count + 1, sizeof(*aliases->sources));
+	source = &aliases->sources[aliases->source_count++];
+	source->table = table_hold(table);
+	source->number = (uint64_t)(uintptr_t)number << NUMBER_BITS;
+	source->domain = domain == NULL ? NULL :
+	    arena_dup_string(aliases->arena, domain);
+	if (domain == NULL)
+		aliases->common_source = aliases->source_count;
+	else
+		hash_put_text(aliases->own_tables, domain,
+		    (void *)aliases->source_count);
+}
+
+/* What a table has under a key; ALIAS_DAMAGED if that is no alias. */
+static enum alias_answer open_record(const struct source *source,
+    const struct table_entry *entry, struct alias *alias)
+{
+	size_t local = entry->key_length == 0 ? 0 :
+	    strnlen(entry->key, entry->key_length) + 1;
+	struct wire_reader wire;
+	uint32_t number;
+
+	wire_read_begin(&wire, entry->value, entry->length);
+	*alias = (struct alias){ .local = entry->key, .in_table = true,
+	    .domain = source->domain, .file = table_source(source->table) };
+	alias->line = wire_get_u32(&wire);
+	number = wire_get_u32(&wire);
+	alias->number = source->number + number;
+	alias->target_count = wire_get_u32(&wire);
+	alias->targets = wire_get_bytes(&wire, TARGETS_BYTES_MAX,
+	    &alias->targets_length);
+	if (wire_read_end(&wire) == -1 || entry->key_length > KEY_MAX ||
+	    local == 0 || local > ADDRESS_LOCAL_MAX + 1 ||
+	    entry->key[entry->key_length - 1] != '\0' ||
+	    number >= table_count(source->table) ||
+	    number >= (uint32_t)1 << NUMBER_BITS || alias->target_count == 0)
+		return ALIAS_DAMAGED;
+	if (local < entry->key_length)
+		alias->domain = entry->key + local;
+	return ALIAS_FOUND;
+}
+
+static enum alias_answer find_in(const struct aliases *aliases, size_t number,
+    const char *key, size_t length, struct alias *alias)
+{
+	const struct source *source = &aliases->sources[number - 1];
+	struct table_entry entry;
+
+	switch (table_find(source->table, key, length, &entry)) {
+	case TABLE_NONE: return ALIAS_NONE;
+	case TABLE_FOUND: return open_record(source, &entry, alias);
+	default: return ALIAS_DAMAGED;
+	}
+}
+
+/* --- looking up --- */
+
+/* Of a text, or else of the table that stands in its place; number 0: there is
+ * no such table. */
+static enum alias_answer look(const struct aliases *aliases,
+    const struct hash *texts, size_t number, const struct alias_target *name,
+    struct alias *alias)
+{
+	char key[KEY_MAX];
+	size_t length = make_key(key, name->local, name->domain);
+	const struct alias *found = length == 0 ? NULL :
+	    hash_find(texts, key, length);
+
+	if (found != NULL) {
+		*alias = *found;
+		return ALIAS_FOUND;
+	}
+	return length == 0 || number == 0 ? ALIAS_NONE :
+	    find_in(aliases, number, key, length, alias);
+}
+
+enum alias_answer aliases_find(const struct aliases *aliases,
+    const char *local, const char *domain, struct alias *alias)
+{
+	const struct alias_target whole = { local, domain };
+	const struct alias_target bare = { local, NULL };
+	size_t own = (size_t)(uintptr_t)hash_find_text(aliases->own_tables,
+	    domain);
+	size_t common = aliases->common_source;
+	enum alias_answer answer;
+
+	answer = look(aliases, aliases->own, own, &whole, alias);
+	if (answer == ALIAS_NONE && own != 0)
+		answer = look(aliases, aliases->own, own, &bare, alias);
+	if (answer == ALIAS_NONE)
+		answer = look(aliases, aliases->common, common, &whole,
+		    alias);
+	if (answer == ALIAS_NONE)
+		answer = look(aliases, aliases->common, common, &bare, alias);
+	return answer;
+}
+
+/* The next string, of max bytes at most; null if there is none. */
+static const char *next_text(const struct alias *alias, size_t *position,
+    size_t max)
+{
+	const char *text = alias->targets + *position;
+	const char *end = memchr(text, '\0', alias->targets_length -
+	    *position);
+
+	if (end == NULL || (size_t)(end - text) > max)
 		return NULL;
-	alias = hash_find(aliases->own, key, length);
-	if (alias == NULL)
-		alias = hash_find(aliases->common, key, length);
-	if (alias == NULL)
-		alias = hash_find_text(aliases->common, local);
-	return alias;
+	*position += (size_t)(end - text) + 1;
+	return text;
+}
+
+enum alias_answer alias_next_target(const struct alias *alias,
+    size_t *position, struct alias_target *target)
+{
+	if (*position >= alias->targets_length)
+		return ALIAS_NONE;
+	target->local = next_text(alias, position, ADDRESS_LOCAL_MAX);
+	if (target->local == NULL || target->local[0] == '\0' ||
+	    *position >= alias->targets_length)
+		return ALIAS_DAMAGED;
+	target->domain = next_text(alias, position, ADDRESS_DOMAIN_MAX);
+	if (target->domain == NULL)
+		return ALIAS_DAMAGED;
+	if (target->domain[0] == '\0')
+		target->domain = NULL;
+	return ALIAS_FOUND;
 }
 
 size_t aliases_count(const struct aliases *aliases)
@@ -383,7 +576,27 @@ size_t aliases_count(const struct aliases *aliases)
 	return aliases->count;
 }
 
-const struct alias *aliases_get(const struct aliases *aliases, size_t number)
+enum alias_answer aliases_next(const struct aliases *aliases,
+    struct aliases_position *position, bool tables, struct alias *alias)
 {
-	return aliases->items[number];
+	if (position->item < aliases->count) {
+		*alias = *aliases->items[position->item++];
+		return ALIAS_FOUND;
+	}
+	while (tables && position->source < aliases->source_count) {
+		const struct source *source =
+		    &aliases->sources[position->source];
+		struct table_entry entry;
+
+		*alias = (struct alias){ .file = table_source(source->table) };
+		switch (table_next(source->table, &position->in_table,
+		    &entry)) {
+		case TABLE_FOUND: return open_record(source, &entry, alias);
+		case TABLE_NONE: break;
+		default: return ALIAS_DAMAGED;
+		}
+		position->source++;
+		position->in_table = 0;
+	}
+	return ALIAS_NONE;
 }

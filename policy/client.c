@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The asking end. A request remembers its question, so that it can be asked
- * again when policy was restarted; its own deadline answers it when policy
- * cannot. Policy hears when nobody waits any more, so that its lookups stop.
- * Observations are not kept for a policy that is away or slow.
+ * The asking end. A request remembers its question as it was sent, so that it
+ * can be asked again when policy was restarted; its own deadline answers it when
+ * policy cannot. Policy hears when nobody waits any more, so that its lookups
+ * stop. Observations are not kept for a policy that is away or slow. What smtpd
+ * asks about clients and messages is in client_check.c.
  */
 #include "policy/client.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/channel.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -20,6 +21,7 @@
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/net.h"
+#include "policy/client_private.h"
 #include "policy/message.h"
 #include "policy/observation.h"
 #include "policy/plan.h"
@@ -28,26 +30,6 @@
 enum { QUEUED_MAX = 8 << 20, PLAN_MILLISECONDS = 180000,
     GRACE_MILLISECONDS = 500,
     OBSERVATIONS_MAX = 2 << 20 };	/* bytes queued; then they are dropped */
-
-struct policy_request {
-	struct policy_client	*client;
-	uint32_t		 number;	/* 0: not sent */
-	struct timer		 timer;
-
-	/* the question: done_plan or done_reverse is set */
-	char			 domain[POLICY_NAME_MAX + 1];
-	struct conf_next_hop	 next;
-	int64_t			 waited;
-	enum plan_wish		 wish;
-	int			 message_level;	/* -1: none */
-	struct endpoint		 address;
-	int			 milliseconds;
-
-	policy_plan_done	*done_plan;
-	policy_reverse_done	*done_reverse;
-	void			*arg;
-	LIST_ENTRY(policy_request) entry;
-};
 
 struct policy_client {
 	struct channel	*channel;	/* owned; null while away */
@@ -63,20 +45,17 @@ static void forget(struct policy_request *request)
 	if (request->number != 0)
 		hash_remove_id(request->client->requests, request->number);
 	timer_stop(&request->timer);
+	buf_release(&request->question);
 	LIST_REMOVE(request, entry);
 	mem_free(request);
 }
 
-static void finish(struct policy_request *request, const struct plan *plan,
-    const char *name)
+struct policy_waiter policy_request_end(struct policy_request *request)
 {
-	struct policy_request kept = *request;
+	struct policy_waiter waiter = request->waiter;
 
 	forget(request);
-	if (kept.done_plan != NULL)
-		kept.done_plan(kept.arg, plan);
-	else
-		kept.done_reverse(kept.arg, name);
+	return waiter;
 }
 
 static void tell_cancelled(struct policy_request *request)
@@ -90,62 +69,52 @@ static void tell_cancelled(struct policy_request *request)
 
 static void on_deadline(void *arg)
 {
-	struct plan plan = { .ttl = 0 };
+	struct policy_request *request = arg;
 
-	tell_cancelled(arg);
-	status_set(&plan.status, STATUS_DEFERRED, REASON_DNS, "4.4.3",
-	    "the policy process did not answer in time");
-	finish(arg, &plan, NULL);
+	tell_cancelled(request);
+	request->kind->give_up(request);
 }
 
 /* --- questions --- */
 
-static void send_plan(struct policy_request *request)
-{
-	struct wire_writer *writer;
-
-	writer = channel_begin(request->client->channel, POLICY_PLAN,
-	    request->number);
-	wire_put_text(writer, request->domain);
-	wire_put_text(writer, request->next.host);
-	wire_put_u16(writer, request->next.port);
-	wire_put_u8(writer, request->next.mx);
-	wire_put_u8(writer, request->next.implicit_tls);
-	wire_put_u64(writer, (uint64_t)request->waited);
-	wire_put_u8(writer, (uint8_t)request->wish);
-	wire_put_u8(writer, (uint8_t)(request->message_level + 1));
-	channel_end(request->client->channel);
-}
-
-static void send_reverse(struct policy_request *request)
-{
-	const struct endpoint *address = &request->address;
-	struct wire_writer *writer;
-	bool v6 = address->address.any.sa_family == AF_INET6;
-
-	writer = channel_begin(request->client->channel, POLICY_REVERSE,
-	    request->number);
-	wire_put_u8(writer, v6 ? 6 : 4);
-	if (v6)
-		wire_put_bytes(writer, &address->address.v6.sin6_addr, 16);
-	else
-		wire_put_bytes(writer, &address->address.v4.sin_addr, 4);
-	wire_put_u32(writer, (uint32_t)request->milliseconds);
-	channel_end(request->client->channel);
-}
-
 static void ask(struct policy_request *request)
 {
 	struct policy_client *client = request->client;
+	struct wire_writer *writer;
 
 	if (client->channel == NULL)
 		return;
 	request->number = channel_next_request(client->channel);
 	hash_put_id(client->requests, request->number, request);
-	if (request->done_plan != NULL)
-		send_plan(request);
-	else
-		send_reverse(request);
+	writer = channel_begin(client->channel, request->kind->question,
+	    request->number);
+	if (buf_add(writer->buf, buf_data(&request->question),
+	    buf_length(&request->question)) == -1)
+		writer->failed = true;
+	channel_end(client->channel);
+}
+
+struct policy_request *policy_request_new(struct policy_client *client,
+    const struct policy_kind *kind, void *arg, struct wire_writer *writer)
+{
+	struct policy_request *request = mem_alloc(sizeof(*request));
+
+	request->kind = kind;
+	request->client = client;
+	request->waiter.arg = arg;
+	buf_init(&request->question, POLICY_CHECK_QUESTION_MAX);
+	LIST_INSERT_HEAD(&client->all, request, entry);
+	wire_write_begin(writer, &request->question);
+	return request;
+}
+
+void policy_request_ask(struct policy_request *request,
+    struct wire_writer *writer, int milliseconds)
+{
+	if (wire_write_end(writer) == -1)
+		bug("question of policy");
+	timer_start(&request->timer, milliseconds, on_deadline, request);
+	ask(request);
 }
 
 /* --- answers --- */
@@ -166,30 +135,62 @@ static void disconnect(struct policy_client *client)
 	}
 }
 
-static int on_plan_answer(struct policy_request *request,
-    struct wire_reader *body)
+static int hear_plan(struct policy_request *request, struct wire_reader *body)
 {
 	struct arena *arena = arena_new(PLAN_MEMORY_MAX);
 	struct plan *plan = plan_get(body, arena);
+	struct policy_waiter waiter;
 
-	if (plan != NULL && request != NULL && request->done_plan != NULL)
-		finish(request, plan, NULL);
+	if (plan != NULL && request != NULL) {
+		waiter = policy_request_end(request);
+		waiter.done.plan(waiter.arg, plan);
+	}
 	arena_free(arena);
 	return plan == NULL ? -1 : 0;
 }
 
-static int on_reverse_answer(struct policy_request *request,
-    struct wire_reader *body)
+static void give_up_plan(struct policy_request *request)
+{
+	struct policy_waiter waiter = policy_request_end(request);
+	struct plan plan = { .ttl = 0 };
+
+	status_set(&plan.status, STATUS_DEFERRED, REASON_DNS, "4.4.3",
+	    "the policy process did not answer in time");
+	waiter.done.plan(waiter.arg, &plan);
+}
+
+static const struct policy_kind kind_plan = {
+	.question = POLICY_PLAN, .answer = POLICY_PLAN_ANSWER,
+	.hear = hear_plan, .give_up = give_up_plan,
+};
+
+static int hear_name(struct policy_request *request, struct wire_reader *body)
 {
 	struct arena *arena = arena_new(4096);
 	const char *name = wire_get_text(body, arena, POLICY_NAME_MAX);
 	int result = wire_read_end(body);
+	struct policy_waiter waiter;
 
-	if (result == 0 && request != NULL && request->done_reverse != NULL)
-		finish(request, NULL, name[0] == '\0' ? NULL : name);
+	if (result == 0 && request != NULL) {
+		waiter = policy_request_end(request);
+		waiter.done.reverse(waiter.arg, name[0] == '\0' ? NULL :
+		    strcmp(name, POLICY_NAME_UNKNOWN) == 0 ? "" : name);
+	}
 	arena_free(arena);
 	return result;
 }
+
+static void give_up_name(struct policy_request *request)
+{
+	struct policy_waiter waiter = policy_request_end(request);
+
+	waiter.done.reverse(waiter.arg, "");
+}
+
+static const struct policy_kind kind_reverse = {
+	.question = POLICY_REVERSE, .answer = POLICY_REVERSE_ANSWER,
+	.hear = hear_name, .give_up = give_up_name,
+};
 
 static int on_changed(struct policy_client *client, struct wire_reader *body)
 {
@@ -203,25 +204,36 @@ static int on_changed(struct policy_client *client, struct wire_reader *body)
 	return result;
 }
 
+static const struct policy_kind *const kinds[] = {
+	&kind_plan, &kind_reverse, &policy_kind_spf, &policy_kind_text,
+	&policy_kind_dmarc, &policy_kind_listed, &policy_kind_greylist,
+};
+
+/* An answer to another question than was asked is nobody's. */
+static int hear(struct policy_client *client, struct channel_message *message)
+{
+	struct policy_request *request = hash_find_id(client->requests,
+	    message->request);
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i]->answer == message->type)
+			return kinds[i]->hear(request != NULL &&
+			    request->kind == kinds[i] ? request : NULL,
+			    &message->body);
+	return -1;
+}
+
 static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
 	struct policy_client *client = arg;
-	struct policy_request *request;
-	int result = -1;
+	int result;
 
-	request = hash_find_id(client->requests, message->request);
-	switch (message->type) {
-	case POLICY_PLAN_ANSWER:
-		result = on_plan_answer(request, &message->body);
-		break;
-	case POLICY_REVERSE_ANSWER:
-		result = on_reverse_answer(request, &message->body);
-		break;
-	case POLICY_CHANGED:
+	if (message->type == POLICY_CHANGED)
 		result = on_changed(client, &message->body);
-		break;
-	}
+	else
+		result = hear(client, message);
 	/* The callback may have freed the client only together with its role:
 	 * nothing else may follow it here. */
 	if (result == -1) {
@@ -243,6 +255,11 @@ static const struct channel_rule rules[] = {
 	{ .type = POLICY_PLAN_ANSWER, .max = POLICY_PLAN_MAX },
 	{ .type = POLICY_REVERSE_ANSWER, .max = POLICY_NAME_MAX + 8 },
 	{ .type = POLICY_CHANGED, .max = POLICY_NAME_MAX + 8 },
+	{ .type = POLICY_SPF_ANSWER, .max = POLICY_CHECK_ANSWER_MAX },
+	{ .type = POLICY_TEXT_ANSWER, .max = POLICY_CHECK_ANSWER_MAX },
+	{ .type = POLICY_DMARC_ANSWER, .max = POLICY_CHECK_ANSWER_MAX },
+	{ .type = POLICY_LISTED_ANSWER, .max = POLICY_CHECK_ANSWER_MAX },
+	{ .type = POLICY_GREYLIST_ANSWER, .max = POLICY_CHECK_ANSWER_MAX },
 };
 
 static const struct channel_handler handler = {
@@ -313,31 +330,24 @@ void policy_observe(struct policy_client *client,
 	channel_end(client->channel);
 }
 
-static struct policy_request *request_new(struct policy_client *client,
-    void *arg)
-{
-	struct policy_request *request = mem_alloc(sizeof(*request));
-
-	request->client = client;
-	request->arg = arg;
-	LIST_INSERT_HEAD(&client->all, request, entry);
-	return request;
-}
-
 struct policy_request *policy_plan(struct policy_client *client,
     const struct policy_question *question, policy_plan_done *done, void *arg)
 {
-	struct policy_request *request = request_new(client, arg);
+	struct wire_writer writer;
+	struct policy_request *request = policy_request_new(client, &kind_plan,
+	    arg, &writer);
 
-	request->done_plan = done;
-	request->next = *question->next;
-	request->waited = question->waited;
-	request->wish = question->wish;
-	request->message_level = question->message_level;
-	snprintf(request->domain, sizeof(request->domain), "%s",
-	    question->domain);
-	timer_start(&request->timer, PLAN_MILLISECONDS, on_deadline, request);
-	ask(request);
+	request->waiter.done.plan = done;
+	wire_put_bytes(&writer, question->domain, strnlen(question->domain,
+	    POLICY_NAME_MAX));
+	wire_put_text(&writer, question->next->host);
+	wire_put_u16(&writer, question->next->port);
+	wire_put_u8(&writer, question->next->mx);
+	wire_put_u8(&writer, question->next->implicit_tls);
+	wire_put_u64(&writer, (uint64_t)question->waited);
+	wire_put_u8(&writer, (uint8_t)question->wish);
+	wire_put_u8(&writer, (uint8_t)(question->message_level + 1));
+	policy_request_ask(request, &writer, PLAN_MILLISECONDS);
 	return request;
 }
 
@@ -345,14 +355,20 @@ struct policy_request *policy_reverse(struct policy_client *client,
     const struct endpoint *address, int milliseconds,
     policy_reverse_done *done, void *arg)
 {
-	struct policy_request *request = request_new(client, arg);
+	struct wire_writer writer;
+	struct policy_request *request = policy_request_new(client,
+	    &kind_reverse, arg, &writer);
+	bool v6 = address->address.any.sa_family == AF_INET6;
 
-	request->done_reverse = done;
-	request->address = *address;
-	request->milliseconds = milliseconds;
-	timer_start(&request->timer, milliseconds + GRACE_MILLISECONDS,
-	    on_deadline, request);
-	ask(request);
+	request->waiter.done.reverse = done;
+	wire_put_u8(&writer, v6 ? 6 : 4);
+	if (v6)
+		wire_put_bytes(&writer, &address->address.v6.sin6_addr, 16);
+	else
+		wire_put_bytes(&writer, &address->address.v4.sin_addr, 4);
+	wire_put_u32(&writer, (uint32_t)milliseconds);
+	policy_request_ask(request, &writer, milliseconds +
+	    GRACE_MILLISECONDS);
 	return request;
 }
 

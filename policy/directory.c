@@ -41,9 +41,10 @@ static int configure(const void *data, size_t length, char *error, size_t size)
 	conf = conf_read(bundle->name, bundle->text, &errors);
 	if (conf == NULL)
 		snprintf(error, size, "%s", errors);
-	else
+	else if (bundle_attach_tables(bundle, process_take_table, error,
+	    size) == 0)
 		expander = expander_new(conf, bundle, &errors, NULL);
-	if (conf != NULL && expander == NULL)
+	if (conf != NULL && errors != NULL)
 		snprintf(error, size, "%s", errors);
 	mem_free(errors);
 	if (expander != NULL)
@@ -78,8 +79,9 @@ static void answer(struct channel *channel, uint32_t request,
 	if (expansion.answer == DIRECTORY_UNAVAILABLE)
 		log_error("recipient-not-expanded", log_text("r",
 		    check->address), log_text("reason", "too many aliases "
-		    "one behind the other, or too many recipients: "
-		    "`postern address` shows them"));
+		    "one behind the other, aliases in a circle, too many "
+		    "recipients, or a damaged table: `postern address` shows "
+		    "which"));
 	directory_put_answer(channel_begin(channel, DIRECTORY_ANSWER,
 	    request), &(struct directory_answer_message){ expansion.answer,
 	    expansion.found });

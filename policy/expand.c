@@ -11,6 +11,11 @@
  *	catch-all
  *
  * An alias reached from itself is not looked at again: it means the mailbox.
+ *
+ * Aliases and users of tables are found in the same places. How large they are
+ * is not bounded, so what is in them is gone through only for who asks what is
+ * odd (`postern check`, `postern table build`); the expansion bears a circle,
+ * whoever made it.
  */
 #include "policy/expand.h"
 
@@ -24,6 +29,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "conf/problem.h"
@@ -31,7 +37,8 @@
 #include "policy/srs.h"
 #include "policy/users.h"
 
-enum { ERRORS_MAX = 1 << 20, WHAT_MAX = 1200, ADVICE_MAX = 20 };
+enum { ERRORS_MAX = 1 << 20, ERRORS_MANY = 16 << 10, WHAT_MAX = 1200,
+    ADVICE_MAX = 20 };
 
 struct expander {
 	const struct conf	*conf;		/* outlives us */
@@ -50,12 +57,13 @@ enum place_kind {
 	PLACE_RELAY,		/* a recipient of a relay domain */
 	PLACE_POSTMASTER,	/* next */
 	PLACE_CATCH_ALL,	/* next */
-	PLACE_NOBODY
+	PLACE_NOBODY,
+	PLACE_DAMAGED		/* a table cannot tell */
 };
 
 struct place {
 	enum place_kind		 kind;
-	const struct alias	*alias;
+	struct alias		 alias;		/* of PLACE_ALIAS */
 	const char		*next;		/* configured address */
 	struct address		 address;	/* of the mailbox, or as it is;
 						 * of the sender before */
@@ -85,34 +93,46 @@ static uint64_t domain_number(const struct expander *expander,
 	return (uint64_t)(domain - expander->conf->domains);
 }
 
-/* An alias of all domains is another one in each of them. */
+/* An alias of all domains is another one in each of them, and so is one of a
+ * table that several domains have. The text of a configuration has no room for
+ * 2^20 domains. */
 static uint64_t alias_node(const struct expander *expander,
     const struct alias *alias, const struct conf_domain *domain)
 {
-	uint64_t node = (uint64_t)(alias->number + 1) << 31;
-
-	return alias->domain != NULL ? node :
-	    node + 1 + domain_number(expander, domain);
+	return (alias->number + 1) << 20 | domain_number(expander, domain);
 }
 
 static uint64_t domain_node(const struct expander *expander,
     const struct conf_domain *domain, enum place_kind kind)
 {
-	return (uint64_t)kind << 56 | domain_number(expander, domain);
+	return (uint64_t)kind << 58 | domain_number(expander, domain);
+}
+
+static bool is_damaged(struct place *place)
+{
+	place->kind = PLACE_DAMAGED;
+	place->reason = "a table is damaged: make it again with `postern "
+	    "table build`";
+	return true;
 }
 
 /* The alias of a name, unless it led here. */
 static bool is_alias(const struct expander *expander, const char *local,
     const struct conf_domain *domain, uint64_t from, struct place *place)
 {
-	const struct alias *alias = aliases_find(expander->aliases, local,
-	    domain->name);
+	enum alias_answer answer = aliases_find(expander->aliases, local,
+	    domain->name, &place->alias);
+	uint64_t node;
 
-	if (alias == NULL || alias_node(expander, alias, domain) == from)
+	if (answer == ALIAS_DAMAGED)
+		return is_damaged(place);
+	if (answer == ALIAS_NONE)
+		return false;
+	node = alias_node(expander, &place->alias, domain);
+	if (node == from)
 		return false;
 	place->kind = PLACE_ALIAS;
-	place->alias = alias;
-	place->node = alias_node(expander, alias, domain);
+	place->node = node;
 	return true;
 }
 
@@ -129,8 +149,11 @@ static void set_user(struct place *place, const struct conf_domain *domain,
 static bool is_user(const struct expander *expander, const char *local,
     const struct conf_domain *domain, struct place *place, const char *reason)
 {
-	if (!users_has(expander->users, local, domain->name))
-		return false;
+	switch (users_has(expander->users, local, domain->name)) {
+	case USERS_NOBODY: return false;
+	case USERS_DAMAGED: return is_damaged(place);
+	default: break;
+	}
 	set_user(place, domain, local, reason);
 	return true;
 }
@@ -165,9 +188,15 @@ static void find_rest(const struct expander *expander, const char *base,
 {
 	if (is_reserved(expander, base, domain, from, place))
 		return;
-	if (users_is_open(expander->users, domain->name)) {
+	switch (users_is_open(expander->users, domain->name)) {
+	case USERS_FOUND:
 		set_user(place, domain, base, "the domain takes everybody");
 		return;
+	case USERS_DAMAGED:
+		is_damaged(place);
+		return;
+	default:
+		break;
 	}
 	place->kind = PLACE_NOBODY;
 	place->reason = "nobody of that name";
@@ -250,11 +279,13 @@ struct walk {
 	const struct expand_question	*question;
 	struct arena			*arena;		/* the caller's */
 	struct hash			*seen;		/* owned: targets */
-	struct hash			*visited;	/* owned: nodes */
+	struct hash			*visited;	/* owned: nodes -> state */
 	struct directory_target		*targets;	/* owned */
 	size_t				 count, room;
+	unsigned			 visits;
 	bool				 by_alias;
 	bool				 overflow;	/* cannot be answered */
+	bool				 circle;	/* was left out */
 	bool				 elsewhere;	/* the address itself */
 };
 
@@ -296,8 +327,9 @@ static void say_alias(const struct walk *walk, unsigned depth,
 {
 	char what[WHAT_MAX];
 
-	snprintf(what, sizeof(what), "alias, %.*s:%u, of %zu target%s",
-	    WHAT_MAX / 2, alias->file, alias->line, alias->target_count,
+	snprintf(what, sizeof(what), "alias, %.*s:%u%s, of %zu target%s",
+	    WHAT_MAX / 2, alias->file, alias->line, alias->in_table ?
+	    " as the table has it" : "", alias->target_count,
 	    alias->target_count == 1 ? "" : "s");
 	say(walk, depth, address, what);
 }
@@ -313,31 +345,67 @@ static void say_next(const struct walk *walk, unsigned depth,
 	say(walk, depth, address, what);
 }
 
+/* States of a node: what is behind it is being looked at, or was. */
+static const char state_open = 0, state_done = 0;
+
 static void visit(struct walk *walk, const struct address *address,
     uint64_t from, unsigned depth);
+
+/* What a text says was parsed when it was read. */
+static bool is_sound(const struct alias *alias, const struct address *target)
+{
+	char text[ADDRESS_MAX + 1];
+	struct address parsed;
+
+	if (!alias->in_table)
+		return true;
+	address_format(target, text, sizeof(text));
+	return address_parse(&parsed, text) == ADDRESS_OK;
+}
 
 static void visit_alias(struct walk *walk, const struct address *address,
     const struct place *place, unsigned depth)
 {
-	const struct alias *alias = place->alias;
+	enum alias_answer answer = ALIAS_FOUND;
+	struct alias_target next;
+	struct address target;
+	size_t position = 0;
 
-	for (size_t i = 0; i < alias->target_count && !walk->overflow; i++) {
-		struct address target;
-
-		target_address(&alias->targets[i], address, &target);
-		visit(walk, &target, place->node, depth + 1);
+	while (!walk->overflow && (answer = alias_next_target(&place->alias,
+	    &position, &next)) == ALIAS_FOUND) {
+		target_address(&next, address, &target);
+		if (is_sound(&place->alias, &target)) {
+			visit(walk, &target, place->node, depth + 1);
+			continue;
+		}
+		answer = ALIAS_DAMAGED;
+		break;
+	}
+	if (answer == ALIAS_DAMAGED) {
+		say(walk, depth, address, "the table is damaged: make it "
+		    "again with `postern table build`");
+		walk->overflow = true;
 	}
 }
 
+static bool is_known(struct walk *walk, uint64_t node)
+{
+	const void *state = hash_find_id(walk->visited, node);
+
+	if (state == &state_open)
+		walk->circle = true;
+	return state != NULL;
+}
+
 /* Goes on, once for each node: circles were refused at load, but for those
- * of which a domain's own names make a part (see check_circles()). */
+ * of which a table or a domain's own names make a part (see check_circles()).
+ * Such a one that leads to nobody is no reason to say that nobody is there. */
 static void visit_next(struct walk *walk, const struct address *address,
     const struct place *place, unsigned depth)
 {
 	struct address next;
 
-	if (place->node != 0 &&
-	    hash_put_id(walk->visited, place->node, walk) != NULL)
+	if (place->node != 0 && is_known(walk, place->node))
 		return;
 	if (depth > EXPAND_DEPTH_MAX) {
 		say(walk, depth, address, "too many aliases one behind the "
@@ -345,6 +413,9 @@ static void visit_next(struct walk *walk, const struct address *address,
 		walk->overflow = true;
 		return;
 	}
+	if (place->node != 0)
+		hash_put_id(walk->visited, place->node,
+		    (void *)&state_open);
 	if (place->kind == PLACE_ALIAS) {
 		walk->by_alias = true;
 		visit_alias(walk, address, place, depth);
@@ -355,6 +426,9 @@ static void visit_next(struct walk *walk, const struct address *address,
 		walk->by_alias = true;
 		visit(walk, &next, place->node, depth + 1);
 	}
+	if (place->node != 0)
+		hash_put_id(walk->visited, place->node,
+		    (void *)&state_done);
 }
 
 static void visit(struct walk *walk, const struct address *address,
@@ -362,6 +436,10 @@ static void visit(struct walk *walk, const struct address *address,
 {
 	struct place place;
 
+	if (++walk->visits > EXPAND_VISITS_MAX) {
+		walk->overflow = true;
+		return;
+	}
 	find_place(walk->expander, address, from, walk->question->wall,
 	    &place);
 	switch (place.kind) {
@@ -381,8 +459,12 @@ static void visit(struct walk *walk, const struct address *address,
 	case PLACE_NOBODY:
 		say(walk, depth, address, place.reason);
 		return;
+	case PLACE_DAMAGED:
+		say(walk, depth, address, place.reason);
+		walk->overflow = true;
+		return;
 	case PLACE_ALIAS:
-		say_alias(walk, depth, address, place.alias);
+		say_alias(walk, depth, address, &place.alias);
 		visit_next(walk, address, &place, depth);
 		return;
 	case PLACE_REWRITTEN:
@@ -450,7 +532,8 @@ static void answer(const struct walk *walk, struct expansion *out)
 	} else if (walk->overflow) {
 		out->answer = DIRECTORY_UNAVAILABLE;
 	} else if (walk->count == 0) {
-		out->answer = DIRECTORY_NO_USER;
+		out->answer = walk->circle ? DIRECTORY_UNAVAILABLE :
+		    DIRECTORY_NO_USER;
 	} else {
 		out->answer = DIRECTORY_FOUND;
 		out->found.targets = arena_dup(walk->arena, walk->targets,
@@ -490,10 +573,11 @@ struct loader {
 	struct buf		 errors;
 	struct buf		 advice;
 	unsigned		 advice_count;
+	bool			 whole;		/* tables, too */
 	struct hash		*found;		/* node -> pack() */
 	/* from where the search began to where it is */
 	struct address		 chain[EXPAND_DEPTH_MAX + 2];
-	const struct alias	*chain_alias[EXPAND_DEPTH_MAX + 2];
+	struct alias		 chain_alias[EXPAND_DEPTH_MAX + 2];
 };
 
 /* What is behind a node: how many stand one behind the other, and how many
@@ -542,7 +626,7 @@ static void complain(struct loader *loader, const char *file, unsigned line,
 static void complain_chain(struct loader *loader, unsigned depth,
     const char *what)
 {
-	const struct alias *alias = NULL;
+	const struct alias *alias = NULL;	/* with a file: it is one */
 	char address[ADDRESS_MAX + 1];
 	struct buf text;
 
@@ -551,8 +635,8 @@ static void complain_chain(struct loader *loader, unsigned depth,
 	for (unsigned i = 0; i <= depth; i++) {
 		address_format(&loader->chain[i], address, sizeof(address));
 		buf_print(&text, "%s%s", i == 0 ? ": " : " -> ", address);
-		if (alias == NULL)
-			alias = loader->chain_alias[i];
+		if (alias == NULL && loader->chain_alias[i].file != NULL)
+			alias = &loader->chain_alias[i];
 	}
 	if (alias != NULL)
 		complain(loader, alias->file, alias->line, buf_string(&text));
@@ -576,7 +660,10 @@ static struct extent search_on(struct loader *loader,
     const struct place *place, const struct address *address, unsigned depth)
 {
 	struct extent sum = { 0, 0 };
+	enum alias_answer answer;
+	struct alias_target target;
 	struct address next;
+	size_t position = 0;
 
 	if (place->kind != PLACE_ALIAS) {
 		if (address_parse(&next, place->next) == ADDRESS_OK)
@@ -584,11 +671,14 @@ static struct extent search_on(struct loader *loader,
 			    depth + 1));
 		return sum;
 	}
-	for (size_t i = 0; i < place->alias->target_count; i++) {
-		target_address(&place->alias->targets[i], address, &next);
+	while ((answer = alias_next_target(&place->alias, &position,
+	    &target)) == ALIAS_FOUND) {
+		target_address(&target, address, &next);
 		add_extent(&sum, search(loader, &next, place->node,
 		    depth + 1));
 	}
+	if (answer == ALIAS_DAMAGED)
+		complain_chain(loader, depth, "the table is damaged");
 	return sum;
 }
 
@@ -616,8 +706,9 @@ static void check_count(struct loader *loader, const struct alias *alias,
  * not thereby keep the server from starting. */
 static void note_nobody(struct loader *loader, unsigned depth)
 {
-	const struct alias *alias = depth == 0 ? NULL :
-	    loader->chain_alias[depth - 1];
+	const struct alias *alias = depth == 0 ||
+	    loader->chain_alias[depth - 1].file == NULL ? NULL :
+	    &loader->chain_alias[depth - 1];
 	char text[ADDRESS_MAX + 1];
 	struct problems problems;
 
@@ -644,9 +735,9 @@ static struct extent search_node(struct loader *loader,
 	hash_put_id(loader->found, place->node, pack(open));
 	extent = search_on(loader, place, address, depth);
 	hash_put_id(loader->found, place->node, pack(extent));
-	if (extent.count > DIRECTORY_TARGETS_MAX && place->alias != NULL &&
-	    buf_length(&loader->errors) == 0)
-		check_count(loader, place->alias, address);
+	if (extent.count > DIRECTORY_TARGETS_MAX &&
+	    place->kind == PLACE_ALIAS && buf_length(&loader->errors) == 0)
+		check_count(loader, &place->alias, address);
 	return extent;
 }
 
@@ -660,10 +751,14 @@ static struct extent search(struct loader *loader,
 
 	find_place(loader->expander, address, from, 0, &place);
 	loader->chain[depth] = *address;
-	loader->chain_alias[depth] = place.alias;
+	loader->chain_alias[depth] = place.kind == PLACE_ALIAS ? place.alias :
+	    (struct alias){ .file = NULL };
 	if (place.kind == PLACE_NOBODY)
 		note_nobody(loader, depth);
-	if (place.node == 0)
+	if (place.kind == PLACE_DAMAGED)
+		complain_chain(loader, depth, place.reason);
+	if (place.node == 0 || (!loader->whole && place.kind == PLACE_ALIAS &&
+	    place.alias.in_table))
 		return extent;
 	found = hash_find_id(loader->found, place.node);
 	if (found == NULL)
@@ -679,27 +774,36 @@ static struct extent search(struct loader *loader,
 	return (struct extent){ 0, 0 };
 }
 
+static void search_alias(struct loader *loader, const struct alias *alias)
+{
+	const struct conf *conf = loader->expander->conf;
+	struct address address;
+
+	target_address(&(struct alias_target){ alias->local,
+	    alias->domain != NULL ? alias->domain : conf->domains[0].name },
+	    NULL, &address);
+	search(loader, &address, 0, 0);
+}
+
 /*
  * Begins at each domain's own aliases and catch-all, and at those of all
  * domains in the first one: every circle passes one of these, or is the same
  * in all domains. (A chain that is too long only where a domain has its own
- * names in the middle of it is found when it is used, and answered for now.)
+ * names in the middle of it is found when it is used, and answered for now; so
+ * is a circle through a table, unless tables are gone through, too.)
  */
 static void check_circles(struct loader *loader)
 {
 	const struct expander *expander = loader->expander;
 	const struct conf *conf = expander->conf;
+	struct aliases_position position = { 0 };
 	struct address address;
+	struct alias alias;
 
 	loader->found = hash_new();
-	for (size_t i = 0; i < aliases_count(expander->aliases); i++) {
-		const struct alias *alias = aliases_get(expander->aliases, i);
-
-		target_address(&(struct alias_target){ alias->local,
-		    alias->domain != NULL ? alias->domain :
-		    conf->domains[0].name }, NULL, &address);
-		search(loader, &address, 0, 0);
-	}
+	while (aliases_next(expander->aliases, &position, loader->whole,
+	    &alias) == ALIAS_FOUND && buf_length(&loader->errors) < ERRORS_MANY)
+		search_alias(loader, &alias);
 	if (parse_question(expander, "postmaster", &address) == 0)
 		search(loader, &address, 0, 0);
 	for (size_t i = 0; i < conf->domain_count; i++)
@@ -715,20 +819,26 @@ static void check_circles(struct loader *loader)
 static void check_domains(struct loader *loader)
 {
 	const struct expander *expander = loader->expander;
+	struct aliases_position position = { 0 };
+	enum alias_answer answer;
+	struct alias alias;
 	char what[512];
 
-	for (size_t i = 0; i < aliases_count(expander->aliases); i++) {
-		const struct alias *alias = aliases_get(expander->aliases, i);
-
-		if (alias->domain == NULL ||
-		    domain_of(expander, alias->domain) != NULL)
+	while ((answer = aliases_next(expander->aliases, &position,
+	    loader->whole, &alias)) == ALIAS_FOUND &&
+	    buf_length(&loader->errors) < ERRORS_MANY) {
+		if (alias.domain == NULL ||
+		    domain_of(expander, alias.domain) != NULL)
 			continue;
 		snprintf(what, sizeof(what), "%.80s@%.255s: that is no domain "
 		    "of ours; give it a section domain %.80s { ... }, or "
-		    "remove the alias", alias->local, alias->domain,
-		    alias->domain);
-		complain(loader, alias->file, alias->line, what);
+		    "remove the alias", alias.local, alias.domain,
+		    alias.domain);
+		complain(loader, alias.file, alias.line, what);
 	}
+	if (answer == ALIAS_DAMAGED)
+		complain(loader, alias.file, alias.line, "the table of it is "
+		    "damaged: make it again with `postern table build`");
 }
 
 /* --- reading --- */
@@ -742,8 +852,10 @@ static const struct bundle_file *find_file(struct loader *loader,
 	if (path == NULL || path[0] == '\0')
 		return NULL;
 	file = bundle_file(loader->bundle, path);
-	if (file == NULL)
+	if (file == NULL || (file->is_table && file->table == NULL)) {
 		complain(loader, path, 0, "it was not read");
+		return NULL;
+	}
 	return file;
 }
 
@@ -764,6 +876,10 @@ static void read_users(struct loader *loader, const struct conf_domain *domain)
 		}
 	if (file == NULL)
 		return;
+	if (file->is_table) {
+		users_add_table(users, domain->name, file->table);
+		return;
+	}
 	problems_init(&problems, file->path);
 	users_read(users, domain->name, file->contents, file->length,
 	    &problems);
@@ -778,6 +894,11 @@ static void read_aliases(struct loader *loader, const char *path,
 
 	if (file == NULL)
 		return;
+	if (file->is_table) {
+		aliases_add_table(loader->expander->aliases, file->table,
+		    domain);
+		return;
+	}
 	problems_init(&problems, file->path);
 	aliases_read(loader->expander->aliases, file->contents, file->length,
 	    domain, &problems);
@@ -836,7 +957,8 @@ struct expander *expander_new(const struct conf *conf,
     const struct bundle *bundle, char **errors, char **advice)
 {
 	struct expander *expander = mem_alloc(sizeof(*expander));
-	struct loader loader = { .expander = expander, .bundle = bundle };
+	struct loader loader = { .expander = expander, .bundle = bundle,
+	    .whole = advice != NULL };
 	char *odd;
 
 	buf_init(&loader.errors, ERRORS_MAX);

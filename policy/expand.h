@@ -20,6 +20,9 @@ struct expander;
 
 /* Aliases that lead to aliases: that many, one behind the other. */
 enum { EXPAND_DEPTH_MAX = 20 };
+/* Addresses looked at for one question; more are not answered. Nobody goes
+ * through a table at load, so one question must not go through it, either. */
+enum { EXPAND_VISITS_MAX = 50000 };
 
 /* What is found is in the arena of the call. */
 struct expansion {
@@ -31,9 +34,13 @@ struct expansion {
 typedef void expand_step(void *arg, unsigned depth, const char *address,
     const char *what);
 
-/* conf and bundle outlive the call; conf the expander, too. Null with lines
- * in errors, each naming file and line. advice (may be null) gets what is odd
- * but no error, or null. Both are the caller's to free. */
+/*
+ * conf and bundle outlive the call; conf the expander, too. Null with lines
+ * in errors, each naming file and line. advice gets what is odd but no error,
+ * or null; for that, tables are gone through from end to end. Where advice is
+ * null they are not looked at, however large they are: circles in them are
+ * found when they are used. Both texts are the caller's to free.
+ */
 struct expander	*expander_new(const struct conf *conf,
 		    const struct bundle *bundle, char **errors, char **advice);
 void		 expander_free(struct expander *expander);

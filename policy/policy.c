@@ -30,10 +30,12 @@
 #include "conf/conf.h"
 #include "policy/alarm.h"
 #include "policy/anchor.h"
+#include "policy/check.h"
 #include "policy/message.h"
 #include "policy/observation.h"
 #include "policy/own_addresses.h"
 #include "policy/plan_request.h"
+#include "policy/policy_private.h"
 #include "policy/records.h"
 #include "policy/resolver.h"
 #include "policy/reverse.h"
@@ -44,30 +46,6 @@
 enum { PEERS_MAX = 80, QUEUED_MAX = 16 << 20, REVERSE_MAX = 30000,
     REQUESTS_MAX = 8192, REFUSAL_LOG_INTERVAL = 1000,
     CHANGES_MAX = 64 };		/* of one event; more are "all" */
-
-struct peer;
-
-/* One question under way: plan or reverse is set. */
-struct request {
-	struct peer		*peer;
-	uint32_t		 number;
-	struct plan_request	*plan;
-	struct reverse		*reverse;
-	/* the question, to ask again after a reload */
-	char			 domain[POLICY_NAME_MAX + 1];
-	struct conf_next_hop	 next;
-	int64_t			 waited;
-	enum plan_wish		 wish;
-	int			 message_level;	/* -1: none */
-	LIST_ENTRY(request)	 entry;
-};
-
-struct peer {
-	struct process_peer	 who;
-	struct channel		*channel;	/* owned */
-	struct hash		*numbers;	/* owned; to requests */
-	LIST_HEAD(, request)	 requests;
-};
 
 static struct {
 	struct conf		*conf;		/* owned */
@@ -92,7 +70,7 @@ static struct {
 
 /* --- requests --- */
 
-static void request_free(struct request *request)
+void policy_request_release(struct request *request)
 {
 	struct hash *numbers = request->peer->numbers;
 
@@ -109,10 +87,12 @@ static void request_cancel(struct request *request)
 		plan_request_cancel(request->plan);
 	if (request->reverse != NULL)
 		reverse_cancel(request->reverse);
-	request_free(request);
+	if (request->check != NULL)
+		request->check->cancel(request->check);
+	policy_request_release(request);
 }
 
-static struct request *request_new(struct peer *peer, uint32_t number)
+struct request *policy_request_begin(struct peer *peer, uint32_t number)
 {
 	struct request *request = mem_alloc(sizeof(*request));
 
@@ -162,7 +142,7 @@ static void on_plan(void *arg, const struct plan *plan,
 	plan_put(channel_begin(request->peer->channel, POLICY_PLAN_ANSWER,
 	    request->number), plan);
 	channel_end(request->peer->channel);
-	request_free(request);
+	policy_request_release(request);
 }
 
 void policy_context(struct plan_context *context)
@@ -185,6 +165,11 @@ struct records *policy_records(void)
 	return &policy.records;
 }
 
+struct resolver *policy_resolver(void)
+{
+	return policy.resolver;
+}
+
 static void start_plan(struct request *request)
 {
 	struct plan_context context;
@@ -201,9 +186,7 @@ static void start_plan(struct request *request)
 	    request);
 }
 
-/* Far more than the askers should have open: they are told to come again. A
- * channel closed for it would bring all the questions back at once. */
-static bool has_too_many(const struct peer *peer)
+bool policy_has_too_many(const struct peer *peer)
 {
 	static int64_t told;
 
@@ -258,11 +241,11 @@ static int on_plan_question(struct peer *peer, struct channel_message *message)
 	arena_free(arena);
 	if (result == -1)
 		return -1;
-	if (has_too_many(peer)) {
+	if (policy_has_too_many(peer)) {
 		refuse_plan(peer, message->request);
 		return 0;
 	}
-	request = request_new(peer, message->request);
+	request = policy_request_begin(peer, message->request);
 	memcpy(request->domain, question.domain, sizeof(request->domain));
 	request->next = question.next;
 	request->waited = question.waited;
@@ -283,10 +266,14 @@ static int on_cancel(struct peer *peer, struct channel_message *message)
 	return wire_read_end(&message->body);
 }
 
+/* By reverse.h: null is none, "" is not known. */
 static void answer_name(struct peer *peer, uint32_t number, const char *name)
 {
+	const char *text = name == NULL ? "" : name[0] == '\0' ?
+	    POLICY_NAME_UNKNOWN : name;
+
 	wire_put_text(channel_begin(peer->channel, POLICY_REVERSE_ANSWER,
-	    number), name);
+	    number), text);
 	channel_end(peer->channel);
 }
 
@@ -295,7 +282,7 @@ static void on_reverse(void *arg, const char *name)
 	struct request *request = arg;
 
 	answer_name(request->peer, request->number, name);
-	request_free(request);
+	policy_request_release(request);
 }
 
 static int on_reverse_question(struct peer *peer,
@@ -318,11 +305,11 @@ static int on_reverse_question(struct peer *peer,
 	    0);
 	if (milliseconds > REVERSE_MAX)
 		milliseconds = REVERSE_MAX;
-	if (has_too_many(peer)) {
+	if (policy_has_too_many(peer)) {
 		answer_name(peer, message->request, "");
 		return 0;
 	}
-	request = request_new(peer, message->request);
+	request = policy_request_begin(peer, message->request);
 	request->reverse = reverse_start(policy.resolver, &address,
 	    milliseconds, on_reverse, request);
 	return 0;
@@ -361,7 +348,7 @@ static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
 	struct peer *peer = arg;
-	int result = -1;
+	int result;
 
 	(void)channel;
 	switch (message->type) {
@@ -371,6 +358,7 @@ static void on_message(void *arg, struct channel *channel,
 		break;
 	case POLICY_CANCEL: result = on_cancel(peer, message); break;
 	case POLICY_OBSERVED: result = on_observation(message); break;
+	default: result = policy_check_question(peer, message); break;
 	}
 	if (result == -1) {
 		log_error("malformed question: closing",
@@ -393,13 +381,20 @@ static const struct channel_rule delivery_rules[] = {
 static const struct channel_rule smtpd_rules[] = {
 	{ .type = POLICY_REVERSE, .max = 32 },
 	{ .type = POLICY_CANCEL, .max = 0 },
+	{ .type = POLICY_SPF, .max = POLICY_CHECK_QUESTION_MAX },
+	{ .type = POLICY_TEXT, .max = POLICY_CHECK_QUESTION_MAX },
+	{ .type = POLICY_DMARC, .max = POLICY_CHECK_QUESTION_MAX },
+	{ .type = POLICY_LISTED, .max = POLICY_CHECK_QUESTION_MAX },
+	{ .type = POLICY_GREYLIST, .max = POLICY_CHECK_QUESTION_MAX },
 };
 static const struct channel_handler delivery_handler = {
-	.rules = delivery_rules, .rule_count = 3,
+	.rules = delivery_rules,
+	.rule_count = sizeof(delivery_rules) / sizeof(delivery_rules[0]),
 	.message = on_message, .closed = on_closed,
 };
 static const struct channel_handler smtpd_handler = {
-	.rules = smtpd_rules, .rule_count = 2,
+	.rules = smtpd_rules,
+	.rule_count = sizeof(smtpd_rules) / sizeof(smtpd_rules[0]),
 	.message = on_message, .closed = on_closed,
 };
 

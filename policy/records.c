@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "policy/event.h"
 #include "policy/exception.h"
+#include "policy/greylist.h"
 #include "policy/ledger.h"
 #include "policy/memory.h"
 #include "policy/observation.h"
@@ -28,12 +29,14 @@ void records_init(struct records *records, const char *directory,
 	records->exceptions = exceptions_new(records->ledger, changed, arg);
 	records->events = events_new(records->ledger);
 	records->outcomes = outcomes_new(records->ledger);
+	records->greylist = greylist_new(records->ledger);
 }
 
 void records_release(struct records *records)
 {
 	if (records->ledger == NULL)
 		return;
+	greylist_free(records->greylist);
 	outcomes_free(records->outcomes);
 	events_free(records->events);
 	exceptions_free(records->exceptions);
@@ -51,6 +54,7 @@ void records_configure(struct records *records, const struct conf *conf,
     struct sts *sts)
 {
 	memory_configure(records->memory, conf);
+	greylist_configure(records->greylist, conf);
 	outcomes_set_source(records->outcomes, policy_text, sts);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What policy learns and keeps beside MTA-STS policies, as one thing: memory,
- * exceptions, events and outcomes on their ledger; and what one observation,
- * one plan, one failed fetch means to each of them.
+ * exceptions, events and outcomes on their ledger, and what one observation, one
+ * plan, one failed fetch means to each of them; and the memory of greylisting.
  */
 #ifndef POSTERN_POLICY_RECORDS_H
 #define POSTERN_POLICY_RECORDS_H
@@ -10,6 +10,7 @@
 struct conf;
 struct events;
 struct exceptions;
+struct greylist;
 struct ledger;
 struct memory;
 struct observation;
@@ -24,6 +25,7 @@ struct records {		/* all owned */
 	struct exceptions	*exceptions;
 	struct events		*events;
 	struct outcomes		*outcomes;
+	struct greylist		*greylist;
 };
 
 /* directory: as ledger_new() takes it. changed: plans for the pattern ("":

@@ -32,7 +32,7 @@ struct resolver {
 
 struct resolver_query {
 	struct resolver		*resolver;
-	char			 name[DNS_NAME_MAX + 2];
+	char			 name[4 * DNS_NAME_MAX + 2];	/* escaped */
 	enum dns_type		 type;
 	int			 id;		/* libunbound's */
 	bool			 asking;	/* inside ub_resolve_event */

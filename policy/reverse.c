@@ -39,7 +39,20 @@ static void finish(struct reverse *reverse, const char *name)
 
 static void on_deadline(void *arg)
 {
-	finish(arg, NULL);
+	finish(arg, "");
+}
+
+/* What an answer without data says: no name, or nothing about it. */
+static const char *no_name(const struct dns_answer *answer)
+{
+	switch (answer->result) {
+	case FACT_DATA:
+	case FACT_NODATA:
+	case FACT_NXDOMAIN:
+		return NULL;
+	default:
+		return "";
+	}
 }
 
 static void on_addresses(void *arg, const struct dns_answer *answer)
@@ -53,7 +66,7 @@ static void on_addresses(void *arg, const struct dns_answer *answer)
 		if (endpoint_same_host(&answer->addresses[i],
 		    &reverse->address))
 			confirmed = true;
-	finish(reverse, confirmed ? reverse->name : NULL);
+	finish(reverse, confirmed ? reverse->name : no_name(answer));
 }
 
 static void on_name(void *arg, const struct dns_answer *answer)
@@ -66,7 +79,7 @@ static void on_name(void *arg, const struct dns_answer *answer)
 	if (answer->result != FACT_DATA || domain_parse(reverse->name,
 	    sizeof(reverse->name), answer->names[0],
 	    strnlen(answer->names[0], DNS_NAME_MAX)) == -1) {
-		finish(reverse, NULL);
+		finish(reverse, no_name(answer));
 		return;
 	}
 	reverse->query = resolver_lookup(reverse->resolver, reverse->name,

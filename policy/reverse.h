@@ -12,7 +12,8 @@ struct endpoint;
 struct resolver;
 struct reverse;
 
-/* name is null when there is none; borrowed. */
+/* name is null when there is none, "" when that could not be found out;
+ * borrowed. */
 typedef void reverse_done(void *arg, const char *name);
 
 struct reverse	*reverse_start(struct resolver *resolver,

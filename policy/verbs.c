@@ -247,6 +247,8 @@ static const struct control_verb verbs[] = {
 	{ "exception-revoke", true, verb_exception_revoke },
 	{ "events", false, verb_events },
 	{ "outcomes", false, verb_outcomes },
+	{ "greylist-list", false, verb_greylist_list },
+	{ "greylist-forget", true, verb_greylist_forget },
 };
 
 void verbs_accept(int fd, const struct process_caller *caller)

@@ -40,6 +40,14 @@
  *	outcomes {day?}		each object of outcome.h for a day in UTC,
  *				"2026-11-22"; without it: today
  *
+ *	greylist-list {name?}	each entry of the memory of greylisting: {"state":
+ *				"waiting", "network", "sender", "recipient",
+ *				"first", "from", "until"}, or {"state": "known",
+ *				"network", "domain", "first", "last", "until"}.
+ *				name: a network, an address of one, a domain, a
+ *				sender or a recipient.
+ *	greylist-forget {name}	P; {"forgotten": NUMBER, "name": NAME}
+ *
  * Lists that are empty end with NONE_MATCHED, and a sentence. Plans that are
  * made here are not sent to delivery, but made by the same functions.
  */
@@ -69,7 +77,8 @@ control_handler	 verb_explain, verb_sts_list, verb_sts_forget,
 	    verb_memory_list, verb_memory_show, verb_memory_forget,
 	    verb_memory_pin, verb_memory_unpin, verb_memory_import,
 	    verb_memory_export, verb_exception_add, verb_exception_list,
-	    verb_exception_revoke, verb_events, verb_outcomes;
+	    verb_exception_revoke, verb_events, verb_outcomes,
+	    verb_greylist_list, verb_greylist_forget;
 
 /* The argument `name` as a domain, as the roles write it: lower case. -1:
  * there is none, and the connection has been ended with a sentence. */

@@ -19,14 +19,16 @@
 #include "base/status.h"
 #include "base/utf8.h"
 #include "conf/conf.h"
+#include "queue/body.h"
 #include "queue/commit.h"
+#include "queue/dsn_sign.h"
 #include "queue/envelope.h"
 #include "queue/message.h"
 #include "queue/queue.h"
 #include "queue/readers.h"
 #include "queue/record.h"
 #include "queue/rows.h"
-#include "queue/store.h"
+#include "queue/view.h"
 
 enum { BOUNCE_ARENA_MAX = 4 << 20 };
 
@@ -66,12 +68,12 @@ static bool read_original(const struct queue *queue, uint64_t id,
     const struct record_message *message, bool whole, struct buf *out)
 {
 	const struct envelope *envelope = message->envelope;
-	uint64_t most = whole ? DSN_ORIGINAL_MAX : DSN_HEADERS_MAX;
-	size_t length = (size_t)(message->body_length < most ?
-	    message->body_length : most);
+	struct view view;
 
 	buf_add(out, envelope->prefix, envelope->prefix_length);
-	if (store_body_read(queue->store, id, 0, length, out) != STORE_OK)
+	view_init(&view, envelope, message->body_length);
+	if (body_peek(queue->store, id, &view, whole ? DSN_ORIGINAL_MAX :
+	    DSN_HEADERS_MAX, out) < 0)
 		return false;
 	if (!whole)
 		buf_truncate(out, header_length(buf_data(out),
@@ -107,6 +109,23 @@ static void lose(const struct dsn *dsn, struct arena *arena)
 	arena_free(arena);
 }
 
+/* Our signatures stand above the header that they sign; a notification that
+ * cannot be signed goes without. */
+static void add_signatures(const struct queue *queue, const struct dsn *dsn,
+    const struct buf *text, struct envelope *envelope, struct arena *arena)
+{
+	struct buf fields;
+
+	buf_init(&fields, ENVELOPE_PREFIX_MAX);
+	if (dsn_sign_add(queue->conf, dsn->domain, buf_data(text),
+	    buf_length(text), dsn->now, &fields) == 0) {
+		envelope->prefix = arena_dup_text(arena, buf_data(&fields),
+		    buf_length(&fields));
+		envelope->prefix_length = buf_length(&fields);
+	}
+	buf_release(&fields);
+}
+
 /* Puts the notification into this turn's batch; -1 if nobody gets it. */
 static int commit_notification(struct queue *queue, const struct dsn *dsn,
     const struct buf *text)
@@ -138,19 +157,29 @@ static int commit_notification(struct queue *queue, const struct dsn *dsn,
 		lose(dsn, arena);
 		return -1;
 	}
+	add_signatures(queue, dsn, text, envelope, arena);
 	digest_of(buf_data(text), buf_length(text), message.digest);
 	commit_accept(queue->commit, &message, arena, NULL, NULL);
 	return 0;
 }
 
+/* RFC 8689 5: headers only for REQUIRETLS, as if RET=HDRS had been said. */
+static bool returns_whole(const struct dsn *dsn,
+    const struct record_message *message)
+{
+	struct view view;
+
+	view_init(&view, message->envelope, message->body_length);
+	return message->envelope->flags & ENVELOPE_RET_FULL &&
+	    !dsn->requires_tls &&
+	    dsn->recipients[0].status->outcome == STATUS_FAILED &&
+	    view_length(&view) <= DSN_ORIGINAL_MAX;
+}
+
 static int write_notification(struct queue *queue, struct dsn *dsn,
     const struct record_message *message)
 {
-	/* RFC 8689 5: headers only, as if RET=HDRS had been said. */
-	bool whole = message->envelope->flags & ENVELOPE_RET_FULL &&
-	    !dsn->requires_tls &&
-	    dsn->recipients[0].status->outcome == STATUS_FAILED &&
-	    message->body_length <= DSN_ORIGINAL_MAX;
+	bool whole = returns_whole(dsn, message);
 	struct buf original, text;
 	int result;
 
@@ -177,6 +206,7 @@ static void notify(struct queue *queue, uint64_t id,
 	const struct envelope *envelope = message->envelope;
 	struct dsn dsn = {
 		.hostname = queue->conf->hostname,
+		.domain = dsn_sign_domain(queue->conf),
 		.to = choose_reader(queue, id, envelope, recipients),
 		.now = clock_wall(),
 		.is_double = envelope->sender[0] == '\0',

@@ -58,6 +58,7 @@ struct submission {
 	int64_t			 ended_at;	/* monotonic */
 	char			*extra;		/* owned; null: none */
 	size_t			 extra_length;
+	const struct envelope	*revised;	/* borrowed; null: the first */
 	struct status		 status;	/* REFUSED, DONE */
 	void			(*ready)(void *arg);
 	void			*ready_arg;
@@ -488,13 +489,63 @@ void submission_extend(struct submission *submission, const char *text,
 	submission->extra_length = length;
 }
 
+void submission_revise(struct submission *submission,
+    const struct envelope *envelope)
+{
+	submission->revised = envelope;
+}
+
+/* The other envelope for the end; -1: it cannot be what the queue takes, or
+ * there is no room for it on the channel now. */
+static int write_revised(const struct submission *submission, struct buf *out,
+    struct queue_end *end)
+{
+	struct wire_writer writer;
+
+	if (submission->revised == NULL)
+		return 0;
+	if (submission->extra_length > 0)
+		bug("submission-revise");
+	wire_write_begin(&writer, out);
+	envelope_put(&writer, submission->revised);
+	if (wire_write_end(&writer) < 0 || !envelope_content_fits(
+	    submission->revised, submission->length)) {
+		log_error("bad-revision", log_message(submission->id));
+		return -1;
+	}
+	end->envelope = buf_data(out);
+	end->envelope_length = buf_length(out);
+	return channel_queued(submission->client->channel) > CHANNEL_REFUSE ?
+	    -1 : 0;
+}
+
+static void send_end(struct submission *submission, struct queue_end *end)
+{
+	struct channel *channel = submission->client->channel;
+	uint32_t request = submission->request;
+	struct status status;
+	struct buf revised;
+
+	buf_init(&revised, ENVELOPE_WIRE_MAX);
+	if (write_revised(submission, &revised, end) == 0) {
+		queue_put_end(channel_begin(channel, QUEUE_END, request),
+		    end);
+	} else {
+		unavailable(&status);
+		settle(submission, &status);
+		channel_begin(channel, QUEUE_CANCEL, request);
+	}
+	/* If this fails the channel is dying, and on_closed() answers 451. */
+	(void)channel_end(channel);
+	buf_release(&revised);
+}
+
 void submission_end(struct submission *submission, uint32_t flags,
     submission_done *done, void *arg)
 {
 	struct queue_end end = { .flags = flags,
 	    .length = submission->length, .extra = submission->extra,
 	    .extra_length = submission->extra_length };
-	struct channel *channel = submission->client->channel;
 
 	submission->done = done;
 	submission->done_arg = arg;
@@ -508,10 +559,7 @@ void submission_end(struct submission *submission, uint32_t flags,
 	}
 	submission_enter(submission, SUBMISSION_ENDED);
 	submission->ended_at = clock_monotonic();
-	queue_put_end(channel_begin(channel, QUEUE_END, submission->request),
-	    &end);
-	/* If this fails the channel is dying, and on_closed() answers 451. */
-	(void)channel_end(channel);
+	send_end(submission, &end);
 }
 
 void submission_cancel(struct submission *submission)

@@ -74,6 +74,16 @@ void	 submission_data(struct submission *submission, const void *data,
 enum { QUEUE_EXTRA_MAX = 1024 };
 void	 submission_extend(struct submission *submission, const char *text,
 	    size_t length);
+/*
+ * The envelope as tests and filters have left it, with the end instead of the
+ * first one: other recipients, another sender, prefix, pieces (of the bytes
+ * given), hold. Sent with the end; not together with submission_extend(). The
+ * envelope must live until submission_end(). It keeps REQUIRETLS and SMTPUTF8
+ * of the first one and has a recipient who gets mail: else the queue gives up
+ * the channel. Pieces that are not envelope_content_fits() of the bytes given,
+ * and an envelope too large to be sent, are answered 451. */
+void	 submission_revise(struct submission *submission,
+	    const struct envelope *envelope);
 /* The body is whole: extra flags found while it passed (ENVELOPE_HAS_8BIT,
  * ENVELOPE_UTF8_HEADER, ENVELOPE_TLS_OPTIONAL; the queue ignores others).
  * The digest of all bytes given is made and sent along. */

@@ -52,6 +52,7 @@ struct acceptance {
 	struct arena		*arena;		/* owned; we are in it */
 	uint64_t		 id;
 	int64_t			 arrival;
+	bool			 is_held;	/* nothing is scheduled */
 	struct accepted_slice	*slices;
 	uint32_t		 slice_count;
 	void			(*done)(void *arg);	/* null: nobody asks */
@@ -223,10 +224,13 @@ static uint32_t slice_flags(const struct envelope *envelope)
 		flags |= SLICE_REQUIRETLS;
 	if (envelope->flags & ENVELOPE_TLS_OPTIONAL)
 		flags |= SLICE_TLS_OPTIONAL;
+	/* What a filter wants held waits for `postern queue release`. */
+	if (envelope->hold != NULL)
+		flags |= SLICE_HELD | SLICE_FILTERED;
 	return flags;
 }
 
-/* Slice row and its place in the schedule. */
+/* Slice row and its place in the schedule, if it has one. */
 static void put_slice(struct acceptance *acceptance,
     const struct commit_message *message, const struct sorted *sorted,
     uint32_t count)
@@ -234,7 +238,8 @@ static void put_slice(struct acceptance *acceptance,
 	struct store *store = acceptance->commit->queue->store;
 	struct record_recipient recipients[QUEUE_SLICE_RECIPIENTS];
 	struct record_slice slice = { .domain = sorted[0].who->domain,
-	    .held_reason = (char[]){ "" }, .arrival = message->arrival,
+	    .held_reason = acceptance->is_held ? message->envelope->hold :
+	    (char[]){ "" }, .arrival = message->arrival,
 	    .due = message->arrival, .tls_level = -1,
 	    .flags = slice_flags(message->envelope) |
 	    (is_forwarded(sorted[0].who) ? SLICE_FORWARDED : 0),
@@ -248,7 +253,8 @@ static void put_slice(struct acceptance *acceptance,
 		recipients[i] = (struct record_recipient){ .index = i,
 		    .who = *sorted[i].who };
 	rows_put_slice(store, message->id, place.slice, &slice);
-	rows_put_schedule(store, &place, &row);
+	if (!acceptance->is_held)
+		rows_put_schedule(store, &place, &row);
 	acceptance->slices[acceptance->slice_count++] =
 	    (struct accepted_slice){ row, place.slice };
 }
@@ -319,7 +325,8 @@ static void on_safe(void *arg)
 	struct schedule *schedule = acceptance->commit->queue->schedule;
 
 	schedule_safe(schedule, acceptance->id);
-	for (uint32_t i = 0; i < acceptance->slice_count; i++) {
+	for (uint32_t i = 0; i < acceptance->slice_count &&
+	    !acceptance->is_held; i++) {
 		struct place place = { acceptance->arrival, acceptance->id,
 		    acceptance->slices[i].slice };
 
@@ -344,6 +351,7 @@ struct acceptance *commit_accept(struct commit *commit,
 	acceptance->arena = arena;
 	acceptance->id = message->id;
 	acceptance->arrival = message->arrival;
+	acceptance->is_held = message->envelope->hold != NULL;
 	acceptance->done = done;
 	acceptance->arg = arg;
 	LIST_INSERT_HEAD(&commit->acceptances, acceptance, link);
@@ -353,6 +361,10 @@ struct acceptance *commit_accept(struct commit *commit,
 	record.slice_count = acceptance->slice_count;
 	memcpy(record.digest, message->digest, DIGEST_BYTES);
 	rows_put_message(commit->queue->store, message->id, &record);
+	if (acceptance->is_held)
+		log_info("hold", log_message(message->id),
+		    log_text("by", "filter"),
+		    log_text("reason", message->envelope->hold));
 	schedule_expect(commit->queue->schedule, message->id);
 	commit_wait(commit, &acceptance->wait, on_safe, acceptance);
 	tell_expanded(commit->queue, message);

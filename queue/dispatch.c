@@ -33,6 +33,7 @@
 #include "queue/rows.h"
 #include "queue/schedule.h"
 #include "queue/slice.h"
+#include "queue/view.h"
 
 enum {
 	CHANNEL_MAX = 64 << 20,
@@ -190,7 +191,6 @@ static void fill_job(struct job *out, const struct record_message *message,
 	out->attempt = slice->attempt + 1;
 	out->prefix = envelope->prefix;
 	out->prefix_length = envelope->prefix_length;
-	out->body_length = message->body_length;
 	copy_recipients(out, slice);
 }
 
@@ -201,7 +201,8 @@ static bool goes_inline(const struct job *job)
 }
 
 /* Sends the job; a small body comes along, checked. -1: it is damaged. */
-static int send_job(struct open_job *job, struct job *out)
+static int send_job(struct open_job *job, struct job *out,
+    const struct view *view)
 {
 	struct wire_writer *writer;
 	struct buf body;
@@ -209,7 +210,8 @@ static int send_job(struct open_job *job, struct job *out)
 
 	buf_init(&body, WORKER_INLINE_MAX);
 	if (goes_inline(out)) {
-		result = body_read(&job->body, 0, WORKER_INLINE_MAX, &body);
+		result = body_read(&job->body, view, 0, WORKER_INLINE_MAX,
+		    &body);
 		out->body = buf_data(&body);
 	}
 	if (result == 0) {
@@ -234,6 +236,7 @@ static void start_job(struct crew *crew, struct entry *entry,
 	struct record_message *message = rows_find_message(store, id, arena);
 	struct open_job *job;
 	struct job out = { .arena = arena };
+	struct view view;
 
 	if (slice == NULL || message == NULL || slice->flags & SLICE_HELD) {
 		/* A row that cannot be read stays, and is not tried. */
@@ -245,7 +248,9 @@ static void start_job(struct crew *crew, struct entry *entry,
 	body_init(&job->body, store, id, message);
 	job->has_body = true;
 	fill_job(&out, message, slice, job);
-	if (send_job(job, &out) == 0)
+	view_init(&view, message->envelope, message->body_length);
+	out.body_length = view_length(&view);
+	if (send_job(job, &out, &view) == 0)
 		return;
 	job_free(job);
 	slice_quarantine(dispatch->queue, id);
@@ -350,23 +355,38 @@ static int on_slots(struct crew *crew, struct channel_message *message)
 	return 0;
 }
 
-/* A job taken over from an earlier queue has not been read here yet. */
-static int open_body(struct open_job *job)
+/* With the row at hand: where a job was taken over from an earlier queue, and
+ * for the pieces of an edited message, which no job keeps. */
+static int read_with_row(struct open_job *job, uint64_t offset,
+    struct buf *data)
 {
 	struct store *store = job->crew->dispatch->queue->store;
-	struct arena *arena;
-	struct record_message *message;
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct record_message *message = rows_find_message(store,
+	    job->message, arena);
+	struct view view;
+	int result = -1;
 
-	if (job->has_body)
-		return 0;
-	arena = arena_new(RECORD_ARENA_MAX);
-	message = rows_find_message(store, job->message, arena);
 	if (message != NULL) {
-		body_init(&job->body, store, job->message, message);
+		if (!job->has_body)
+			body_init(&job->body, store, job->message, message);
 		job->has_body = true;
+		view_init(&view, message->envelope, message->body_length);
+		result = body_read(&job->body, &view, offset,
+		    WORKER_READ_MAX, data);
 	}
 	arena_free(arena);
-	return job->has_body ? 0 : -1;
+	return result;
+}
+
+static int read_body(struct open_job *job, uint64_t offset, struct buf *data)
+{
+	struct view view;
+
+	if (!job->has_body || job->body.is_edited)
+		return read_with_row(job, offset, data);
+	view_init(&view, NULL, job->body.stored);
+	return body_read(&job->body, &view, offset, WORKER_READ_MAX, data);
 }
 
 static int on_read(struct crew *crew, struct channel_message *message)
@@ -382,10 +402,9 @@ static int on_read(struct crew *crew, struct channel_message *message)
 	if (job != NULL && (job->crew != crew || job->message != read.message))
 		return -1;
 	buf_init(&data, WORKER_READ_MAX);
-	if (job != NULL && open_body(job) == 0) {
-		answer.failed = body_read(&job->body, read.offset,
-		    WORKER_READ_MAX, &data) < 0;
-		if (answer.failed)
+	if (job != NULL) {
+		answer.failed = read_body(job, read.offset, &data) < 0;
+		if (answer.failed && job->has_body)
 			slice_quarantine(crew->dispatch->queue, read.message);
 	}
 	answer.job = read.job;

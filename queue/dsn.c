@@ -162,7 +162,8 @@ static void write_headers(struct buf *out, const struct dsn *dsn,
 	char value[LINE_MAX_BYTES], date[64];
 
 	snprintf(value, sizeof(value), "Mail Delivery System "
-	    "<MAILER-DAEMON@%s>", dsn->hostname);
+	    "<MAILER-DAEMON@%s>", dsn->domain == NULL ? dsn->hostname :
+	    dsn->domain);
 	header_add(out, "From", value);
 	snprintf(value, sizeof(value), "<%s>", dsn->to);
 	header_add(out, "To", value);

@@ -27,6 +27,7 @@ struct dsn_recipient {
 
 struct dsn {
 	const char		*hostname;
+	const char		*domain;	/* of From; null: hostname */
 	const char		*to;		/* who gets it */
 	uint64_t		 id;		/* of the notification */
 	int64_t			 now;		/* wall, ms */

@@ -13,8 +13,10 @@
 #include "base/arena.h"
 #include "base/wire.h"
 
-/* Bytes of the shortest recipient as written: three lengths and flags. */
-enum { RECIPIENT_MIN = 4 + 1 + 4 + 1 + 1, FIRST_CAPACITY = 4 };
+/* Bytes of the shortest recipient as written: three lengths and flags; and of
+ * the shortest piece: what it is, and a length. */
+enum { RECIPIENT_MIN = 4 + 1 + 4 + 1 + 1, PIECE_MIN = 1 + 4,
+    FIRST_CAPACITY = 4 };
 
 /* Printable, or UTF-8 (checked by whoever interprets it). */
 static bool text_is_clean(const char *text)
@@ -95,6 +97,51 @@ const char *envelope_tls_tag(const struct envelope *envelope)
 	return NULL;
 }
 
+/* A line end that is none elsewhere would let others read another message. */
+static bool is_clean_lines(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] == '\0' || (text[i] == '\n' &&
+		    (i == 0 || text[i - 1] != '\r')) ||
+		    (text[i] == '\r' &&
+		    (i + 1 == length || text[i + 1] != '\n')))
+			return false;
+	}
+	return true;
+}
+
+static bool piece_fits(const struct envelope_piece *piece,
+    uint64_t body_length)
+{
+	if (piece->text != NULL)
+		return piece->length <= ENVELOPE_PIECE_TEXT_MAX &&
+		    is_clean_lines(piece->text, (size_t)piece->length);
+	return piece->offset <= body_length &&
+	    piece->length <= body_length - piece->offset;
+}
+
+bool envelope_content_fits(const struct envelope *envelope,
+    uint64_t body_length)
+{
+	uint64_t total = 0, text = 0;
+
+	if (envelope->piece_count > ENVELOPE_PIECES_MAX ||
+	    envelope->original_length > body_length)
+		return false;
+	for (size_t i = 0; i < envelope->piece_count; i++) {
+		const struct envelope_piece *piece = &envelope->pieces[i];
+
+		if (!piece_fits(piece, body_length) ||
+		    piece->length > UINT64_MAX - total)
+			return false;
+		total += piece->length;
+		text += piece->text == NULL ? 0 : piece->length;
+		if (text > ENVELOPE_PIECE_TEXT_MAX)
+			return false;
+	}
+	return true;
+}
+
 void envelope_put_optional(struct wire_writer *writer, const char *text)
 {
 	wire_put_u8(writer, text != NULL);
@@ -129,6 +176,7 @@ void envelope_put(struct wire_writer *writer, const struct envelope *envelope)
 		envelope_put_recipient(writer, &envelope->recipients[i]);
 		wire_put_u8(writer, envelope->recipients[i].flags);
 	}
+	envelope_put_content(writer, envelope);
 }
 
 void envelope_put_head(struct wire_writer *writer,
@@ -156,6 +204,70 @@ void envelope_put_forward_sender(struct wire_writer *writer,
     const struct envelope *envelope)
 {
 	envelope_put_optional(writer, envelope->forward_sender);
+}
+
+void envelope_put_content(struct wire_writer *writer,
+    const struct envelope *envelope)
+{
+	wire_put_u64(writer, envelope->original_length);
+	wire_put_u32(writer, (uint32_t)envelope->piece_count);
+	for (size_t i = 0; i < envelope->piece_count; i++) {
+		const struct envelope_piece *piece = &envelope->pieces[i];
+
+		wire_put_u8(writer, piece->text != NULL);
+		if (piece->text != NULL) {
+			wire_put_bytes(writer, piece->text,
+			    (size_t)piece->length);
+			continue;
+		}
+		wire_put_u64(writer, piece->offset);
+		wire_put_u64(writer, piece->length);
+	}
+	envelope_put_optional(writer, envelope->hold);
+}
+
+/* left: bytes of text that may still come. */
+static void get_piece(struct wire_reader *reader, struct arena *arena,
+    struct envelope_piece *piece, size_t *left)
+{
+	const char *text;
+	size_t length;
+
+	if (wire_get_enum(reader, 2) == 0) {
+		piece->offset = wire_get_u64(reader);
+		piece->length = wire_get_u64(reader);
+		return;
+	}
+	text = wire_get_bytes(reader, *left, &length);
+	if (reader->bad)
+		return;
+	piece->text = arena_dup_text(arena, length == 0 ? "" : text, length);
+	piece->length = length;
+	*left -= length;
+}
+
+void envelope_get_content(struct wire_reader *reader, struct arena *arena,
+    struct envelope *envelope)
+{
+	size_t left = ENVELOPE_PIECE_TEXT_MAX;
+	uint32_t count;
+
+	envelope->original_length = wire_get_u64(reader);
+	count = wire_get_u32(reader);
+	if (count > ENVELOPE_PIECES_MAX ||
+	    count > (size_t)(reader->end - reader->position) / PIECE_MIN)
+		reader->bad = true;
+	if (reader->bad)
+		return;
+	if (count > 0)
+		envelope->pieces = arena_alloc_array(arena, count,
+		    sizeof(*envelope->pieces));
+	for (uint32_t i = 0; i < count && !reader->bad; i++)
+		get_piece(reader, arena, &envelope->pieces[i], &left);
+	envelope->piece_count = count;
+	envelope->hold = envelope_get_optional(reader, arena);
+	if (!reader->bad && !envelope_content_fits(envelope, UINT64_MAX))
+		reader->bad = true;
 }
 
 static bool is_sender(const char *text)
@@ -260,5 +372,6 @@ struct envelope *envelope_get(struct wire_reader *reader, struct arena *arena)
 		recipient->flags = envelope_get_recipient_flags(reader);
 	}
 	envelope->recipient_count = count;
+	envelope_get_content(reader, arena, envelope);
 	return reader->bad ? NULL : envelope;
 }

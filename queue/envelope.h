@@ -50,6 +50,18 @@ struct envelope_recipient {
 	uint8_t	 flags;		/* enum recipient_flag */
 };
 
+/*
+ * A part of the content as it goes out: bytes of the stored body, or (text not
+ * null) bytes of our own. The stored body is never rewritten: what filters
+ * change is a list of these (new bodies are stored behind the original one).
+ * Lines of a text end with CRLF, and nothing else in it is CR, LF or NUL.
+ */
+struct envelope_piece {
+	uint64_t	 offset;	/* in the stored body; 0 with text */
+	uint64_t	 length;
+	const char	*text;		/* null: of the stored body */
+};
+
 struct envelope {
 	char			*sender;	/* "" is the null sender */
 	/* Who is said to send it to recipients that are forwarded (SRS);
@@ -69,11 +81,22 @@ struct envelope {
 	/* goes before the body on the wire: our Received line, CRLF-ended */
 	char			*prefix;
 	size_t			 prefix_length;
+
+	/* The content behind the prefix; none: the stored body as it is. */
+	struct envelope_piece	*pieces;
+	size_t			 piece_count;
+	/* With pieces: bytes of the stored body that came in; what lies behind
+	 * them is of filters. */
+	uint64_t		 original_length;
+	/* Why it is held from the beginning (a filter's quarantine): a text as
+	 * all others here; null: it is not. */
+	char			*hold;
 };
 
 /* An envelope as written may have ENVELOPE_WIRE_MAX bytes; read, it takes less
  * than ENVELOPE_ARENA_MAX of an arena, whatever is in it. */
 enum { ENVELOPE_RECIPIENTS_MAX = 50000, ENVELOPE_PREFIX_MAX = 16384,
+    ENVELOPE_PIECES_MAX = 4096, ENVELOPE_PIECE_TEXT_MAX = 512 << 10,
     ENVELOPE_TEXT_MAX = 1024, ENVELOPE_WIRE_MAX = 12 << 20,
     ENVELOPE_ARENA_MAX = 48 << 20 };
 
@@ -85,6 +108,10 @@ void		 envelope_add_recipient(struct envelope *envelope,
 		    const char *original, unsigned notify);
 /* "requiretls", "optional"; null for neither. */
 const char	*envelope_tls_tag(const struct envelope *envelope);
+/* Whether pieces and original_length can be those of a stored body of that
+ * length: within its bounds, and within ours. */
+bool		 envelope_content_fits(const struct envelope *envelope,
+		    uint64_t body_length);
 void		 envelope_put(struct wire_writer *writer,
 		    const struct envelope *envelope);
 /* Null when the bytes are no envelope or pass a limit. */
@@ -93,9 +120,10 @@ struct envelope	*envelope_get(struct wire_reader *reader, struct arena *arena);
 /*
  * The parts, for rows and jobs, which keep recipients elsewhere. Readers mark
  * the reader bad for texts with control characters, over ENVELOPE_TEXT_MAX, or
- * for an address without a domain. The head is everything but the recipients
- * and forward_sender, null when bad; a recipient everything but its flags: what
- * came later stands by itself, since rows of earlier versions lack it.
+ * for an address without a domain. The head is everything but the recipients,
+ * forward_sender and content, null when bad; a recipient everything but its
+ * flags: what came later stands by itself, since rows of earlier versions lack
+ * it. The content is pieces, original_length and hold.
  */
 void	 envelope_put_head(struct wire_writer *writer,
 	    const struct envelope *envelope);
@@ -108,6 +136,10 @@ void	 envelope_get_recipient(struct wire_reader *reader,
 void	 envelope_put_forward_sender(struct wire_writer *writer,
 	    const struct envelope *envelope);
 void	 envelope_get_forward_sender(struct wire_reader *reader,
+	    struct arena *arena, struct envelope *envelope);
+void	 envelope_put_content(struct wire_writer *writer,
+	    const struct envelope *envelope);
+void	 envelope_get_content(struct wire_reader *reader,
 	    struct arena *arena, struct envelope *envelope);
 uint8_t	 envelope_get_recipient_flags(struct wire_reader *reader);
 char	*envelope_get_text(struct wire_reader *reader, struct arena *arena);

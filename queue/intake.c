@@ -33,6 +33,7 @@
 #include "queue/queue.h"
 #include "queue/space.h"
 #include "queue/store.h"
+#include "queue/view.h"
 
 enum {
 	CHANNEL_MAX = 16 << 20,
@@ -289,9 +290,21 @@ static bool has_recipient(const struct envelope *envelope)
 	return false;
 }
 
-static int on_begin(struct smtpd *smtpd, struct channel_message *message)
+/* Null if it is none, or for nobody. */
+static struct envelope *read_envelope(const void *data, size_t length,
+    struct arena *arena)
 {
 	struct wire_reader reader;
+	struct envelope *envelope;
+
+	wire_read_begin(&reader, data, length);
+	envelope = envelope_get(&reader, arena);
+	return envelope == NULL || wire_read_end(&reader) < 0 ||
+	    !has_recipient(envelope) ? NULL : envelope;
+}
+
+static int on_begin(struct smtpd *smtpd, struct channel_message *message)
+{
 	struct queue_begin begin;
 	struct envelope *envelope;
 	struct arena *arena;
@@ -303,16 +316,35 @@ static int on_begin(struct smtpd *smtpd, struct channel_message *message)
 	if (!admit(smtpd, message->request, begin.id))
 		return 0;
 	arena = arena_new(ENVELOPE_ARENA_MAX);
-	wire_read_begin(&reader, begin.envelope, begin.envelope_length);
-	envelope = envelope_get(&reader, arena);
-	if (envelope == NULL || wire_read_end(&reader) < 0 ||
-	    !has_recipient(envelope)) {
+	envelope = read_envelope(begin.envelope, begin.envelope_length, arena);
+	/* There is no body yet that pieces could be of. */
+	if (envelope == NULL || !envelope_content_fits(envelope, 0)) {
 		arena_free(arena);
 		return -1;
 	}
 	reception_new(smtpd, message->request, arena, envelope)->id =
 	    begin.id;
 	return 0;
+}
+
+/* The smtpd keeps max-message-size; this is for one that does not. */
+static uint64_t size_most(const struct reception *reception)
+{
+	return (uint64_t)
+	    reception->smtpd->intake->queue->conf->max_message_size +
+	    SIZE_SLACK;
+}
+
+/* A filter's new body lies behind the one that came: only the end tells of it,
+ * and what goes out may not have all of both. */
+static bool is_too_large(const struct reception *reception)
+{
+	uint64_t most = size_most(reception);
+	struct view view;
+
+	view_init(&view, reception->envelope, reception->length);
+	return reception->length > (view.count > 0 ? 2 * most : most) ||
+	    view_length(&view) > most + ENVELOPE_PIECE_TEXT_MAX;
 }
 
 static int on_data(struct smtpd *smtpd, struct channel_message *message)
@@ -331,8 +363,7 @@ static int on_data(struct smtpd *smtpd, struct channel_message *message)
 		return -1;
 	reception->window -= length;
 	reception->length += length;
-	if (reception->length > (uint64_t)
-	    intake->queue->conf->max_message_size + SIZE_SLACK) {
+	if (reception->length > 2 * size_most(reception)) {
 		reception_refuse(reception, 552, "5.3.4",
 		    "the message is too large");
 		return 0;
@@ -393,6 +424,39 @@ static int extend_prefix(struct reception *reception,
 	return 0;
 }
 
+/*
+ * The envelope that filters have left takes the first one's place. It may not
+ * lose what the sender was promised (RFC 8689, RFC 6531), nor become one of our
+ * notifications; what the view of the body adds up to is bounded as the body
+ * is. -1: it breaks the rules.
+ */
+static int revise(struct reception *reception, const struct queue_end *end)
+{
+	const uint32_t promised = ENVELOPE_REQUIRETLS | ENVELOPE_UTF8;
+	struct arena *arena;
+	struct envelope *envelope;
+	uint32_t before = reception->envelope->flags;
+
+	if (end->envelope_length == 0)
+		return 0;
+	arena = arena_new(ENVELOPE_ARENA_MAX);
+	envelope = read_envelope(end->envelope, end->envelope_length, arena);
+	if (envelope == NULL || end->extra_length > 0 ||
+	    before & promised & ~envelope->flags ||
+	    envelope->flags & ENVELOPE_BOUNCE & ~before ||
+	    !envelope_content_fits(envelope, end->length)) {
+		arena_free(arena);
+		return -1;
+	}
+	reception->smtpd->intake->envelopes -= reception->arena_bytes;
+	arena_free(reception->arena);
+	reception->arena = arena;
+	reception->arena_bytes = arena_used(arena);
+	reception->smtpd->intake->envelopes += reception->arena_bytes;
+	reception->envelope = envelope;
+	return 0;
+}
+
 /* Hands everything over: from here on the message cannot be cancelled. */
 static void commit_reception(struct reception *reception,
     const struct queue_end *end)
@@ -432,6 +496,7 @@ static int on_end(struct smtpd *smtpd, struct channel_message *message)
 	if (reception == NULL)
 		return 0;
 	if (reception->acceptance != NULL ||
+	    revise(reception, &end) < 0 ||
 	    extend_prefix(reception, &end) < 0)
 		return -1;
 	digest_end(reception->digest, digest);
@@ -440,6 +505,9 @@ static int on_end(struct smtpd *smtpd, struct channel_message *message)
 	    memcmp(end.digest, digest, sizeof(digest)) != 0)
 		reception_refuse(reception, 451, "4.3.0",
 		    "the message was damaged on its way into the queue");
+	else if (is_too_large(reception))
+		reception_refuse(reception, 552, "5.3.4",
+		    "the message is too large");
 	else if (space_left(smtpd->intake->queue->space) < reception->length)
 		reception_refuse(reception, 452, "4.3.1",
 		    "insufficient system storage");
@@ -523,7 +591,7 @@ static const struct channel_rule rules[] = {
 	{ QUEUE_WANT_IDENTIFIERS, false, 0 },
 	{ QUEUE_BEGIN, false, QUEUE_BEGIN_BYTES },
 	{ QUEUE_DATA, false, QUEUE_DATA_MAX + 64 },
-	{ QUEUE_END, false, QUEUE_EXTRA_MAX + 128 },
+	{ QUEUE_END, false, QUEUE_END_BYTES },
 	{ QUEUE_CANCEL, false, 0 },
 };
 

@@ -101,6 +101,8 @@ void queue_put_end(struct wire_writer *writer, const struct queue_end *end)
 	wire_put_bytes(writer, end->digest, DIGEST_BYTES);
 	wire_put_bytes(writer, end->extra == NULL ? "" : end->extra,
 	    end->extra_length);
+	wire_put_bytes(writer, end->envelope == NULL ? "" : end->envelope,
+	    end->envelope_length);
 }
 
 /* Whole lines, as a prefix is. */
@@ -122,6 +124,8 @@ int queue_get_end(struct wire_reader *reader, struct queue_end *end)
 		reader->bad = true;
 	end->extra = wire_get_bytes(reader, QUEUE_EXTRA_MAX,
 	    &end->extra_length);
+	end->envelope = wire_get_bytes(reader, ENVELOPE_WIRE_MAX,
+	    &end->envelope_length);
 	if (wire_read_end(reader) < 0 ||
 	    !is_whole_lines(end->extra, end->extra_length))
 		return -1;

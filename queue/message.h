@@ -32,7 +32,7 @@ enum queue_message {
 	QUEUE_BEGIN,		/* request; u64 id, envelope */
 	QUEUE_DATA,		/* request; bytes */
 	QUEUE_END,		/* request; u32 flags, u64 length, digest, bytes
-				 * of more prefix */
+				 * of more prefix, of another envelope */
 	QUEUE_CANCEL,		/* request */
 
 	/* queue -> delivery, mailbox */
@@ -60,6 +60,7 @@ enum {
 	QUEUE_SLOTS_MAX = 16384,
 	/* Ceilings of the frames that are not of fixed size. */
 	QUEUE_BEGIN_BYTES = (12 << 20) + 64,
+	QUEUE_END_BYTES = QUEUE_BEGIN_BYTES + (2 << 10),
 	QUEUE_JOB_BYTES = 512 << 10,
 	QUEUE_RESULT_BYTES = 192 << 10,
 	QUEUE_SLOTS_BYTES = QUEUE_SLOTS_MAX * 20 + 64,
@@ -107,6 +108,10 @@ struct queue_end {
 	uint8_t		 digest[DIGEST_BYTES];	/* of the whole body */
 	const char	*extra;		/* more prefix; borrowed */
 	size_t		 extra_length;
+	/* Written already, and borrowed, as that of BEGIN, which it replaces;
+	 * 0 bytes: it does not. */
+	const void	*envelope;
+	size_t		 envelope_length;
 };
 void	 queue_put_end(struct wire_writer *writer,
 	    const struct queue_end *end);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authentic/dkim_key.h"
 #include "base/clock.h"
 #include "base/control.h"
 #include "base/log.h"
@@ -19,6 +20,7 @@
 #include "conf/conf.h"
 #include "queue/commit.h"
 #include "queue/dispatch.h"
+#include "queue/dsn_sign.h"
 #include "queue/intake.h"
 #include "queue/message.h"
 #include "queue/readers.h"
@@ -217,6 +219,22 @@ void queue_stop(struct queue *queue, int64_t milliseconds,
 
 /* --- the role --- */
 
+/* Keys and aliases come into force together. -1: what was stays. */
+static int use_files(const struct bundle *bundle, const struct conf *conf,
+    char *error, size_t size)
+{
+	struct dkim_keys *keys = dsn_sign_read(bundle, conf, error, size);
+
+	if (keys == NULL)
+		return -1;
+	if (readers_configure(bundle, error, size) == -1) {
+		dkim_keys_free(keys);
+		return -1;
+	}
+	dsn_sign_use(keys);
+	return 0;
+}
+
 static struct conf *read_bundle(const void *data, size_t length, char *error,
     size_t size)
 {
@@ -231,7 +249,8 @@ static struct conf *read_bundle(const void *data, size_t length, char *error,
 	conf = conf_read(bundle->name, bundle->text, &errors);
 	if (conf == NULL)
 		snprintf(error, size, "%s", errors == NULL ? "" : errors);
-	else if (readers_configure(bundle, error, size) == -1) {
+	else if (bundle_attach_tables(bundle, process_take_table, error,
+	    size) == -1 || use_files(bundle, conf, error, size) == -1) {
 		conf_free(conf);
 		conf = NULL;
 	}
@@ -279,6 +298,7 @@ static void on_stopped(void *arg)
 {
 	(void)arg;
 	queue_close(role.queue);
+	dsn_sign_use(NULL);
 	process_exit(0);
 }
 

@@ -16,7 +16,7 @@
 #include "queue/destination.h"
 #include "queue/message.h"
 
-enum { MESSAGE_VERSION = 2, SLICE_VERSION = 3, SCHEDULE_VERSION = 2 };
+enum { MESSAGE_VERSION = 3, SLICE_VERSION = 3, SCHEDULE_VERSION = 2 };
 
 /* Rows hold the numbers of levels, plus one. */
 _Static_assert(LEVEL_AUTO == 0 && LEVEL_MAY == 2 && LEVEL_FINGERPRINT == 10 &&
@@ -109,6 +109,7 @@ int record_put_message(struct buf *out, const struct record_message *message)
 	wire_put_bytes(&writer, message->digest, DIGEST_BYTES);
 	envelope_put_head(&writer, message->envelope);
 	envelope_put_forward_sender(&writer, message->envelope);
+	envelope_put_content(&writer, message->envelope);
 	return wire_write_end(&writer);
 }
 
@@ -129,6 +130,15 @@ static int64_t get_time(struct wire_reader *reader)
 	if (value < 0)
 		reader->bad = true;
 	return value;
+}
+
+static void get_content(struct wire_reader *reader, struct arena *arena,
+    struct record_message *message)
+{
+	envelope_get_content(reader, arena, message->envelope);
+	if (!reader->bad && !envelope_content_fits(message->envelope,
+	    message->body_length))
+		reader->bad = true;
 }
 
 struct record_message *record_get_message(const void *data, size_t length,
@@ -154,6 +164,8 @@ struct record_message *record_get_message(const void *data, size_t length,
 	if (message->envelope != NULL && version >= 2)
 		envelope_get_forward_sender(&reader, arena,
 		    message->envelope);
+	if (message->envelope != NULL && version >= 3)
+		get_content(&reader, arena, message);
 	return wire_read_end(&reader) == 0 ? message : NULL;
 }
 

@@ -5,9 +5,10 @@
  * one domain; a slice that may be tried has one row in the schedule, in the
  * order in which slices are due. Every row begins with a version byte; rows of
  * earlier versions are read (version 1 knew nothing of TLS levels and lanes;
- * what is forwarded came with version 2 of messages and 3 of slices) and
- * written in the latest. Reading treats rows as hostile (a disk can lie) and
- * returns null or -1 for what it cannot read.
+ * what is forwarded came with version 2 of messages and 3 of slices, what
+ * filters did with version 3 of messages) and written in the latest. Reading
+ * treats rows as hostile (a disk can lie) and returns null or -1 for what it
+ * cannot read.
  *
  *	messages	id			record_message
  *	slices		id, slice		record_slice
@@ -27,7 +28,7 @@ struct arena;
 struct buf;
 struct status;
 
-enum { RECORD_KEY_MAX = 20, RECORD_MESSAGE_MAX = 64 << 10,
+enum { RECORD_KEY_MAX = 20, RECORD_MESSAGE_MAX = 768 << 10,
     RECORD_SLICE_MAX = 512 << 10, RECORD_SCHEDULE_MAX = 512,
     RECORD_ARENA_MAX = 4 << 20 };
 
@@ -49,10 +50,10 @@ int	 record_key_get_schedule(const void *data, size_t length, int64_t *due,
 struct record_message {
 	struct envelope	*envelope;	/* its recipients are in the slices */
 	int64_t		 arrival;	/* wall, ms */
-	uint64_t	 body_length;
+	uint64_t	 body_length;	/* stored: see queue/view.h */
 	uint32_t	 slice_count;	/* when it was accepted */
 	uint32_t	 recipient_count;
-	uint8_t		 digest[DIGEST_BYTES];	/* of the body */
+	uint8_t		 digest[DIGEST_BYTES];	/* of the stored body */
 };
 int	 record_put_message(struct buf *out,
 	    const struct record_message *message);
@@ -72,7 +73,8 @@ enum record_slice_flag {
 	SLICE_REQUIRETLS = 1 << 3,	/* the message's, as in its envelope */
 	SLICE_TLS_OPTIONAL = 1 << 4,
 	SLICE_AGAIN = 1 << 5,		/* no wait after the try under way */
-	SLICE_FORWARDED = 1 << 6	/* its recipients are */
+	SLICE_FORWARDED = 1 << 6,	/* its recipients are */
+	SLICE_FILTERED = 1 << 7		/* held by a filter, from the first */
 };
 
 struct record_slice {

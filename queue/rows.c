@@ -15,6 +15,9 @@
 
 enum { PAGE_BYTES = 1 << 20 };
 
+_Static_assert((int)RECORD_MESSAGE_MAX <= (int)STORE_VALUE_MAX &&
+    (int)RECORD_SLICE_MAX <= (int)STORE_VALUE_MAX, "rows fit into the store");
+
 static const char identifier_key[] = "identifier";
 
 static struct store_bytes key_bytes(const struct record_key *key)

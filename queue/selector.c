@@ -19,7 +19,8 @@
 enum { IDS_MAX = 10000 };
 
 /* Arguments of verbs that say nothing about the selection; walk.c reads them. */
-static const char *const other_arguments[] = { "note", "limit", "level" };
+static const char *const other_arguments[] = { "note", "limit", "level",
+    "original" };
 
 static const char *const state_names[] = { [SLICE_ANY] = "any",
     [SLICE_IS_ACTIVE] = "active", [SLICE_IS_DEFERRED] = "deferred",

@@ -106,13 +106,15 @@ int64_t slice_expiry(const struct queue *queue,
 
 void slice_hold(struct slice *slice, uint32_t flags, const char *reason)
 {
+	slice->record->flags &= ~(uint32_t)SLICE_FILTERED;
 	slice->record->flags |= SLICE_HELD | flags;
 	slice->record->held_reason = arena_dup_string(slice->arena, reason);
 }
 
 void slice_retry(struct slice *slice, int64_t now)
 {
-	slice->record->flags &= ~(uint32_t)(SLICE_HELD | SLICE_DAMAGED);
+	slice->record->flags &= ~(uint32_t)(SLICE_HELD | SLICE_DAMAGED |
+	    SLICE_FILTERED);
 	slice->record->held_reason = arena_dup_string(slice->arena, "");
 	slice->record->due = now;
 	schedule_wake(slice->queue->schedule, slice->record);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * cat: the message as it would be sent, prefix and body, in lines
- * {"hex": "..."}; the bytes of a message need not be text. The body is checked
- * on the way like any other reader's.
+ * cat: the message as it would be sent, prefix and content, in lines
+ * {"hex": "..."}; the bytes of a message need not be text. With "original" it
+ * is what came in, before filters and without what we put above it. The body is
+ * checked on the way like any other reader's.
  */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -17,11 +18,14 @@
 #include "queue/rows.h"
 #include "queue/selector.h"
 #include "queue/verbs.h"
+#include "queue/view.h"
 
 enum { LINE_BYTES = 32 << 10, LINES_A_TURN = 4 };
 
 struct cat {
 	struct control	*control;	/* outlives us */
+	struct arena	*arena;		/* owned: the message and its pieces */
+	struct view	 view;		/* of them */
 	struct body	 body;
 	uint64_t	 offset;
 };
@@ -31,6 +35,7 @@ static void cat_free(void *arg)
 	struct cat *cat = arg;
 
 	body_release(&cat->body);
+	arena_free(cat->arena);
 	mem_free(cat);
 }
 
@@ -51,7 +56,8 @@ static bool send_line(struct cat *cat)
 	bool on = true;
 
 	buf_init(&part, LINE_BYTES);
-	if (body_read(&cat->body, cat->offset, LINE_BYTES, &part) < 0) {
+	if (body_read(&cat->body, &cat->view, cat->offset, LINE_BYTES,
+	    &part) < 0) {
 		control_end(cat->control, CONTROL_DATA,
 		    "the stored message is damaged");
 		on = false;
@@ -75,7 +81,24 @@ static void produce(struct control *control, void *arg)
 	}
 }
 
-static void start(struct control *control, uint64_t id)
+/* What came in; or what goes out, whose prefix is sent at once. */
+static void choose_view(struct cat *cat, const struct record_message *message,
+    bool original)
+{
+	const struct envelope *envelope = message->envelope;
+
+	if (original) {
+		view_init(&cat->view, NULL, envelope->piece_count == 0 ?
+		    message->body_length : envelope->original_length);
+		return;
+	}
+	view_init(&cat->view, envelope, message->body_length);
+	if (envelope->prefix_length > 0)
+		send_bytes(cat->control, envelope->prefix,
+		    envelope->prefix_length);
+}
+
+static void start(struct control *control, uint64_t id, bool original)
 {
 	struct queue *queue = verbs_queue();
 	struct arena *arena = arena_new(RECORD_ARENA_MAX);
@@ -93,11 +116,9 @@ static void start(struct control *control, uint64_t id)
 	    log_number("uid", (int64_t)control_caller(control)->uid));
 	cat = mem_alloc(sizeof(*cat));
 	cat->control = control;
+	cat->arena = arena;
 	body_init(&cat->body, queue->store, id, message);
-	if (message->envelope->prefix_length > 0)
-		send_bytes(control, message->envelope->prefix,
-		    message->envelope->prefix_length);
-	arena_free(arena);
+	choose_view(cat, message, original);
 	control_produce(control, produce, cat_free, cat);
 }
 
@@ -117,5 +138,6 @@ void verb_cat(struct control *control, const json_t *arguments)
 	}
 	id = selector.ids[0];
 	selector_release(&selector);
-	start(control, id);
+	start(control, id, json_is_true(json_object_get(arguments,
+	    "original")));
 }

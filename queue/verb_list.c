@@ -20,6 +20,7 @@
 #include "queue/record.h"
 #include "queue/rows.h"
 #include "queue/verbs.h"
+#include "queue/view.h"
 #include "queue/walk.h"
 
 enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 1500 };
@@ -68,6 +69,17 @@ static json_t *level_value(const struct record_slice *slice)
 	    json_string(conf_level_name((enum conf_level)slice->tls_level));
 }
 
+/* Who holds it; null for nobody. */
+static json_t *holder_value(const struct record_slice *slice)
+{
+	if (!(slice->flags & SLICE_HELD))
+		return json_null();
+	if (slice->flags & SLICE_DAMAGED)
+		return json_string("queue");
+	return json_string(slice->flags & SLICE_FILTERED ? "filter" :
+	    "operator");
+}
+
 static json_t *recipient_value(struct walk *walk,
     const struct record_slice *slice, const struct record_recipient *recipient,
     enum slice_state state, int64_t next)
@@ -79,7 +91,7 @@ static json_t *recipient_value(struct walk *walk,
 	if (status != NULL)
 		status_format_enhanced(status, code, sizeof(code));
 	return json_pack("{s:o, s:o, s:s, s:I, s:o, s:o, s:s, s:s, s:o, s:o, "
-	    "s:o, s:o, s:o}",
+	    "s:o, s:o, s:o, s:o}",
 	    "address", text_value(recipient->who.address),
 	    "domain", text_value(slice->domain),
 	    "state", slice_state_name(state),
@@ -93,6 +105,7 @@ static json_t *recipient_value(struct walk *walk,
 	    "host", text_value(status == NULL ? "" : status->host),
 	    "tls", text_value(status == NULL ? "" : status->tls),
 	    "held", text_value(slice->held_reason),
+	    "held-by", holder_value(slice),
 	    "tls-level", level_value(slice));
 }
 
@@ -189,15 +202,17 @@ static json_t *message_value(const struct listing *listing, uint64_t id,
     const struct record_message *message)
 {
 	const char *tag = envelope_tls_tag(message->envelope);
+	struct view view;
 	json_t *object;
 	char name[32];
 
+	view_init(&view, message->envelope, message->body_length);
 	snprintf(name, sizeof(name), "%llx", (unsigned long long)id);
 	object = json_pack("{s:s, s:o, s:o, s:I, s:s, s:b, s:I, s:O}",
 	    "id", name,
 	    "sender", text_value(message->envelope->sender),
 	    "arrival", time_value(message->arrival),
-	    "size", (json_int_t)(message->body_length +
+	    "size", (json_int_t)(view_length(&view) +
 	    message->envelope->prefix_length),
 	    "state", state_of(listing),
 	    "notification", message->envelope->flags & ENVELOPE_BOUNCE,
@@ -222,6 +237,8 @@ static void add_origin(json_t *object, const struct record_message *message)
 	    json_null() : text_value(envelope->envid));
 	json_object_set_new(object, "accepted",
 	    json_integer(message->recipient_count));
+	json_object_set_new(object, "edited",
+	    json_boolean(envelope->piece_count > 0));
 }
 
 static void visit(struct walk *walk, uint64_t id,

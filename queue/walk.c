@@ -153,6 +153,8 @@ static const char *read_arguments(struct walk *walk, const json_t *arguments)
 
 	if (error != NULL)
 		return error;
+	if (json_object_get(arguments, "original") != NULL)
+		return "unknown argument: \"original\" is for cat";
 	walk->limit = UINT64_MAX;
 	if (limit != NULL && json_integer_value(limit) <= 0)
 		return "\"limit\": a number of messages is expected";

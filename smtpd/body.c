@@ -24,6 +24,9 @@
 #include "queue/client.h"
 #include "queue/envelope.h"
 #include "smtpd/client.h"
+#include "smtpd/content.h"
+#include "smtpd/edits.h"
+#include "smtpd/filter.h"
 #include "smtpd/received.h"
 #include "smtpd/refusal.h"
 #include "smtpd/reply.h"
@@ -31,6 +34,7 @@
 #include "smtpd/server.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd_log.h"
+#include "smtpd/trial.h"
 
 enum { PIECE_MAX = 64 << 10 };
 
@@ -51,16 +55,20 @@ void body_start(struct session *session, enum body_kind kind)
 	data_reader_init(&transaction->reader, flags,
 	    (uint64_t)conf->max_line);
 	header_scan_init(&transaction->scan);
+	content_begin(session);
 }
 
 /* The first problem is the one that is told. */
-static void set_problem(struct transaction *transaction,
+static void set_problem(struct session *session,
     const struct refusal *refusal)
 {
+	struct transaction *transaction = session->transaction;
+
 	if (transaction->problem != NULL)
 		return;
 	transaction->problem = refusal;
 	transaction->carry_length = 0;
+	content_release(session);
 	if (transaction->submission != NULL)
 		submission_cancel(transaction->submission);
 	transaction->submission = NULL;
@@ -144,9 +152,14 @@ static void complete_envelope(struct session *session)
 	make_prefix(session, literal);
 }
 
-static void resume_reading(void *arg)
+static void resume_giving(void *arg)
 {
-	session_continue(arg);
+	struct session *session = arg;
+
+	if (session->state == SESSION_CHECKING)
+		filter_ready(session);
+	else
+		session_continue(session);
 }
 
 /* Credit came back. Later, not here: what follows may cancel the submission
@@ -154,7 +167,7 @@ static void resume_reading(void *arg)
 static void on_ready(void *arg)
 {
 	loop_undefer(arg);
-	loop_defer(resume_reading, arg);
+	loop_defer(resume_giving, arg);
 }
 
 /* Makes sure that there is somewhere to put content, or a reason not to.
@@ -168,9 +181,10 @@ static bool open_submission(struct session *session)
 		return true;
 	if (client_name_pending(session))
 		return false;
-	transaction->id = queue_client_next_id(queue);
+	if (transaction->id == 0)	/* filters know it since MAIL */
+		transaction->id = queue_client_next_id(queue);
 	if (transaction->id == 0) {
-		set_problem(transaction, &refusal_queue);
+		set_problem(session, &refusal_queue);
 		return true;
 	}
 	complete_envelope(session);
@@ -217,19 +231,19 @@ static void check(struct session *session)
 		break;
 	case DATA_BARE_CR:
 	case DATA_BARE_LF:
-		set_problem(transaction, &refusal_bare_newline);
+		set_problem(session, &refusal_bare_newline);
 		break;
 	case DATA_NUL:
-		set_problem(transaction, &refusal_nul);
+		set_problem(session, &refusal_nul);
 		break;
 	case DATA_LONG_LINE:
-		set_problem(transaction, &refusal_message_line);
+		set_problem(session, &refusal_message_line);
 		break;
 	}
 	if (transaction->size > (uint64_t)conf->max_message_size)
-		set_problem(transaction, &refusal_size);
+		set_problem(session, &refusal_size);
 	if (transaction->scan.received_count > (uint64_t)conf->max_received)
-		set_problem(transaction, &refusal_loop);
+		set_problem(session, &refusal_loop);
 }
 
 /* length bytes of piece are content. */
@@ -241,6 +255,8 @@ static void give(struct session *session, size_t length)
 	header_scan_feed(&transaction->scan, piece, length);
 	transaction->size += length;
 	check(session);
+	if (transaction->problem == NULL && length > 0)
+		content_feed(session, piece, length);
 	if (transaction->problem != NULL || length == 0)
 		return;
 	credit = submission_room(transaction->submission);
@@ -326,7 +342,7 @@ static void tag(struct session *session)
  */
 static void complete_header(struct session *session)
 {
-	const struct transaction *transaction = session->transaction;
+	struct transaction *transaction = session->transaction;
 	const struct header_scan *scan = &transaction->scan;
 	char date[64], random[17];
 	uint8_t bytes[8];
@@ -343,18 +359,43 @@ static void complete_header(struct session *session)
 	    (scan->has_message_id || buf_print(&extra,
 	    "Message-ID: <%" PRIx64 ".%s@%s>\r\n", transaction->id, random,
 	    session->rules->conf->hostname) == 0))
-		submission_extend(transaction->submission, buf_data(&extra),
-		    buf_length(&extra));
+		transaction->added = arena_dup_text(session->arena,
+		    buf_data(&extra), buf_length(&extra));
 	buf_release(&extra);
 }
 
+/* What checks have changed; where the envelope goes over anew anyway, what was
+ * added to the header stands in it, behind the Received field. */
+static void complete_revision(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+	struct envelope *envelope = transaction->envelope;
+
+	if (edits_changed(transaction->edits)) {
+		edits_put(transaction->edits, envelope);
+		transaction->revised = true;
+	}
+	if (!transaction->revised)
+		return;
+	envelope->prefix = arena_print(session->arena, "%s%s",
+	    envelope->prefix, transaction->added);
+	envelope->prefix_length = strlen(envelope->prefix);
+}
+
+/* Nothing is held against it: it is the queue's now. */
 static void commit(struct session *session)
 {
 	struct transaction *transaction = session->transaction;
 	uint32_t flags;
 
-	tag(session);
-	complete_header(session);
+	complete_revision(session);
+	if (transaction->revised) {
+		submission_revise(transaction->submission,
+		    transaction->envelope);
+	} else if (transaction->added[0] != '\0') {
+		submission_extend(transaction->submission, transaction->added,
+		    strlen(transaction->added));
+	}
 	flags = transaction->envelope->flags & ENVELOPE_TLS_OPTIONAL;
 	if (transaction->scan.has_8bit)
 		flags |= ENVELOPE_HAS_8BIT;
@@ -366,13 +407,82 @@ static void commit(struct session *session)
 	submission_end(transaction->submission, flags, on_done, session);
 }
 
+/* As if it had been accepted. */
+static void end_trial(struct session *session)
+{
+	complete_revision(session);
+	trial_tell_accepted(session);
+	reply_content(session, 250, "2.0.0", "it would be accepted");
+	transaction_end(session);
+	session_enter(session, SESSION_COMMAND);
+}
+
+/* A check has stopped it, or a filter wants it to be forgotten. */
+static void end_stopped(struct session *session)
+{
+	const struct check_outcome *outcome = &session->outcome;
+
+	if (outcome->discard) {
+		smtpd_log_discard(session, outcome->check);
+		reply_content(session, 250, "2.0.0", "accepted");
+	} else if (outcome->close) {
+		reply_repeat(session, outcome->code, outcome->enhanced,
+		    outcome->text);
+		checks_reply(session);
+		return;
+	} else {
+		smtpd_log_set_check(outcome->check);
+		reply_content(session, outcome->code, outcome->enhanced,
+		    outcome->text);
+		smtpd_log_set_check(NULL);
+	}
+	transaction_end(session);
+}
+
+static void on_checked(struct session *session, bool passed)
+{
+	if (passed && !session->trial) {
+		commit(session);
+		return;
+	}
+	if (passed)
+		end_trial(session);
+	else
+		end_stopped(session);
+	session_resume(session);
+}
+
+/* The content is whole. What waits for the checks' answers waits here: behind
+ * 250 nobody could change anything. */
+static void check_content(struct session *session)
+{
+	tag(session);
+	complete_header(session);
+	content_end(session);
+	session_enter(session, SESSION_CHECKING);
+	switch (checks_run(session, CHECK_CONTENT, on_checked)) {
+	case CHECK_PASS:
+		if (session->trial)
+			end_trial(session);
+		else
+			commit(session);
+		break;
+	case CHECK_WAIT:
+		break;
+	case CHECK_STOP:
+		end_stopped(session);
+		session_enter(session, SESSION_COMMAND);
+		break;
+	}
+}
+
 /* Behind the final dot. */
 static void end_data(struct session *session)
 {
 	const struct refusal *problem = session->transaction->problem;
 
 	if (problem == NULL) {
-		commit(session);
+		check_content(session);
 		return;
 	}
 	if (problem->close) {
@@ -419,7 +529,7 @@ static void end_refused_chunk(struct session *session)
 	struct transaction *transaction = session->transaction;
 
 	if (transaction != NULL && transaction->body == BODY_CHUNKS) {
-		set_problem(transaction, session->chunk_refusal);
+		set_problem(session, session->chunk_refusal);
 		transaction->chunk_failed = true;
 	}
 	/* Its octets are counted, so even bare newlines harm nobody here:
@@ -454,7 +564,7 @@ static enum step end_chunk(struct session *session)
 	if (transaction->carry_length > 0)
 		return STEP_WAIT;
 	if (session->chunk_last) {
-		commit(session);
+		check_content(session);
 	} else {
 		reply(session, 250, "2.0.0", "%" PRIu64 " octets received",
 		    session->chunk_size);

@@ -38,7 +38,8 @@ struct client {
 
 	/* the name, and the one address of the network it belongs to */
 	struct endpoint		 address;
-	char			*name;		/* owned; null: none */
+	char			*name;		/* owned; null: none; "": it
+						 * could not be found out */
 	int64_t			 name_until;	/* monotonic */
 	struct policy_request	*lookup;	/* owned; null when answered */
 };
@@ -289,14 +290,35 @@ bool client_name_pending(const struct session *session)
 	    endpoint_same_host(&client->address, &session->address);
 }
 
-const char *client_name(const struct session *session)
+/* As it came from policy; null for another address, too. */
+static const char *find_name(const struct session *session)
 {
 	const struct client *client = session->client;
 
+	return endpoint_same_host(&client->address, &session->address) ?
+	    client->name : NULL;
+}
+
+enum client_name_state client_name_state(const struct session *session)
+{
+	const struct client *client = session->client;
+	const char *name = find_name(session);
+
+	if (!has_reverse_name(&session->address))
+		return CLIENT_NAME_THERE;
+	/* Another session of its network may have asked for another one. */
+	if (!endpoint_same_host(&client->address, &session->address))
+		return CLIENT_NAME_FAILED;
+	if (name == NULL)
+		return CLIENT_NAME_NONE;
+	return name[0] == '\0' ? CLIENT_NAME_FAILED : CLIENT_NAME_THERE;
+}
+
+const char *client_name(const struct session *session)
+{
+	const char *name = find_name(session);
+
 	if (!has_reverse_name(&session->address))
 		return "localhost";
-	if (client->name == NULL ||
-	    !endpoint_same_host(&client->address, &session->address))
-		return "unknown";
-	return client->name;
+	return name == NULL || name[0] == '\0' ? "unknown" : name;
 }

@@ -45,7 +45,11 @@ void		 client_join(struct client_table *table,
 void		 client_leave(struct session *session);
 /* Whether the name of this session's address is still being looked up. */
 bool		 client_name_pending(const struct session *session);
-/* "unknown" when there is none; borrowed. */
+/* Of one that is not being looked up. */
+enum client_name_state { CLIENT_NAME_THERE, CLIENT_NAME_NONE,
+    CLIENT_NAME_FAILED };
+enum client_name_state	 client_name_state(const struct session *session);
+/* "unknown" when there is none, or it is not known (yet); borrowed. */
 const char	*client_name(const struct session *session);
 
 #endif

@@ -20,6 +20,7 @@
 #include "smtpd/server.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
+#include "smtpd/trial.h"
 
 enum { PAGE = 100 };
 
@@ -36,6 +37,7 @@ static const char *state_name(enum session_state state)
 		[SESSION_NEW] = "new", [SESSION_COMMAND] = "command",
 		[SESSION_WAITING] = "waiting", [SESSION_TLS] = "handshake",
 		[SESSION_DATA] = "data", [SESSION_CHUNK] = "chunk",
+		[SESSION_CHECKING] = "checks",
 		[SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
 		[SESSION_AUTH] = "login",
 	};
@@ -98,8 +100,14 @@ static void verb_sessions(struct control *control, const json_t *arguments)
 	    mem_alloc(sizeof(struct listing)));
 }
 
+static void verb_trial(struct control *control, const json_t *arguments)
+{
+	trial_begin(served, control, arguments);
+}
+
 static const struct control_verb verbs[] = {
 	{ "sessions", false, verb_sessions },
+	{ "trial", true, verb_trial },
 };
 
 void smtpd_control(struct server *server, int fd,

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tls_tickets.h"
+#include "smtpd/rates.h"
 
 enum { WORKERS_MAX = 64, ROWS = 2, SLOTS = 1 << 15, KEY_BYTES = 16 };
 
@@ -39,6 +40,7 @@ struct memory {
 	uint8_t			 key[KEY_BYTES];	/* of the hash */
 	struct slot		 slots[SECRET_SLOTS];	/* by epoch */
 	struct part		 parts[WORKERS_MAX];
+	struct rate_memory	 rates;
 };
 
 struct counters {
@@ -180,6 +182,12 @@ void counters_free(struct counters *counters)
 		return;
 	munmap(counters->memory, sizeof(*counters->memory));
 	mem_free(counters);
+}
+
+struct rate_memory *counters_rates(struct counters *counters, uint8_t *key)
+{
+	memcpy(key, counters->key, sizeof(counters->key));
+	return &counters->memory->rates;
 }
 
 void counters_add(struct counters *counters, const void *client,

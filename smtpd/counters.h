@@ -14,8 +14,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct counters;
+struct rate_memory;
 struct tls_ticket_secret;
 
 /* What the memory is called on its way from the supervisor: it comes as a
@@ -38,8 +40,13 @@ void		 counters_remove(struct counters *counters, const void *client,
 unsigned	 counters_sum(const struct counters *counters,
 		    const void *client, size_t length);
 
+/* Kept in the same memory: the rates (rates.h), and the key of 16 bytes by which
+ * subjects are found there. */
+struct rate_memory	*counters_rates(struct counters *counters,
+			    uint8_t *key);
+
 /*
- * Kept in the same memory: the secret of session tickets, with which all
+ * Kept there, too: the secret of session tickets, with which all
  * processes begin, so that a ticket of one opens at the others. Each writes
  * its own newer one (they are all the same) over an older one, so that who
  * reads the memory later finds no secret of earlier tickets. False if there is

@@ -18,6 +18,9 @@ struct origin {
 	/* A balancer does not know whose it is: address is the balancer's,
 	 * and none of its rights are given away. */
 	bool		 is_nameless;
+	/* An operator tries something out as that client (trial.h), ... */
+	bool		 is_trial;
+	const char	*user;		/* ... who has logged in; "" */
 };
 
 #endif

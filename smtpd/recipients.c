@@ -10,9 +10,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "base/xtext.h"
 #include "conf/conf.h"
@@ -24,7 +26,9 @@
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
-enum { ARENA_RESERVE = 16 << 10 };
+/* For the content: the prefix grows twice by being made anew, each time within
+ * its ceiling, beside texts of SPF, DMARC and filters. */
+enum { ARENA_RESERVE = 3 * ENVELOPE_PREFIX_MAX };
 
 /* Addresses may be so long that the arena is full first; what the array of
  * recipients may grow by, and what the content will need, is kept free. */
@@ -191,4 +195,95 @@ const struct refusal *recipients_add_found(struct session *session,
 		add(session, &one);
 	}
 	return NULL;
+}
+
+const char *recipients_postmaster(const struct session *session,
+    const char *given)
+{
+	const char *postmaster = session->rules->conf->postmaster;
+
+	if (strcasecmp(given, "postmaster") != 0 &&
+	    strncasecmp(given, "postmaster@", 11) != 0)
+		return NULL;
+	return postmaster != NULL && strchr(postmaster, '@') != NULL ?
+	    postmaster : NULL;
+}
+
+/* --- by filters --- */
+
+bool recipients_have_room(const struct session *session)
+{
+	return has_room(session, 1);
+}
+
+/* The places of all have changed. */
+static void count_anew(struct transaction *transaction)
+{
+	const struct envelope *envelope = transaction->envelope;
+
+	hash_free(transaction->known);
+	transaction->known = hash_new();
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		if (!(envelope->recipients[i].flags & RECIPIENT_EXPANDED))
+			hash_put_text(transaction->known,
+			    envelope->recipients[i].address,
+			    (void *)(uintptr_t)(i + 1));
+}
+
+void recipients_remove(struct session *session, const char *address)
+{
+	struct transaction *transaction = session->transaction;
+	struct envelope *envelope = transaction->envelope;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		if (strcmp(envelope->recipients[i].address, address) != 0)
+			envelope->recipients[kept++] = envelope->recipients[i];
+	if (kept == envelope->recipient_count)
+		return;
+	envelope->recipient_count = kept;
+	count_anew(transaction);
+}
+
+/* --- kept while checks are made --- */
+
+struct waiting_recipient {
+	struct directory_found	 found;
+	struct arena		*arena;		/* owned; of the texts */
+};
+
+enum { KEPT_ARENA_MAX = DIRECTORY_TARGETS_MAX * 1024 };
+
+struct waiting_recipient *recipients_keep(const struct directory_found *found)
+{
+	struct waiting_recipient *waiting = mem_alloc(sizeof(*waiting));
+	struct directory_target *targets;
+
+	waiting->arena = arena_new(KEPT_ARENA_MAX);
+	waiting->found = *found;
+	targets = arena_alloc(waiting->arena, found->count * sizeof(*targets));
+	for (size_t i = 0; i < found->count; i++) {
+		targets[i] = found->targets[i];
+		targets[i].address = arena_dup_string(waiting->arena,
+		    found->targets[i].address);
+	}
+	waiting->found.targets = targets;
+	if (found->forward_sender != NULL)
+		waiting->found.forward_sender = arena_dup_string(
+		    waiting->arena, found->forward_sender);
+	return waiting;
+}
+
+const struct directory_found *recipients_kept(
+    const struct waiting_recipient *waiting)
+{
+	return &waiting->found;
+}
+
+void recipients_forget(struct waiting_recipient *waiting)
+{
+	if (waiting == NULL)
+		return;
+	arena_free(waiting->arena);
+	mem_free(waiting);
 }

@@ -22,4 +22,22 @@ void	 recipients_add(struct session *session, const char *address);
 const struct refusal	*recipients_add_found(struct session *session,
 			    const struct directory_found *found);
 
+/* SMTP-21: who gets the mail for postmaster where the directory knows none;
+ * null when given, of ours or without a domain, is another one. */
+const char	*recipients_postmaster(const struct session *session,
+		    const char *given);
+
+/* Whether the arena has room for one more address: a filter adds it. */
+bool	 recipients_have_room(const struct session *session);
+/* Takes that address out, if it is there; and what says that it was expanded. */
+void	 recipients_remove(struct session *session, const char *address);
+
+/* A copy of what the directory found, to be kept while checks are made. */
+struct waiting_recipient;
+struct waiting_recipient	*recipients_keep(
+				    const struct directory_found *found);
+const struct directory_found	*recipients_kept(
+				    const struct waiting_recipient *waiting);
+void	 recipients_forget(struct waiting_recipient *waiting);
+
 #endif

@@ -11,10 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/loop.h"
+#include "base/mem.h"
 #include "base/stream.h"
 #include "conf/conf.h"
 #include "smtpd/refusal.h"
 #include "smtpd/rules.h"
+#include "smtpd/server.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd_log.h"
 #include "smtpd/transaction.h"
@@ -22,19 +25,42 @@
 /* RFC 5321 4.5.3.1.5: a reply line with CRLF. */
 enum { REPLY_LINE_MAX = 512 };
 
+void reply_forget(struct session *session)
+{
+	timer_stop(&session->hold);
+	mem_free(session->held);
+	session->held = NULL;
+}
+
+/* What was held back goes before what is said now. */
+void reply_let_go(struct session *session)
+{
+	char *held = session->held;
+
+	if (held == NULL)
+		return;
+	session->held = NULL;
+	timer_stop(&session->hold);
+	if (stream_write(session->stream, held, strlen(held)) == -1)
+		session_drop(session, "output");
+	mem_free(held);
+}
+
 static void send_bytes(struct session *session, const char *text, size_t length)
 {
+	if (session->state != SESSION_CLOSED)
+		reply_let_go(session);
 	if (session->state == SESSION_CLOSED)
 		return;
 	if (stream_write(session->stream, text, length) == -1)
 		session_drop(session, "output");
 }
 
-/* One line; separator is '-' for all but the last of a reply. */
-static void send_line(struct session *session, int code, char separator,
+/* One line; separator is '-' for all but the last of a reply. Returns its
+ * length. */
+static size_t make_line(char *line, int code, char separator,
     const char *enhanced, const char *text)
 {
-	char line[REPLY_LINE_MAX + 1];
 	size_t length;
 
 	length = (size_t)snprintf(line, REPLY_LINE_MAX - 1, "%03d%c%s%s%s",
@@ -46,7 +72,54 @@ static void send_line(struct session *session, int code, char separator,
 		if (line[i] < ' ' || line[i] > '~')
 			line[i] = '?';
 	memcpy(line + length, "\r\n", 3);
-	send_bytes(session, line, length + 2);
+	return length + 2;
+}
+
+static void send_line(struct session *session, int code, char separator,
+    const char *enhanced, const char *text)
+{
+	char line[REPLY_LINE_MAX + 1];
+	size_t length = make_line(line, code, separator, enhanced, text);
+
+	send_bytes(session, line, length);
+}
+
+/* --- the tarpit --- */
+
+static bool is_tarpit(const struct session *session)
+{
+	const struct conf *conf = session->rules->conf;
+
+	return conf->tarpit > 0 &&
+	    session->errors > (uint64_t)conf->tarpit_after &&
+	    !session->trial && !session->input_ended &&
+	    !session->server->stopping &&
+	    checks_concern(session) && !server_is_crowded(session->server);
+}
+
+static void on_hold_over(void *arg)
+{
+	struct session *session = arg;
+
+	reply_let_go(session);
+	/* The time for the next command begins now. */
+	session_enter(session, session->state);
+	if (session->state != SESSION_CLOSED)
+		session_continue(session);
+}
+
+static void hold_line(struct session *session, int code, const char *enhanced,
+    const char *text)
+{
+	char line[REPLY_LINE_MAX + 1];
+
+	make_line(line, code, ' ', enhanced, text);
+	reply_let_go(session);
+	if (session->state == SESSION_CLOSED)
+		return;
+	session->held = mem_dup_string(line);
+	timer_start(&session->hold, session->rules->conf->tarpit * 1000,
+	    on_hold_over, session);
 }
 
 bool reply_count_error(struct session *session)
@@ -68,7 +141,11 @@ void reply(struct session *session, int code, const char *enhanced,
 	va_end(arguments);
 	if (code >= 400)
 		smtpd_log_reject(session, code, enhanced, text);
-	if (code < 500 || !reply_count_error(session))
+	if (code >= 500 && reply_count_error(session))
+		return;
+	if (code >= 400 && is_tarpit(session))
+		hold_line(session, code, enhanced, text);
+	else
 		send_line(session, code, ' ', enhanced, text);
 }
 

@@ -4,6 +4,11 @@
  * every line that must have one (RFC 2034), keeps the count of errors, and
  * ends the session when there are too many. Exactly one call per command
  * (SMTP-33); after any of them the session may be CLOSED.
+ *
+ * The tarpit: once a stranger has had tarpit-after refusals, each further one is
+ * held back for a while. It is one line, and while it is held the session works
+ * off no input, so that pipelined commands wait behind it; whatever else has to
+ * be said meanwhile (421) comes behind it, too.
  */
 #ifndef POSTERN_SMTPD_REPLY_H
 #define POSTERN_SMTPD_REPLY_H
@@ -33,5 +38,10 @@ void	 reply_refuse(struct session *session, const struct refusal *refusal);
 /* SMTP-38: an error more. True when it was one too many: 421 has been said and
  * the session is CLOSED. */
 bool	 reply_count_error(struct session *session);
+
+/* A refusal that is held back is said now; the session may be CLOSED. */
+void	 reply_let_go(struct session *session);
+/* ... or it will not be said any more. */
+void	 reply_forget(struct session *session);
 
 #endif

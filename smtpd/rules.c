@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "authentic/dkim_key.h"
 #include "base/address.h"
 #include "base/mem.h"
 #include "base/tls.h"
@@ -154,6 +155,42 @@ static int read_clients(struct rules *rules, const struct bundle *bundle,
 	    file->contents, error, size);
 }
 
+/* Those that sign what our own people send. */
+static int read_keys(struct rules *rules, const struct bundle *bundle,
+    char *error, size_t size)
+{
+	const char *path = rules->conf->dkim_keys_file;
+	const struct bundle_file *file = bundle == NULL ? NULL :
+	    bundle_file(bundle, path);
+	char *errors = NULL;
+
+	if (file == NULL)
+		return 0;
+	rules->dkim_keys = dkim_keys_read(path, file->contents, &errors);
+	if (rules->dkim_keys == NULL)
+		snprintf(error, size, "%s", errors);
+	mem_free(errors);
+	return rules->dkim_keys == NULL ? -1 : 0;
+}
+
+static void find_wishes(struct rules *rules)
+{
+	const struct conf *conf = rules->conf;
+	const enum conf_verify off = VERIFY_OFF, top = VERIFY_BY_TOP;
+
+	rules->wants_spf = conf->spf != off;
+	rules->wants_dmarc = conf->dmarc != off;
+	for (size_t i = 0; i < conf->domain_count; i++) {
+		const struct conf_domain *domain = &conf->domains[i];
+
+		rules->wants_spf |= domain->spf != off && domain->spf != top;
+		rules->wants_dmarc |= domain->dmarc != off &&
+		    domain->dmarc != top;
+	}
+	rules->wants_spf |= rules->wants_dmarc;
+	rules->wants_dkim = conf->dkim_verify || rules->wants_dmarc;
+}
+
 struct rules *rules_new(struct conf *conf, const struct bundle *bundle,
     struct tls_tickets *tickets, char *error, size_t size)
 {
@@ -162,8 +199,10 @@ struct rules *rules_new(struct conf *conf, const struct bundle *bundle,
 	rules->conf = conf;
 	rules->references = 1;
 	certificates_init(&rules->certificates);
+	find_wishes(rules);
 	if (open_receptions(rules, bundle, tickets, error, size) == 0 &&
-	    read_clients(rules, bundle, error, size) == 0)
+	    read_clients(rules, bundle, error, size) == 0 &&
+	    read_keys(rules, bundle, error, size) == 0)
 		return rules;
 	rules_release(rules);
 	return NULL;
@@ -187,6 +226,7 @@ void rules_release(struct rules *rules)
 	}
 	mem_free(rules->receptions);
 	certificates_release(&rules->certificates);
+	dkim_keys_free(rules->dkim_keys);
 	conf_free(rules->conf);
 	mem_free(rules);
 }

@@ -19,6 +19,7 @@
 struct bundle;
 struct conf;
 struct conf_listener;
+struct dkim_keys;
 struct tls_server;
 struct tls_tickets;
 
@@ -43,6 +44,9 @@ struct rules {
 	struct reception	*receptions;	/* owned; the local one last */
 	size_t			 reception_count;
 	struct certificates	 certificates;	/* of clients */
+	struct dkim_keys	*dkim_keys;	/* owned; null: none */
+	/* Whether any domain wants it; dmarc needs both others. */
+	bool			 wants_spf, wants_dkim, wants_dmarc;
 	unsigned		 references;
 };
 

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "conf/conf.h"
 #include "smtpd/client.h"
+#include "smtpd/rates.h"
 #include "smtpd/session.h"
 #include "smtpd/rules.h"
 
@@ -22,7 +23,9 @@ void server_init(struct server *server, struct queue_client *queue,
 	TAILQ_INIT(&server->sessions);
 	server->queue = queue;
 	server->directory = directory;
+	server->policy = policy;
 	server->clients = client_table_new(policy);
+	server->rates = rates_new();
 	/* Ids of several processes, and of one after a restart, should not
 	 * meet in the log soon. */
 	random_bytes(random, sizeof(random));
@@ -38,6 +41,7 @@ void server_release(struct server *server)
 	server->idle = NULL;
 	while ((session = TAILQ_FIRST(&server->sessions)) != NULL)
 		session_drop(session, "stop");
+	rates_free(server->rates);
 	client_table_free(server->clients);
 	rules_release(server->rules);
 	memset(server, 0, sizeof(*server));
@@ -65,6 +69,11 @@ unsigned server_session_limit(const struct server *server)
 		workers = 1;
 
 	return (unsigned)((conf->max_sessions + workers - 1) / workers);
+}
+
+bool server_is_crowded(const struct server *server)
+{
+	return server->session_count > server_session_limit(server) / 2;
 }
 
 void server_stop(struct server *server, loop_callback *idle)

@@ -17,6 +17,7 @@ struct client_table;
 struct directory_client;
 struct policy_client;
 struct queue_client;
+struct rates;
 struct session;
 struct rules;
 
@@ -26,7 +27,9 @@ struct server {
 	struct rules		*rules;	/* shared; the newest */
 	struct queue_client	*queue;		/* borrowed from the maker */
 	struct directory_client	*directory;	/* borrowed from the maker */
+	struct policy_client	*policy;	/* borrowed from the maker */
 	struct client_table	*clients;	/* owned */
+	struct rates		*rates;		/* owned */
 
 	struct session_list	 sessions;
 	unsigned		 session_count;
@@ -45,6 +48,8 @@ void	 server_release(struct server *server);
 void	 server_set_rules(struct server *server, struct rules *rules);
 /* How many sessions this process may have: its share of max-sessions. */
 unsigned server_session_limit(const struct server *server);
+/* More than half of that are here: nobody is made to wait for nothing. */
+bool	 server_is_crowded(const struct server *server);
 /*
  * SMTP-55: idle sessions hear 421 now, the others when their transaction
  * ends; idle() is called when all are gone, perhaps at once.

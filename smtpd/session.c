@@ -22,10 +22,12 @@
 #include "policy/directory_client.h"
 #include "smtpd/body.h"
 #include "smtpd/client.h"
+#include "smtpd/filter.h"
 #include "smtpd/login.h"
 #include "smtpd/origin.h"
 #include "smtpd/reply.h"
 #include "smtpd/rules.h"
+#include "smtpd/screening.h"
 #include "smtpd/server.h"
 #include "smtpd/smtpd_log.h"
 #include "smtpd/transaction.h"
@@ -41,6 +43,8 @@ enum {
 	/* Other roles answer sooner than that, or never. */
 	WAITING_MS = 60 * 1000,
 	COMMIT_MS = 300 * 1000,
+	/* Each check has a deadline of its own, and it is shorter. */
+	CHECKING_MS = 3700 * 1000,
 	/* After a bare newline the end that we know may never come. */
 	SALVAGE_MS = 5000
 };
@@ -148,7 +152,7 @@ void session_judge_certificate(struct session *session)
 
 bool session_is_secure(const struct session *session)
 {
-	return stream_is_secure(session->stream);
+	return session->trial || stream_is_secure(session->stream);
 }
 
 /* TLS-1, TLS-5 */
@@ -177,7 +181,10 @@ static int64_t time_allowed(const struct session *session)
 
 	switch (session->state) {
 	case SESSION_WAITING:
-		return WAITING_MS;
+		return session->checks_done != NULL ? CHECKING_MS :
+		    WAITING_MS;
+	case SESSION_CHECKING:
+		return CHECKING_MS;
 	case SESSION_COMMIT:
 		return COMMIT_MS;
 	case SESSION_TLS:
@@ -188,6 +195,9 @@ static int64_t time_allowed(const struct session *session)
 		break;
 	default:
 		allowed = conf->command_timeout * 1000;
+		/* Our own silence is not the client's. */
+		if (session->held != NULL)
+			allowed += conf->tarpit * 1000;
 		break;
 	}
 	if (transaction != NULL && transaction->body != BODY_NONE)
@@ -233,7 +243,11 @@ static void close_session(struct session *session, const char *reason,
 	if (session->login != NULL)
 		directory_login_cancel(session->login);
 	session->login = NULL;
+	checks_cancel(session);
 	transaction_end(session);
+	screening_free(session);
+	reply_forget(session);
+	filter_free(session);
 	client_leave(session);
 	if (finish)
 		stream_finish(session->stream, FINISH_MS);
@@ -272,10 +286,13 @@ void session_end(struct session *session, const struct refusal *refusal,
 
 void session_stop(struct session *session)
 {
+	bool idle = session->state == SESSION_COMMAND ||
+	    session->state == SESSION_AUTH ||
+	    (session->state == SESSION_WAITING && !session->greeted);
+
 	if (session->state == SESSION_TLS)
 		session_drop(session, "stop");
-	else if ((session->state == SESSION_COMMAND ||
-	    session->state == SESSION_AUTH) && session->transaction == NULL)
+	else if (idle && session->transaction == NULL)
 		session_end(session, &refusal_stopping, "stop");
 }
 
@@ -337,6 +354,8 @@ static enum step step_command(struct session *session)
 
 static enum step step(struct session *session)
 {
+	if (session->held != NULL)
+		return STEP_WAIT;	/* reply.c goes on */
 	switch (session->state) {
 	case SESSION_COMMAND:
 		return step_command(session);
@@ -385,6 +404,8 @@ void session_resume(struct session *session)
 void session_name_known(struct session *session)
 {
 	smtpd_log_connect(session);
+	screening_name_known(session);
+	filter_name_known(session);
 	session_continue(session);
 }
 
@@ -392,6 +413,33 @@ static void greet(struct session *session)
 {
 	session->greeted = true;
 	reply_text(session, session->reception->greeting);
+}
+
+/* Nothing was said before this; a refusal is the greeting then. */
+static void on_connect_checked(struct session *session, bool passed)
+{
+	if (!passed) {
+		session->outcome.close = true;
+		checks_reply(session);
+		return;
+	}
+	greet(session);
+	session_resume(session);
+}
+
+static void begin(struct session *session)
+{
+	switch (checks_run(session, CHECK_CONNECT, on_connect_checked)) {
+	case CHECK_PASS:
+		greet(session);
+		break;
+	case CHECK_WAIT:
+		session_enter(session, SESSION_WAITING);
+		break;
+	case CHECK_STOP:
+		on_connect_checked(session, false);
+		break;
+	}
 }
 
 static void on_secured(struct session *session)
@@ -405,7 +453,7 @@ static void on_secured(struct session *session)
 	if (session->server->stopping)
 		session_continue(session);
 	else if (!session->greeted)
-		greet(session);
+		begin(session);
 }
 
 static void on_deadline(struct session *session)
@@ -417,6 +465,7 @@ static void on_deadline(struct session *session)
 		session_drop(session, "handshake timeout");
 		break;
 	case SESSION_WAITING:
+	case SESSION_CHECKING:
 	case SESSION_COMMIT:
 		session_end(session, &refusal_internal, "no answer inside");
 		break;
@@ -437,6 +486,8 @@ static void on_input(struct session *session)
 {
 	if (session->state == SESSION_DATA || session->state == SESSION_CHUNK)
 		start_deadline(session);
+	if (session->state == SESSION_WAITING && !session->greeted)
+		screening_heard(session);
 	session_continue(session);
 }
 
@@ -444,6 +495,11 @@ static void on_input_end(struct session *session, bool truncated)
 {
 	session->input_ended = true;
 	session->truncated = truncated;
+	/* It does not want the greeting that it waits for. */
+	if (session->state == SESSION_WAITING && !session->greeted)
+		session_drop(session, "lost");
+	if (session->state != SESSION_CLOSED)
+		reply_let_go(session);
 	session_continue(session);
 }
 
@@ -514,6 +570,12 @@ static void take_origin(struct session *session, const struct origin *origin)
 	session->listed = session->reception->is_local ||
 	    (!origin->is_nameless && conf_networks_contain(
 	    &session->rules->conf->relay_from, &origin->address));
+	session->trial = origin->is_trial;
+	if (session->trial && origin->user[0] != '\0') {
+		snprintf(session->user, sizeof(session->user), "%s",
+		    origin->user);
+		session->logged_in = true;
+	}
 }
 
 /* RFC 8314: TLS from the first byte, and what was said there already is the
@@ -527,10 +589,8 @@ static void start_implicit(struct session *session)
 static void start_clear(struct session *session, bool early)
 {
 	session_enter(session, SESSION_COMMAND);
-	if (early)
-		session_end(session, &refusal_early, "early talker");
-	else
-		greet(session);
+	session->early = early;
+	begin(session);
 }
 
 struct session *session_start(struct server *server, int fd,
@@ -553,7 +613,8 @@ struct session *session_start(struct server *server, int fd,
 	client_join(server->clients, session);
 	if (!client_name_pending(session))
 		smtpd_log_connect(session);
-	if (reception->listener->tls != LISTENER_TLS_IMPLICIT)
+	if (reception->listener->tls != LISTENER_TLS_IMPLICIT ||
+	    session->trial)
 		start_clear(session, early);
 	else if (tls_server_is_empty(reception->tls))
 		session_drop(session, "no certificate");

@@ -12,13 +12,17 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/loop.h"
 #include "base/net.h"
 #include "policy/directory_client.h"
+#include "smtpd/checks.h"
 #include "smtpd/command.h"
 #include "smtpd/refusal.h"
 
 struct arena;
 struct client;
+struct filters;
+struct screening;
 struct conf_listener;
 struct origin;
 struct reception;
@@ -29,6 +33,7 @@ struct transaction;
 struct verb;
 
 /*
+ *	NEW --> WAITING --> COMMAND		checks before the greeting
  *	NEW --> COMMAND <--> WAITING		a verb waits for a role
  *	 |	 |  ^ ^    |
  *	 |	 |  | |	   '--> AUTH <--> WAITING	a line of a login, after 334
@@ -38,13 +43,15 @@ struct verb;
  *		 |  '------> CHUNK ----.	octets of one BDAT
  *		 '---------> DATA ----. |
  *		    ^		      v v
+ *		    |-------------- CHECKING	it is whole: filters and others
+ *		    |		       v	are asked
  *		    '--------------- COMMIT	the queue makes it durable
  *
  *	any --> CLOSED
  */
 enum session_state { SESSION_NEW, SESSION_COMMAND, SESSION_WAITING,
-    SESSION_AUTH, SESSION_TLS, SESSION_DATA, SESSION_CHUNK, SESSION_COMMIT,
-    SESSION_CLOSED };
+    SESSION_AUTH, SESSION_TLS, SESSION_DATA, SESSION_CHUNK, SESSION_CHECKING,
+    SESSION_COMMIT, SESSION_CLOSED };
 
 enum { SESSION_HELLO_MAX = 255, SESSION_NAME_MAX = 63,
     LOGIN_WORD_MAX = 20 /* RFC 4422 3.1 */ };
@@ -64,6 +71,10 @@ struct session {
 	/* Its network is in relay-from, or it is a user of this machine. */
 	bool			 listed;
 	bool			 greeted;
+	bool			 early;		/* talked before that */
+	/* An operator tries something out (trial.h): no TLS is needed, nothing
+	 * is kept, counted or logged. */
+	bool			 trial;
 	/* The name under which its certificate is listed; else "". */
 	char			 certificate[SESSION_NAME_MAX + 1];
 	/* Who logged in (AUTH); "" before that, and for certificates. */
@@ -92,6 +103,19 @@ struct session {
 	struct arena		*arena;		/* owned; kept for the next */
 	size_t			 arena_ceiling;
 
+	/* checks.c: the walk under way, and why the last one stopped */
+	enum check_point	 check_point;
+	unsigned		 check;		/* row */
+	checks_done		*checks_done;	/* null: nobody waits */
+	struct check_outcome	 outcome;
+	struct screening	*screening;	/* owned; screening.c */
+	struct filters		*filters;	/* owned; filter.c */
+
+	/* A refusal that is held back (reply.c): no input is worked off until
+	 * it is said. */
+	char			*held;		/* owned; null: none */
+	struct timer		 hold;
+
 	/* what the verb being answered waits for */
 	const struct verb	*verb;		/* for the log; may be null */
 	struct directory_request *lookup;	/* owned; WAITING only */
@@ -108,6 +132,7 @@ struct session {
 	unsigned		 errors;
 	unsigned		 chatter;	/* since the last message */
 	unsigned		 rejects;
+	unsigned		 warnings;	/* would-reject */
 	unsigned		 messages;	/* accepted */
 	bool			 connect_logged;
 };

@@ -24,6 +24,7 @@
 #include "smtpd/control.h"
 #include "smtpd/counters.h"
 #include "smtpd/listener.h"
+#include "smtpd/rates.h"
 #include "smtpd/rules.h"
 #include "smtpd/server.h"
 #include "smtpd/session.h"
@@ -131,6 +132,7 @@ static void share(int fd)
 		role.counters = NULL;
 		return;
 	}
+	rates_join(role.server.rates, role.counters);
 	if (counters_read_secret(role.counters, &secret))
 		tls_tickets_join(role.tickets, &secret);
 	mem_wipe(&secret, sizeof(secret));

@@ -5,13 +5,18 @@
  */
 #include "smtpd/transaction.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/hash.h"
 #include "conf/conf.h"
 #include "policy/directory_client.h"
 #include "queue/client.h"
 #include "queue/envelope.h"
+#include "smtpd/checks.h"
+#include "smtpd/content.h"
 #include "smtpd/parameter.h"
+#include "smtpd/recipients.h"
 #include "smtpd/refusal.h"
 #include "smtpd/rules.h"
 #include "smtpd/server.h"
@@ -55,6 +60,7 @@ void transaction_begin(struct session *session, const char *sender,
 		    parameters->envid);
 	transaction->envelope = envelope;
 	transaction->declared = parameters->size;
+	transaction->added = "";
 	session->transaction = transaction;
 }
 
@@ -64,12 +70,34 @@ void transaction_end(struct session *session)
 
 	if (transaction == NULL)
 		return;
+	checks_cancel(session);
+	content_release(session);
+	recipients_forget(transaction->waiting);
 	if (transaction->submission != NULL)
 		submission_cancel(transaction->submission);
 	if (transaction->known != NULL)
 		hash_free(transaction->known);
 	session->transaction = NULL;
 	arena_reset(session->arena);
+}
+
+int transaction_add_prefix(struct session *session, const char *text,
+    size_t length)
+{
+	struct envelope *envelope = session->transaction->envelope;
+	size_t whole = envelope->prefix_length + length;
+	char *prefix;
+
+	if (whole + strlen(session->transaction->added) > ENVELOPE_PREFIX_MAX)
+		return -1;
+	prefix = arena_alloc(session->arena, whole + 1);
+	memcpy(prefix, text, length);
+	memcpy(prefix + length, envelope->prefix, envelope->prefix_length);
+	prefix[whole] = '\0';
+	envelope->prefix = prefix;
+	envelope->prefix_length = whole;
+	session->transaction->revised = true;
+	return 0;
 }
 
 const struct refusal *transaction_refusal(const struct session *session,

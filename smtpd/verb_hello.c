@@ -45,14 +45,11 @@ static bool take_name(struct session *session, const char *name, bool extended)
 	return true;
 }
 
-/* LHLO, too (RFC 2033 4.1). */
-enum verb_result verb_ehlo(struct session *session, char *argument)
+static void answer_extended(struct session *session)
 {
 	const struct reception *reception = session->reception;
 	char mechanisms[MECHANISMS_MAX], line[MECHANISMS_MAX + 16];
 
-	if (!take_name(session, argument, true))
-		return VERB_DONE;
 	reply_text(session, session_is_secure(session) ?
 	    reception->hello_secure : reception->hello);
 	login_mechanisms(session, mechanisms, sizeof(mechanisms));
@@ -61,13 +58,47 @@ enum verb_result verb_ehlo(struct session *session, char *argument)
 		reply_text(session, line);
 	}
 	reply_text(session, "250 ENHANCEDSTATUSCODES\r\n");
+}
+
+/* A refused name is as if it had not been said (SMTP-47). */
+static void answer(struct session *session, bool passed)
+{
+	if (!passed) {
+		session->hello[0] = '\0';
+		checks_reply(session);
+	} else if (session->extended) {
+		answer_extended(session);
+	} else {
+		/* SMTP-46: no list of extensions, no enhanced code. */
+		reply(session, 250, "", "%s", session->rules->conf->hostname);
+	}
+}
+
+static void on_checked(struct session *session, bool passed)
+{
+	answer(session, passed);
+	session_resume(session);
+}
+
+static enum verb_result check(struct session *session)
+{
+	enum check_answer result = checks_run(session, CHECK_HELLO,
+	    on_checked);
+
+	if (result == CHECK_WAIT)
+		return VERB_WAITING;
+	answer(session, result == CHECK_PASS);
 	return VERB_DONE;
 }
 
-/* SMTP-46: no list of extensions, no enhanced code. */
+/* LHLO, too (RFC 2033 4.1). */
+enum verb_result verb_ehlo(struct session *session, char *argument)
+{
+	return take_name(session, argument, true) ? check(session) : VERB_DONE;
+}
+
 enum verb_result verb_helo(struct session *session, char *argument)
 {
-	if (take_name(session, argument, false))
-		reply(session, 250, "", "%s", session->rules->conf->hostname);
-	return VERB_DONE;
+	return take_name(session, argument, false) ? check(session) :
+	    VERB_DONE;
 }

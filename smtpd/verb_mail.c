@@ -68,18 +68,44 @@ static const struct refusal *check_requiretls(const struct session *session,
 	return NULL;
 }
 
+static void answer(struct session *session, bool passed)
+{
+	if (passed) {
+		reply(session, 250, "2.1.0", "sender ok");
+		return;
+	}
+	checks_reply(session);	/* its line in the log names the sender */
+	transaction_end(session);
+}
+
+static void on_checked(struct session *session, bool passed)
+{
+	answer(session, passed);
+	session_resume(session);
+}
+
+static enum verb_result check(struct session *session)
+{
+	enum check_answer result = checks_run(session, CHECK_MAIL, on_checked);
+
+	if (result == CHECK_WAIT)
+		return VERB_WAITING;
+	answer(session, result == CHECK_PASS);
+	return VERB_DONE;
+}
+
 /* SMTP-152: the transaction that has begun ends where the answer is no. */
-static void on_owner(void *arg, enum owner_answer answer)
+static void on_owner(void *arg, enum owner_answer found)
 {
 	struct session *session = arg;
 
 	session->lookup = NULL;
-	if (answer == OWNER_YES) {
-		reply(session, 250, "2.1.0", "sender ok");
-	} else {
+	if (found != OWNER_YES) {
 		transaction_end(session);
-		reply_refuse(session, answer == OWNER_NO ? &refusal_owner :
+		reply_refuse(session, found == OWNER_NO ? &refusal_owner :
 		    &refusal_owner_unknown);
+	} else if (check(session) == VERB_WAITING) {
+		return;
 	}
 	session_resume(session);
 }
@@ -126,6 +152,5 @@ enum verb_result verb_mail(struct session *session, char *argument)
 	transaction_begin(session, text, &parameters);
 	if (session->user[0] != '\0')
 		return ask_owner(session, text);
-	reply(session, 250, "2.1.0", "sender ok");
-	return VERB_DONE;
+	return check(session);
 }

@@ -15,6 +15,7 @@
 #include "conf/conf.h"
 #include "policy/directory_client.h"
 #include "queue/envelope.h"
+#include "smtpd/filter.h"
 #include "smtpd/parameter.h"
 #include "smtpd/recipients.h"
 #include "smtpd/refusal.h"
@@ -25,6 +26,7 @@
 #include "smtpd/smtpd_log.h"
 #include "smtpd/transaction.h"
 #include "smtpd/verbs.h"
+#include "smtpd/verification.h"
 
 /* utf8: MAIL said SMTPUTF8 (SMTP-138). */
 static const struct refusal *parse(char *argument, bool utf8,
@@ -56,6 +58,8 @@ static void finish(struct session *session, const struct refusal *refusal)
 
 	transaction->waiting_address = NULL;
 	if (refusal != NULL) {
+		filter_refused(session, given, refusal->enhanced,
+		    refusal->text);
 		smtpd_log_set_recipient(given);
 		reply_refuse(session, refusal);
 		smtpd_log_set_recipient(NULL);
@@ -64,66 +68,163 @@ static void finish(struct session *session, const struct refusal *refusal)
 	if (transaction->accepted == 0)
 		transaction->first_recipient = given;
 	transaction->accepted++;
+	verification_accepted(session);
 	reply(session, 250, "2.1.5", "recipient ok");
 }
 
-static void answer(struct session *session, const char *address,
-    const struct refusal *refusal)
+/* A check has stopped it. */
+static void finish_stopped(struct session *session)
 {
+	struct transaction *transaction = session->transaction;
+	const char *given = transaction->waiting_address;
+
+	recipients_forget(transaction->waiting);
+	transaction->waiting = NULL;
+	transaction->waiting_address = NULL;
+	filter_refused(session, given, session->outcome.enhanced,
+	    session->outcome.text);
+	smtpd_log_set_recipient(given);
+	checks_reply(session);
+	smtpd_log_set_recipient(NULL);
+}
+
+/* It may be taken: the address itself, or whom the directory found. */
+static void take(struct session *session)
+{
+	struct transaction *transaction = session->transaction;
+	struct waiting_recipient *waiting = transaction->waiting;
+	const struct directory_found *found = waiting == NULL ? NULL :
+	    recipients_kept(waiting);
+	const struct refusal *refusal = NULL;
+
+	transaction->waiting = NULL;
+	if (found != NULL)
+		refusal = recipients_add_found(session, found);
+	else
+		recipients_add(session, transaction->waiting_target);
 	if (refusal == NULL)
-		recipients_add(session, address);
+		filter_taken(session, found);
+	recipients_forget(waiting);
 	finish(session, refusal);
 }
 
-static void answer_relay(struct session *session)
+static void on_known_checked(struct session *session, bool passed)
 {
-	answer(session, session->transaction->waiting_address,
-	    session_may_relay(session) ? NULL : &refusal_relay);
+	if (passed)
+		take(session);
+	else
+		finish_stopped(session);
+	session_resume(session);
 }
 
-/* SMTP-21: postmaster is always there, if only as the configured address. */
-static void answer_no_user(struct session *session, bool is_ours)
+/* target: the address under which it is taken; or waiting is set. */
+static enum verb_result check_known(struct session *session,
+    const char *target)
+{
+	enum check_answer result;
+
+	session->transaction->waiting_target = target;
+	result = checks_run(session, CHECK_KNOWN_RECIPIENT, on_known_checked);
+	if (result == CHECK_WAIT)
+		return VERB_WAITING;
+	if (result == CHECK_PASS)
+		take(session);
+	else if (session->transaction != NULL)
+		finish_stopped(session);
+	return VERB_DONE;
+}
+
+static enum verb_result answer_relay(struct session *session)
+{
+	if (session_may_relay(session))
+		return check_known(session,
+		    session->transaction->waiting_address);
+	finish(session, &refusal_relay);
+	return VERB_DONE;
+}
+
+static enum verb_result answer_no_user(struct session *session)
+{
+	const char *postmaster = recipients_postmaster(session,
+	    session->transaction->waiting_address);
+
+	if (postmaster != NULL)
+		return check_known(session, postmaster);
+	finish(session, &refusal_no_user);
+	return VERB_DONE;
+}
+
+static enum verb_result take_answer(struct session *session,
+    enum directory_answer found, const struct directory_found *targets)
 {
 	const char *given = session->transaction->waiting_address;
-	const char *postmaster = session->rules->conf->postmaster;
-	bool is_postmaster = strcasecmp(given, "postmaster") == 0 ||
-	    (is_ours && strncasecmp(given, "postmaster@", 11) == 0);
 
-	if (is_postmaster && postmaster != NULL &&
-	    strchr(postmaster, '@') != NULL)
-		answer(session, postmaster, NULL);
-	else
-		answer(session, NULL, &refusal_no_user);
+	switch (found) {
+	case DIRECTORY_FOUND:
+		session->transaction->waiting = recipients_keep(targets);
+		return check_known(session, given);
+	case DIRECTORY_NO_USER:
+		return answer_no_user(session);
+	case DIRECTORY_NOT_OURS:
+		/* We asked because it is ours: in the middle of a reload one
+		 * of us is behind, and that is no reason to refuse for good. */
+		if (strchr(given, '@') == NULL)
+			return answer_no_user(session);
+		break;
+	case DIRECTORY_UNAVAILABLE:
+	default:
+		break;
+	}
+	finish(session, &refusal_directory);
+	return VERB_DONE;
 }
 
 static void on_directory(void *arg, enum directory_answer found,
     const struct directory_found *targets)
 {
 	struct session *session = arg;
-	const char *given = session->transaction->waiting_address;
 
 	session->lookup = NULL;
-	switch (found) {
-	case DIRECTORY_FOUND:
-		finish(session, recipients_add_found(session, targets));
-		break;
-	case DIRECTORY_NO_USER:
-		answer_no_user(session, true);
-		break;
-	case DIRECTORY_NOT_OURS:
-		/* We asked because it is ours: in the middle of a reload one
-		 * of us is behind, and that is no reason to refuse for good. */
-		if (strchr(given, '@') == NULL)
-			answer_no_user(session, false);
-		else
-			answer(session, NULL, &refusal_directory);
-		break;
-	case DIRECTORY_UNAVAILABLE:
-	default:
-		answer(session, NULL, &refusal_directory);
-		break;
-	}
+	if (take_answer(session, found, targets) == VERB_DONE)
+		session_resume(session);
+}
+
+/* Who gets it: the directory knows our domains only, and they are in the same
+ * configuration that we have: others need not be asked about. */
+static enum verb_result find(struct session *session)
+{
+	const char *given = session->transaction->waiting_address;
+	const char *at = strrchr(given, '@');
+
+	if (at != NULL && conf_domain_find(session->rules->conf, at + 1) ==
+	    NULL)
+		return answer_relay(session);
+	session->lookup = directory_check(session->server->directory, given,
+	    session->transaction->envelope->sender, on_directory, session);
+	return VERB_WAITING;
+}
+
+static void on_checked(struct session *session, bool passed)
+{
+	if (!passed)
+		finish_stopped(session);
+	else if (find(session) == VERB_WAITING)
+		return;
 	session_resume(session);
+}
+
+static enum verb_result check(struct session *session)
+{
+	enum check_answer result = checks_run(session, CHECK_RECIPIENT,
+	    on_checked);
+
+	if (result == CHECK_WAIT)
+		return VERB_WAITING;
+	if (result == CHECK_PASS)
+		return find(session);
+	if (session->transaction != NULL)
+		finish_stopped(session);
+	return VERB_DONE;
 }
 
 static void keep(struct session *session, const char *address,
@@ -140,7 +241,6 @@ static void keep(struct session *session, const char *address,
 
 enum verb_result verb_rcpt(struct session *session, char *argument)
 {
-	const struct conf *conf = session->rules->conf;
 	struct recipient_parameters parameters;
 	const struct refusal *refusal;
 	struct address address;
@@ -161,14 +261,5 @@ enum verb_result verb_rcpt(struct session *session, char *argument)
 	}
 	address_format(&address, text, sizeof(text));
 	keep(session, text, &parameters);
-	/* The directory knows our domains only, and they are in the same
-	 * configuration that we have: others need not be asked about. */
-	if (address.domain[0] != '\0' &&
-	    conf_domain_find(conf, address.domain) == NULL) {
-		answer_relay(session);
-		return VERB_DONE;
-	}
-	session->lookup = directory_check(session->server->directory, text,
-	    session->transaction->envelope->sender, on_directory, session);
-	return VERB_WAITING;
+	return check(session);
 }

@@ -112,6 +112,14 @@ int control_client_tell(const struct conf *conf, unsigned verb,
 	return CONTROL_UNAVAILABLE;
 }
 
+int control_client_open(const struct conf *conf, enum role role,
+    const char *verb, json_t *arguments)
+{
+	(void)conf, (void)role, (void)verb;
+	json_decref(arguments);
+	return -1;
+}
+
 struct conf *control_client_conf(const char *path)
 {
 	char *errors = NULL;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/arena.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/net.h"
@@ -29,6 +30,7 @@ struct directory_client { int unused; };
 
 struct submission {
 	uint64_t	 id;
+	const struct envelope *revised;	/* borrowed; null */
 	size_t		 credit;
 	bool		 starved, ended;
 	void		(*ready)(void *arg);
@@ -36,12 +38,6 @@ struct submission {
 	submission_done	*done;
 	void		*done_arg;
 	struct timer	 timer;
-};
-
-struct policy_request {
-	policy_reverse_done	*done;
-	void			*arg;
-	struct timer		 timer;
 };
 
 struct directory_request {
@@ -70,14 +66,19 @@ static void forget_message(void)
 	mem_free(fake_peers.client);
 	mem_free(fake_peers.protocol);
 	mem_free(fake_peers.envid);
+	mem_free(fake_peers.hold);
+	fake_peers.hold = NULL;
 	buf_release(&fake_peers.body);
+	buf_release(&fake_peers.view);
 }
 
 void fake_peers_reset(void)
 {
 	forget_message();
+	fake_smtpd_policy_reset();
 	memset(&fake_peers, 0, sizeof(fake_peers));
 	buf_init(&fake_peers.body, 64 << 20);
+	buf_init(&fake_peers.view, 64 << 20);
 	fake_peers.space = UINT64_MAX;
 	fake_peers.window = 256 << 10;
 	fake_peers.next_id = 0x7c31;
@@ -88,7 +89,7 @@ void fake_peers_reset(void)
 
 unsigned fake_peers_open(void)
 {
-	return open_count;
+	return open_count + fake_smtpd_policy_open();
 }
 
 /* --- queue --- */
@@ -129,19 +130,32 @@ uint64_t queue_client_next_id(struct queue_client *client)
 	return fake_peers.next_id++;
 }
 
-/* The queue takes no larger one. */
+/* As the queue reads it: what it does not take costs the channel. */
+static bool is_read(const struct buf *written)
+{
+	struct arena *arena = arena_new(ENVELOPE_ARENA_MAX);
+	struct wire_reader reader;
+	bool result;
+
+	wire_read_begin(&reader, buf_data(written), buf_length(written));
+	result = envelope_get(&reader, arena) != NULL &&
+	    wire_read_end(&reader) == 0;
+	arena_free(arena);
+	return result;
+}
+
 static bool fits(const struct envelope *envelope)
 {
 	struct wire_writer writer;
 	struct buf buf;
-	int result;
+	bool result;
 
 	buf_init(&buf, ENVELOPE_WIRE_MAX);
 	wire_write_begin(&writer, &buf);
 	envelope_put(&writer, envelope);
-	result = wire_write_end(&writer);
+	result = wire_write_end(&writer) == 0 && is_read(&buf);
 	buf_release(&buf);
-	return result == 0;
+	return result;
 }
 
 static char *join_recipients(const struct envelope *envelope)
@@ -171,6 +185,51 @@ static char *join_originals(const struct envelope *envelope)
 	return buf_take(&out);
 }
 
+/* What may change until the end. */
+static void keep_envelope(const struct envelope *envelope)
+{
+	fake_peers.sender = mem_dup_string(envelope->sender);
+	fake_peers.forward_sender = mem_dup_string(envelope->forward_sender);
+	fake_peers.recipients = join_recipients(envelope);
+	fake_peers.originals = join_originals(envelope);
+	fake_peers.prefix = mem_alloc(envelope->prefix_length + 1);
+	memcpy(fake_peers.prefix, envelope->prefix, envelope->prefix_length);
+	fake_peers.hold = mem_dup_string(envelope->hold);
+}
+
+/* The content as it would go out. */
+static void make_view(const struct envelope *envelope)
+{
+	const struct envelope_piece *piece;
+
+	if (!envelope_content_fits(envelope, buf_length(&fake_peers.body)))
+		broken("pieces that do not fit");
+	for (size_t i = 0; i < envelope->piece_count; i++) {
+		piece = &envelope->pieces[i];
+		buf_add(&fake_peers.view, piece->text != NULL ? piece->text :
+		    buf_data(&fake_peers.body) + piece->offset,
+		    (size_t)piece->length);
+	}
+	if (envelope->piece_count == 0)
+		buf_add(&fake_peers.view, buf_data(&fake_peers.body),
+		    envelope->original_length > 0 ?
+		    (size_t)envelope->original_length :
+		    buf_length(&fake_peers.body));
+}
+
+static void take_revised(const struct envelope *envelope)
+{
+	if (envelope->recipient_count == 0 || !fits(envelope) ||
+	    fake_peers.extra != NULL)
+		broken("submission_revise");
+	mem_free(fake_peers.sender);
+	mem_free(fake_peers.forward_sender);
+	mem_free(fake_peers.recipients);
+	mem_free(fake_peers.originals);
+	mem_free(fake_peers.prefix);
+	keep_envelope(envelope);
+}
+
 struct submission *submission_begin(struct queue_client *client, uint64_t id,
     const struct envelope *envelope, void (*ready)(void *arg), void *arg)
 {
@@ -182,13 +241,9 @@ struct submission *submission_begin(struct queue_client *client, uint64_t id,
 		broken("submission_begin");
 	forget_message();
 	buf_init(&fake_peers.body, 64 << 20);
-	fake_peers.sender = mem_dup_string(envelope->sender);
-	fake_peers.forward_sender = mem_dup_string(envelope->forward_sender);
-	fake_peers.recipients = join_recipients(envelope);
-	fake_peers.originals = join_originals(envelope);
+	buf_init(&fake_peers.view, 64 << 20);
+	keep_envelope(envelope);
 	fake_peers.extra = NULL;
-	fake_peers.prefix = mem_alloc(envelope->prefix_length + 1);
-	memcpy(fake_peers.prefix, envelope->prefix, envelope->prefix_length);
 	fake_peers.client = mem_dup_string(envelope->client);
 	fake_peers.protocol = mem_dup_string(envelope->protocol);
 	fake_peers.envid = mem_dup_string(envelope->envid);
@@ -264,6 +319,12 @@ void submission_extend(struct submission *submission, const char *text,
 	memcpy(fake_peers.extra, text, length);
 }
 
+void submission_revise(struct submission *submission,
+    const struct envelope *envelope)
+{
+	submission->revised = envelope;
+}
+
 void submission_end(struct submission *submission, uint32_t flags,
     submission_done *done, void *arg)
 {
@@ -274,6 +335,13 @@ void submission_end(struct submission *submission, uint32_t flags,
 	submission->done_arg = arg;
 	fake_peers.flags |= flags;
 	fake_peers.ended++;
+	if (submission->revised != NULL) {
+		take_revised(submission->revised);
+		make_view(submission->revised);
+	} else {
+		buf_add(&fake_peers.view, buf_data(&fake_peers.body),
+		    buf_length(&fake_peers.body));
+	}
 	timer_stop(&submission->timer);
 	if (!fake_peers.queue_silent)
 		timer_start(&submission->timer, 0, finish, submission);
@@ -285,7 +353,7 @@ void submission_cancel(struct submission *submission)
 	submission_free(submission);
 }
 
-/* --- policy --- */
+/* --- policy; the rest of it is in fake_smtpd_policy.c --- */
 
 struct policy_client *policy_client_new(void)
 {
@@ -301,41 +369,6 @@ void policy_client_connect(struct policy_client *client, int fd)
 {
 	(void)client;
 	(void)fd;
-}
-
-static void answer_name(void *arg)
-{
-	struct policy_request *request = arg;
-	policy_reverse_done *done = request->done;
-	void *done_arg = request->arg;
-
-	timer_stop(&request->timer);
-	mem_free(request);
-	open_count--;
-	done(done_arg, fake_peers.reverse_name);
-}
-
-struct policy_request *policy_reverse(struct policy_client *client,
-    const struct endpoint *address, int milliseconds,
-    policy_reverse_done *done, void *arg)
-{
-	struct policy_request *request = mem_alloc(sizeof(*request));
-
-	(void)client;
-	(void)address;
-	request->done = done;
-	request->arg = arg;
-	open_count++;
-	timer_start(&request->timer, fake_peers.reverse_silent ?
-	    milliseconds : 0, answer_name, request);
-	return request;
-}
-
-void policy_cancel(struct policy_request *request)
-{
-	timer_stop(&request->timer);
-	mem_free(request);
-	open_count--;
 }
 
 /* --- directory --- */
@@ -409,7 +442,8 @@ static enum directory_answer look_up(const char *address, char *local,
 	if (fake_peers.directory_down)
 		return DIRECTORY_UNAVAILABLE;
 	if (at != NULL && (fake_peers.directory_disowns ||
-	    strcmp(at + 1, "example.org") != 0))
+	    (strcmp(at + 1, "example.org") != 0 &&
+	    strcmp(at + 1, "second.example") != 0)))
 		return DIRECTORY_NOT_OURS;
 	if (strcasecmp(local, "postmaster") == 0)
 		return fake_peers.no_postmaster ? DIRECTORY_NO_USER :

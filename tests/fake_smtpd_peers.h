@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/status.h"
+#include "tests/fake_smtpd_policy.h"
 
 struct fake_peers {
 	/* what the queue is like */
@@ -39,16 +40,20 @@ struct fake_peers {
 	char		*protocol;
 	char		*envid;
 	uint32_t	 flags;			/* with those of the end */
-	struct buf	 body;
+	struct buf	 body;			/* as stored */
+	struct buf	 view;			/* at the end: as its pieces
+						 * have it */
+	char		*hold;			/* null */
 	unsigned	 begun, ended, cancelled;
 
-	/* policy */
-	const char	*reverse_name;		/* null: none */
+	/* policy; the rest is in fake_smtpd_policy.h */
+	const char	*reverse_name;		/* null: none; "": failed */
 	bool		 reverse_silent;	/* until it is cancelled */
 
 	/* directory: domain example.org has alice, bob, Postmaster; aliases
 	 * info (alice), away (alice@elsewhere.example), team (alice, bob,
-	 * carol@elsewhere.example), list (1000 others) */
+	 * carol@elsewhere.example), list (1000 others); second.example has the
+	 * same */
 	bool		 directory_down;
 	bool		 directory_silent;
 	bool		 no_postmaster;

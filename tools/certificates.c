@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "authentic/dkim_key.h"
 #include "base/mem.h"
 #include "base/tls.h"
 #include "conf/bundle.h"
@@ -101,6 +102,23 @@ static int check_clients(const struct conf *conf, const struct bundle *bundle,
 	return result;
 }
 
+/* The keys that `postern dkim` keeps. */
+static int check_keys(const struct conf *conf, const struct bundle *bundle,
+    char **errors)
+{
+	const struct bundle_file *file = bundle_file(bundle,
+	    conf->dkim_keys_file);
+	struct dkim_keys *keys;
+
+	if (file == NULL)
+		return 0;
+	keys = dkim_keys_read(conf->dkim_keys_file, file->contents, errors);
+	if (keys == NULL)
+		return -1;
+	dkim_keys_free(keys);
+	return 0;
+}
+
 int certificates_check(const struct conf *conf, const struct bundle *bundle,
     char **errors)
 {
@@ -129,6 +147,8 @@ int certificates_check(const struct conf *conf, const struct bundle *bundle,
 	tls_server_free(server);
 	if (result == 0)
 		result = check_clients(conf, bundle, errors);
+	if (result == 0)
+		result = check_keys(conf, bundle, errors);
 	if (result == 0)
 		result = check_trust(conf, bundle, errors);
 	if (result == 0)

@@ -2,8 +2,8 @@
 /*
  * Looks at what the files of a configuration hold before any role is given
  * them: chains and keys readable, belonging together, strong enough; trusted
- * certificates that are some; a trust anchor that is one. So a reload is
- * refused before anything was changed.
+ * certificates that are some; a trust anchor that is one; keys that sign mail.
+ * So a reload, and a start, is refused before anything was changed.
  */
 #ifndef POSTERN_TOOLS_CERTIFICATES_H
 #define POSTERN_TOOLS_CERTIFICATES_H

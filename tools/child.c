@@ -21,6 +21,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/process_message.h"
+#include "base/table.h"
+#include "conf/bundle.h"
 #include "tools/log_sink.h"
 
 enum { QUEUED_MAX = 32 << 20, LOG_PIPE_BYTES = 1 << 20,
@@ -162,6 +164,8 @@ static void send_orders(struct child *child, const struct child_order *order)
 	wire_put_u64(writer, order->address_space);
 	wire_put_u32(writer, order->descriptors);
 	channel_end(child->channel);
+	if (order->files != NULL)
+		child_send_tables(child, order->files);
 	child_send_configuration(child, order->bundle, 0);
 	channel_begin(child->channel, PROCESS_START, 0);
 	channel_end(child->channel);
@@ -241,6 +245,21 @@ int64_t child_restart_delay(const struct child *child)
 		doublings = 7;
 	return (int64_t)DELAY_FIRST << doublings > DELAY_MAX ? DELAY_MAX :
 	    (int64_t)DELAY_FIRST << doublings;
+}
+
+void child_send_tables(struct child *child, const struct bundle *files)
+{
+	const struct bundle_file *file = NULL;
+
+	while (child->channel != NULL && (file = bundle_next_table(files,
+	    child->role, file)) != NULL) {
+		wire_put_text(channel_begin(child->channel, PROCESS_TABLE, 0),
+		    file->path);
+		/* At once, as with listeners. */
+		if (channel_end_fd(child->channel,
+		    table_descriptor(file->table)) == 0)
+			channel_flush(child->channel, 0);
+	}
 }
 
 void child_send_configuration(struct child *child, const struct buf *bundle,

@@ -21,6 +21,7 @@
 #include "base/role.h"
 
 struct buf;
+struct bundle;
 struct channel;
 struct channel_message;
 struct child;
@@ -65,6 +66,7 @@ struct child_order {
 	uint32_t	 descriptors;
 	unsigned	 log_level;
 	const struct buf *bundle;
+	const struct bundle *files;	/* whose tables it gets; or null */
 };
 
 /* Starts the process and sends BEGIN, CONFIGURE, START. -1 if it could not
@@ -75,6 +77,8 @@ void	 child_exited(struct child *child, int wait_status);
 /* How long to wait before the next start, in milliseconds. */
 int64_t	 child_restart_delay(const struct child *child);
 
+/* Ahead of the configuration that names them; duplicated for the child. */
+void	 child_send_tables(struct child *child, const struct bundle *files);
 void	 child_send_configuration(struct child *child,
 	    const struct buf *bundle, uint32_t request);
 /* fd is duplicated for the child. */

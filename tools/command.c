@@ -23,6 +23,7 @@
 #include "smtpd/sts_server.h"
 #include "tools/sendmail.h"
 #include "tools/sendmail_options.h"
+#include "tools/command_dkim.h"
 #include "tools/command_dns.h"
 #include "tools/queue_readers.h"
 #include "tools/command_sts.h"
@@ -38,8 +39,13 @@ static const struct command commands[] = {
 	    "the running server", command_status },
 	{ "check", "[-c FILE]", "check configuration, certificates, ports and "
 	    "directories without starting", command_check },
+	{ "check-message", "FILE --from SENDER --to RECIPIENT --client "
+	    "ADDRESS ...", "what would be said to a message, and why, without "
+	    "taking it", command_check_message },
 	{ "address", "[-c FILE] [--sender ADDRESS] [-j] ADDRESS", "who gets "
 	    "the mail for an address, and why", command_address },
+	{ "table", "build|show ...", "long lists of users and of aliases, made "
+	    "from texts", command_table },
 	{ "conf", "check|print|sample|manual [-c FILE]",
 	    "work with the configuration file", command_conf },
 	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|set-tls|"
@@ -54,6 +60,8 @@ static const struct command commands[] = {
 	    "that a domain of ours needs", command_dns },
 	{ "user", "add|passwd|address|list|disable|enable|remove|test ...",
 	    "who may log in, and the addresses they send from", command_user },
+	{ "dkim", "new|list|dns|activate|retire|remove ...", "keys that sign "
+	    "mail of our domains", command_dkim },
 	{ "relay", "allow|list|revoke ...", "client certificates that may send "
 	    "to any domain", command_relay },
 	{ "sendmail", "[-t] [-i] [-f SENDER] [RECIPIENT...]", "give a message "
@@ -73,14 +81,37 @@ static const struct role_entry *const roles[ROLE_COUNT] = {
 	[ROLE_STS] = &sts_entry,
 };
 
+/* In lines of 80 columns at most. */
+static void print_summary(FILE *out, const char *text)
+{
+	enum { INDENT = 6, WIDTH = 80 };
+	size_t column = 0;
+
+	while (*text != '\0') {
+		size_t length = strcspn(text, " \n");
+
+		if (column > 0 && column + 1 + length > WIDTH) {
+			fputc('\n', out);
+			column = 0;
+		}
+		column += (size_t)fprintf(out, "%*s%.*s", column == 0 ?
+		    INDENT : 1, "", (int)length, text);
+		text += length + strspn(text + length, " \n");
+	}
+	fputc('\n', out);
+}
+
 static void print_table(FILE *out, const char *prefix,
     const struct command *table, size_t count)
 {
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		fprintf(out, "  %s %s %s\n      %s\n", prefix, table[i].name,
-		    table[i].arguments, table[i].summary);
+	for (i = 0; i < count; i++) {
+		fprintf(out, "  %s %s%s%s\n", prefix, table[i].name,
+		    table[i].arguments[0] != '\0' ? " " : "",
+		    table[i].arguments);
+		print_summary(out, table[i].summary);
+	}
 }
 
 static int print_help(const char *prefix, const struct command *table,

@@ -48,11 +48,13 @@ int	 command_stop(int argc, char **argv);
 int	 command_reload(int argc, char **argv);
 int	 command_status(int argc, char **argv);
 int	 command_check(int argc, char **argv);
+int	 command_check_message(int argc, char **argv);
 int	 command_address(int argc, char **argv);
 int	 command_conf(int argc, char **argv);
 int	 command_queue(int argc, char **argv);
 int	 command_policy(int argc, char **argv);
 int	 command_lab(int argc, char **argv);
+int	 command_table(int argc, char **argv);
 int	 command_relay(int argc, char **argv);
 int	 command_user(int argc, char **argv);
 

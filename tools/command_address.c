@@ -18,6 +18,7 @@
 #include "base/control.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "policy/expand.h"
@@ -49,26 +50,32 @@ static const char *answer_name(enum directory_answer answer)
 
 /* --- the files --- */
 
+enum list { LIST_OTHER, LIST_USERS, LIST_ALIASES };
+
 /* One more of the files that the directory gets; -1 after a word on stderr. */
-static int add_file(struct bundle *bundle, const char *path)
+static int add_file(struct bundle *bundle, const char *path, enum list kind)
 {
-	char *errors = NULL, *text;
-	size_t count = bundle->file_count;
+	struct bundle_file file = { .role = ROLE_DIRECTORY,
+	    .is_table = kind != LIST_OTHER && table_is_path(path) };
+	char *errors = NULL;
 
 	if (path[0] == '\0' || bundle_file(bundle, path) != NULL)
 		return 0;
-	text = bundle_read_list(path, &errors);
-	if (text == NULL) {
+	if (file.is_table)
+		file.table = bundle_read_table(path, kind == LIST_USERS,
+		    &errors);
+	else
+		file.contents = bundle_read_list(path, &errors);
+	if (errors != NULL) {
 		control_client_complain(errors);
 		mem_free(errors);
 		return -1;
 	}
-	bundle->files = mem_resize(bundle->files, count + 1,
+	file.path = mem_dup_string(path);
+	file.length = file.is_table ? 0 : strlen(file.contents);
+	bundle->files = mem_resize(bundle->files, bundle->file_count + 1,
 	    sizeof(*bundle->files));
-	bundle->files[count] = (struct bundle_file){
-	    .path = mem_dup_string(path), .contents = text,
-	    .length = strlen(text), .role = ROLE_DIRECTORY };
-	bundle->file_count++;
+	bundle->files[bundle->file_count++] = file;
 	return 0;
 }
 
@@ -77,7 +84,7 @@ static int add_secret(struct bundle *bundle, struct conf *conf)
 {
 	if (conf->srs_domain[0] == '\0' ||
 	    access(conf->srs_secret_file, R_OK) == 0)
-		return add_file(bundle, conf->srs_secret_file);
+		return add_file(bundle, conf->srs_secret_file, LIST_OTHER);
 	fprintf(stderr, "postern: %s cannot be read: senders are shown as "
 	    "they are\n", conf->srs_secret_file);
 	conf->srs_domain[0] = '\0';
@@ -91,12 +98,13 @@ static struct bundle *read_files(const char *name, struct conf *conf)
 
 	bundle->name = mem_dup_string(name);
 	bundle->text = mem_dup_string("");
-	result = add_file(bundle, conf->aliases_file);
+	result = add_file(bundle, conf->aliases_file, LIST_ALIASES);
 	for (size_t i = 0; i < conf->domain_count && result == 0; i++) {
-		result = add_file(bundle, conf->domains[i].users_file);
+		result = add_file(bundle, conf->domains[i].users_file,
+		    LIST_USERS);
 		if (result == 0)
 			result = add_file(bundle,
-			    conf->domains[i].aliases_file);
+			    conf->domains[i].aliases_file, LIST_ALIASES);
 	}
 	if (result == 0)
 		result = add_secret(bundle, conf);

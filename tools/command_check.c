@@ -2,21 +2,26 @@
 /*
  * postern check: everything that can be known before starting. It reads the
  * configuration and its files as the supervisor does, opens the certificates,
- * tries the ports, looks at users and directories, and says what the outside
- * will see. Nothing is changed.
+ * tries the ports and the filters, looks at users and directories, and says
+ * what the outside will see. Nothing is changed.
  */
 #include "tools/command.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/control.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/net.h"
+#include "base/table.h"
 #include "base/tls.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
@@ -28,9 +33,12 @@
 #include "tools/listeners.h"
 
 static const struct command check_command = { "check", "[-c FILE]",
-    "Checks configuration, certificates, ports, users and directories, and "
-    "says\nwhat the outside will see. Nothing is started or changed.",
+    "Checks configuration, certificates, ports, filters, users and "
+    "directories, and\nsays what the outside will see. Nothing is started or "
+    "changed.",
     command_check };
+
+enum { FILTER_WAIT_MS = 2000 };
 
 struct finding {
 	unsigned	 problems;
@@ -93,6 +101,20 @@ static void check_port(struct finding *finding,
 	listeners_release(&listeners);
 }
 
+/* A table that is older than its text is not wrong, but seldom meant. */
+static void check_table(const struct bundle_file *file)
+{
+	const char *source = table_source(file->table);
+	struct stat made, written;
+
+	printf("ok       %s: %zu %s\n", file->path, table_count(file->table),
+	    table_kind(file->table));
+	if (stat(file->path, &made) == 0 && stat(source, &written) == 0 &&
+	    written.st_mtime > made.st_mtime)
+		printf("advice   %s was changed after %s was made of it: run "
+		    "postern table build\n", source, file->path);
+}
+
 /* Users and aliases, read as the directory does. */
 static void check_addresses(struct finding *finding, const struct conf *conf,
     const struct bundle *bundle)
@@ -101,6 +123,9 @@ static void check_addresses(struct finding *finding, const struct conf *conf,
 	struct expander *expander = expander_new(conf, bundle, &errors,
 	    &advice);
 
+	for (size_t i = 0; i < bundle->file_count; i++)
+		if (bundle->files[i].table != NULL)
+			check_table(&bundle->files[i]);
 	if (expander == NULL)
 		complain(finding, errors);
 	else if (conf->domain_count > 0)
@@ -193,6 +218,59 @@ static void check_directory(struct finding *finding, const char *path)
 	} else {
 		printf("ok       %s\n", path);
 	}
+}
+
+/* 0, or an errno. Whether anybody listens; what he speaks is not tried. */
+static int try_connection(const struct sockaddr *address, socklen_t length)
+{
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0);
+	struct pollfd wait = { .fd = fd, .events = POLLOUT };
+	int error = fd == -1 || connect(fd, address, length) == -1 ? errno : 0;
+	socklen_t size = sizeof(error);
+
+	if (error == EINPROGRESS && poll(&wait, 1, FILTER_WAIT_MS) == 0)
+		error = ETIMEDOUT;
+	else if (error == EINPROGRESS)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	if (fd != -1)
+		close(fd);
+	return error;
+}
+
+/* A filter that is started later is no mistake. */
+static void check_filter(const struct conf_milter *milter)
+{
+	static const char *const words[] = {
+		[FILTER_TEMPFAIL] = "mail is asked to come later",
+		[FILTER_ACCEPT] = "mail goes past it",
+		[FILTER_REJECT] = "mail is refused" };
+	char *place = milter->socket[0] != '\0' ?
+	    mem_dup_string(milter->socket) :
+	    mem_print("%s port %d", milter->host, (int)milter->port);
+	struct sockaddr_un local = { .sun_family = AF_UNIX };
+	struct endpoint remote;
+	int error;
+
+	if (milter->socket[0] != '\0') {
+		snprintf(local.sun_path, sizeof(local.sun_path), "%s",
+		    milter->socket);
+		error = try_connection((struct sockaddr *)&local,
+		    sizeof(local));
+	} else if (endpoint_parse(&remote, milter->host,
+	    (uint16_t)milter->port) == 0) {
+		error = try_connection(&remote.address.any, remote.length);
+	} else {
+		error = EINVAL;
+	}
+	if (error == 0)
+		printf("ok       milter %s answers at %s\n", milter->name,
+		    place);
+	else
+		printf("advice   milter %s: %s: %s; as long as that is so, "
+		    "%s\n", milter->name, place, strerror(error),
+		    words[milter->failure]);
+	mem_free(place);
 }
 
 static const char *tls_words(enum conf_listener_tls tls, bool possible)
@@ -304,6 +382,8 @@ int command_check(int argc, char **argv)
 	check_ports(&finding, conf);
 	for (role = ROLE_SMTPD; role < ROLE_COUNT; role++)
 		check_user(&finding, conf, role);
+	for (size_t i = 0; i < conf->milter_count; i++)
+		check_filter(&conf->milters[i]);
 	check_directory(&finding, conf->queue_directory);
 	check_directory(&finding, conf->mail_directory);
 	check_directory(&finding, conf->run_directory);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "authentic/dkim_key.h"
 #include "base/address.h"
 #include "base/control.h"
 #include "base/digest.h"
@@ -25,17 +26,19 @@
 #include "conf/sts.h"
 #include "policy/own_addresses.h"
 #include "tools/command.h"
+#include "tools/command_dkim.h"
 #include "tools/command_text.h"
 #include "tools/outside.h"
 #include "tools/published.h"
 
-enum { TTL = 3600, DATA_MAX = 700, NAME_MAX_BYTES = 300, PORTS_MAX = 32,
+enum { TTL = 3600, DATA_MAX = 2300, NAME_MAX_BYTES = 300, PORTS_MAX = 32,
     PREFERENCE = 10, BACKUP_PREFERENCE = 20 };
 
 static const struct command dns_command = { "dns", "[check] DOMAIN [FILE] "
     "[-j] [-c FILE]",
     "Prints every record that a domain of ours needs, as a zone file: MX, "
-    "TLSA from\nthe configured certificates, SPF, MTA-STS, TLS reports, SRV. "
+    "TLSA from\nthe configured certificates, SPF, DKIM, DMARC, MTA-STS, TLS "
+    "reports, SRV. "
     "FILE is a certificate\n(PEM) that will be used next: its TLSA records "
     "are printed, too. `dns check`\nlooks whether the published MX and TLSA "
     "records are right for the certificates.", command_dns };
@@ -359,6 +362,57 @@ static void print_spf(const struct sheet *sheet)
 		record(sheet, conf->hostname, "TXT", "\"v=spf1 a -all\"");
 }
 
+/* The keys of this domain, whatever their state: those that wait have to be
+ * published before they sign, those that have retired stay for a while. True if
+ * one of them signs. */
+static bool print_keys(const struct sheet *sheet, const struct dkim_keys *keys)
+{
+	char name[NAME_MAX_BYTES * 2], data[DKIM_QUOTED_MAX];
+	bool active = false;
+
+	for (size_t i = 0; keys != NULL && i < keys->count; i++) {
+		const struct dkim_key *key = &keys->items[i];
+
+		if (strcmp(key->domain, sheet->domain->name) != 0 ||
+		    dkim_quote_record(key, data) == -1)
+			continue;
+		dkim_record_name(key, name, sizeof(name));
+		say(sheet, "DKIM (RFC 6376), %s:", dkim_state_name(key->state));
+		record(sheet, name, "TXT", "%s", data);
+		active = active || key->state == DKIM_ACTIVE;
+	}
+	return active;
+}
+
+static void print_dkim(const struct sheet *sheet)
+{
+	const char *path = sheet->conf->dkim_keys_file;
+	char *text = outside_read_file(path), *errors = NULL;
+	struct dkim_keys *keys = NULL;
+	char name[NAME_MAX_BYTES], address[400];
+	bool signs;
+
+	if (text == NULL && errno != ENOENT)
+		say(sheet, "DKIM: %s: %s", path, strerror(errno));
+	if (text != NULL)
+		keys = dkim_keys_read(path, text, &errors);
+	signs = print_keys(sheet, keys);
+	if (!signs)
+		say(sheet, "DKIM: no key signs mail of this domain: see "
+		    "`postern dkim`.");
+	dkim_keys_free(keys);
+	mem_free(errors);
+	if (text != NULL)
+		mem_wipe(text, strlen(text));
+	mem_free(text);
+	say(sheet, "What others do with mail that is not ours (DMARC, RFC "
+	    "7489)%s.", signs ? "" : "; more than none only with DKIM");
+	snprintf(name, sizeof(name), "_dmarc.%s", sheet->domain->name);
+	format_mailto(sheet->conf->postmaster, address, sizeof(address));
+	record(sheet, name, "TXT", "\"v=DMARC1; p=%s; rua=mailto:%s\"",
+	    signs ? "quarantine" : "none", address);
+}
+
 /* RFC 6186, RFC 8314 5.1: how mail programs of our users find us. */
 static void print_srv(const struct sheet *sheet)
 {
@@ -396,6 +450,7 @@ static void print_sheet(const struct sheet *sheet,
 	print_sts(sheet, approvals);
 	print_reports(sheet);
 	print_spf(sheet);
+	print_dkim(sheet);
 	print_srv(sheet);
 }
 

@@ -45,6 +45,8 @@ static const struct command table[] = {
 	    "what was expected against what was seen", command_policy_events },
 	{ "outcomes", "[--day DAY] [-j] [-c FILE]", "the TLS results of a day, "
 	    "counted by policy and host", command_policy_outcomes },
+	{ "greylist", "list|forget ...", "who was asked to come again, and who "
+	    "has", command_policy_greylist },
 };
 enum verb { EXPLAIN, PROBE, LIST, FORGET };
 

@@ -74,5 +74,6 @@ int	 command_policy_memory(int argc, char **argv);
 int	 command_policy_exception(int argc, char **argv);
 int	 command_policy_events(int argc, char **argv);
 int	 command_policy_outcomes(int argc, char **argv);
+int	 command_policy_greylist(int argc, char **argv);
 
 #endif

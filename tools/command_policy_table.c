@@ -11,7 +11,7 @@
 #include "tools/command_text.h"
 
 enum { NAME_WIDTH = 34, KIND_WIDTH = 12, TIME_WIDTH = 20, DOMAIN_WIDTH = 28,
-    LEVEL_WIDTH = 8 };
+    LEVEL_WIDTH = 8, NETWORK_WIDTH = 24 };
 
 /* --- memory --- */
 
@@ -166,6 +166,39 @@ void policy_print_exception(const char *did, const json_t *object)
 	    number_of(object, "uses"), text_of(object, "used"));
 	if (number_of(object, "uses") > 0)
 		text_line(0, shown);
+}
+
+/* --- greylisting --- */
+
+void policy_table_greylist_heading(void)
+{
+	printf("%-7s %-*s %-*s  %s\n", "state", NETWORK_WIDTH, "network",
+	    TIME_WIDTH, "again from", "who");
+}
+
+void policy_table_greylist(const json_t *object)
+{
+	bool known = strcmp(text_of(object, "state"), "known") == 0;
+
+	text_print(text_of(object, "state"), 7);
+	putchar(' ');
+	text_print(text_of(object, "network"), NETWORK_WIDTH);
+	putchar(' ');
+	text_print(known ? "-" : text_of(object, "from"), TIME_WIDTH);
+	printf("  ");
+	if (known) {
+		printf("all of @");
+		text_print(text_of(object, "domain"), 0);
+		printf(", last at ");
+		text_print(text_of(object, "last"), 0);
+	} else {
+		putchar('<');
+		text_print(text_of(object, "sender"), 0);
+		printf("> to <");
+		text_print(text_of(object, "recipient"), 0);
+		putchar('>');
+	}
+	putchar('\n');
 }
 
 /* --- events --- */

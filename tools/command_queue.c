@@ -46,7 +46,8 @@ static const struct command table[] = {
 	{ "list", SELECTORS, "one entry a message", run_list },
 	{ "show", SELECTORS, "everything about messages: each recipient, its "
 	    "last attempt, and what the next one will ask for", run_show },
-	{ "cat", "ID [-c FILE]", "print the message itself", run_cat },
+	{ "cat", "[--original] ID [-c FILE]", "print the message itself, as it "
+	    "will be sent", run_cat },
 	{ "hold", "[--note TEXT] " SELECTORS, "keep messages until they are "
 	    "released", run_hold },
 	{ "release", SELECTORS, "let held messages go on", run_release },
@@ -97,6 +98,9 @@ static const char set_tls_help[] =
 "                       selector by reason is --failure here)\n"
 "The messages are tried at once, unless they are held.\n";
 
+static const char cat_help[] =
+"  --original           as it came in, before filters changed it\n";
+
 static const struct option longs[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
@@ -112,6 +116,7 @@ static const struct option longs[] = {
 	{ "limit", required_argument, NULL, 'l' },
 	{ "note", required_argument, NULL, 'N' },
 	{ "all", no_argument, NULL, 'a' },
+	{ "original", no_argument, NULL, 'O' },
 	{ NULL, 0, NULL, 0 }
 };
 
@@ -201,6 +206,8 @@ static int print_help(const struct request *request)
 	    table[request->verb].summary);
 	if (request->verb == SET_TLS)
 		printf("%s\n", set_tls_help);
+	if (request->verb == CAT)
+		printf("%s", cat_help);
 	if (request->verb != STATS && request->verb != CAT) {
 		printf("%s", selector_help);
 		print_reasons();
@@ -214,6 +221,7 @@ static int take_option(struct request *request, int letter, const char *text)
 	case 'c': request->options.configuration = text; return -1;
 	case 'j': request->options.json = true; return -1;
 	case 'a': put(request, "all", json_true()); return -1;
+	case 'O': put(request, "original", json_true()); return -1;
 	case 's': return put_name(request, "sender", text);
 	case 'r': return put_name(request, "recipient", text);
 	case 'd': return put_name(request, "domain", text);
@@ -368,6 +376,8 @@ static void print_recipient(const json_t *recipient)
 		    "attempts"));
 	if (next[0] != '\0')
 		printf(", next %s", next);
+	if (strcmp(text_of(recipient, "held-by"), "filter") == 0)
+		printf(" by a filter");
 	if (text_of(recipient, "held")[0] != '\0') {
 		printf(": ");
 		text_print(text_of(recipient, "held"), 0);
@@ -409,6 +419,8 @@ static void print_origin(const json_t *object)
 		text_print(text_of(object, names[i]), 0);
 		printf("\n");
 	}
+	if (json_is_true(json_object_get(object, "edited")))
+		printf("    changed by filters\n");
 }
 
 /* What the sender asks for (RFC 8689). */

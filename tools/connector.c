@@ -43,6 +43,9 @@ static bool is_named(const struct conf *conf, enum role role, const char *path)
 		return false;
 	if (role == ROLE_DIRECTORY)
 		return strcmp(conf->auth_socket, path) == 0;
+	for (size_t i = 0; role == ROLE_SMTPD && i < conf->milter_count; i++)
+		if (strcmp(conf->milters[i].socket, path) == 0)
+			return true;
 	for (size_t i = 0; role == ROLE_DELIVERY && i < conf->route_count; i++)
 		if (conf->routes[i].transport == TRANSPORT_LMTP &&
 		    strcmp(conf->routes[i].socket, path) == 0)

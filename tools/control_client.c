@@ -107,7 +107,7 @@ static int connect_to(const char *path)
 static int open_socket(const char *path, const struct answer *answer)
 {
 	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
-	int fd = connect_to(path);
+	int fd = connect_to(path), error;
 
 	if (fd == -1 && errno == ENAMETOOLONG) {
 		say(answer, "%s: the path is too long for a socket: set "
@@ -115,10 +115,12 @@ static int open_socket(const char *path, const struct answer *answer)
 		return -1;
 	}
 	if (fd == -1) {
-		say(answer, "%s: %s%s", path, strerror(errno),
-		    errno == ENOENT || errno == ECONNREFUSED ?
-		    ": the server is not running" : errno == EACCES ?
+		error = errno;
+		say(answer, "%s: %s%s", path, strerror(error),
+		    error == ENOENT || error == ECONNREFUSED ?
+		    ": the server is not running" : error == EACCES ?
 		    ": you are not in the group that may ask the server" : "");
+		errno = error;
 		return -1;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -197,22 +199,59 @@ static int read_answers(int fd, struct answer *answer)
 	return answer->code;
 }
 
-static int converse(const struct conf *conf,
+/* A descriptor on which the request has been sent, or -1 after a sentence, with
+ * EACCES in errno for a socket that we may not use. */
+static int open_request(const struct conf *conf,
     const struct control_hello *hello, const char *request,
-    struct answer *answer)
+    const struct answer *answer)
 {
 	int fd = open_socket(conf->control_socket, answer);
 
 	if (fd == -1)
-		return CONTROL_UNAVAILABLE;
+		return -1;
 	if (send_all(fd, hello, sizeof(*hello)) == -1 || (request != NULL &&
 	    (send_all(fd, request, strlen(request)) == -1 ||
 	    send_all(fd, "\n", 1) == -1))) {
 		say(answer, "cannot send the request: %s", strerror(errno));
 		close(fd);
-		return CONTROL_UNAVAILABLE;
+		return -1;
 	}
+	return fd;
+}
+
+static int converse(const struct conf *conf,
+    const struct control_hello *hello, const char *request,
+    struct answer *answer)
+{
+	int fd = open_request(conf, hello, request, answer);
+
+	if (fd == -1)
+		return errno == EACCES ? CONTROL_DENIED : CONTROL_UNAVAILABLE;
 	return read_answers(fd, answer);
+}
+
+/* The request as text, owned; takes arguments. */
+static char *request_text(const char *verb, json_t *arguments)
+{
+	json_t *request = json_pack("{s:s, s:o}", "verb", verb, "arguments",
+	    arguments != NULL ? arguments : json_object());
+	char *text = json_dumps(request, JSON_COMPACT);
+
+	json_decref(request);
+	return text;
+}
+
+int control_client_open(const struct conf *conf, enum role role,
+    const char *verb, json_t *arguments)
+{
+	const struct control_hello hello = { .magic = CONTROL_MAGIC,
+	    .role = (uint8_t)role };
+	const struct answer answer = { .message = NULL };
+	char *text = request_text(verb, arguments);
+	int fd = open_request(conf, &hello, text, &answer);
+
+	free(text);
+	return fd;
 }
 
 static int ask(const struct conf *conf, enum role role, const char *verb,
@@ -220,16 +259,9 @@ static int ask(const struct conf *conf, enum role role, const char *verb,
 {
 	struct control_hello hello = { .magic = CONTROL_MAGIC,
 	    .role = (uint8_t)role };
-	json_t *request;
-	char *text;
+	char *text = request_text(verb, arguments);
 	int code;
 
-	if (arguments == NULL)
-		arguments = json_object();
-	request = json_pack("{s:s, s:o}", "verb", verb, "arguments",
-	    arguments);
-	text = json_dumps(request, JSON_COMPACT);
-	json_decref(request);
 	code = converse(conf, &hello, text, answer);
 	free(text);
 	return code;

@@ -37,6 +37,11 @@ int	 control_client_try(const struct conf *conf);
 int	 control_client_ask(const struct conf *conf, enum role role,
 	    const char *verb, json_t *arguments,
 	    void (*line)(void *arg, const json_t *object), void *arg);
+/* For a verb that goes on in a way of its own on the same connection: its
+ * descriptor (owned) once the request has been sent, or -1 after a sentence on
+ * stderr, with EACCES in errno for a socket that we may not use. */
+int	 control_client_open(const struct conf *conf, enum role role,
+	    const char *verb, json_t *arguments);
 /* The same, but nothing is printed: what would be, without "postern: ", is in
  * message (may be empty). */
 int	 control_client_ask_quietly(const struct conf *conf, enum role role,

@@ -122,12 +122,26 @@ int kept_file_begin(struct kept_file *file, const struct conf *conf,
 	return -1;
 }
 
+int kept_file_lock(struct kept_file *file, const char *path,
+    const char *model)
+{
+	memset(file, 0, sizeof(*file));
+	file->lock = -1;
+	file->path = mem_dup_string(path);
+	file->model = model;
+	if (take_lock(file) == 0)
+		return 0;
+	kept_file_end(file);
+	return -1;
+}
+
 /* The new one is for those the old one was for. */
-static int take_over(int fd, const char *path)
+static int take_over(int fd, const struct kept_file *file)
 {
 	struct stat facts;
 
-	if (stat(path, &facts) == -1)
+	if (stat(file->path, &facts) == -1 && (errno != ENOENT ||
+	    file->model == NULL || stat(file->model, &facts) == -1))
 		return errno == ENOENT ? 0 : -1;
 	if (geteuid() == 0 && fchown(fd, facts.st_uid, facts.st_gid) == -1)
 		return -1;
@@ -174,7 +188,7 @@ int kept_file_write(const struct kept_file *file, const char *text,
 	unlink(fresh);
 	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 	    NEW_MODE);
-	if (fd != -1 && take_over(fd, file->path) == 0 &&
+	if (fd != -1 && take_over(fd, file) == 0 &&
 	    write_all(fd, text, length) == 0 &&
 	    rename(fresh, file->path) == 0)
 		result = sync_directory(file->path);
@@ -190,6 +204,8 @@ int kept_file_write(const struct kept_file *file, const char *text,
 
 void kept_file_end(struct kept_file *file)
 {
+	int error = errno;
+
 	if (file->text != NULL)
 		mem_wipe(file->text, file->length);
 	mem_free(file->text);
@@ -198,4 +214,5 @@ void kept_file_end(struct kept_file *file)
 		close(file->lock);
 	file->lock = -1;
 	file->text = file->path = NULL;
+	errno = error;
 }

@@ -20,6 +20,7 @@ struct kept_file {
 	char	*text;		/* owned; "" when there is no file */
 	size_t	 length;
 	int	 lock;		/* owned; -1: only for reading */
+	const char *model;	/* borrowed; null: a new one is its owner's */
 };
 
 /* For reading only, without the lock: the file is always whole. -1 with a
@@ -29,6 +30,10 @@ int	 kept_file_read(struct kept_file *file, const char *path);
  * some seconds at most. -1 as above. */
 int	 kept_file_begin(struct kept_file *file, const struct conf *conf,
 	    const char *path);
+/* The lock alone, for a file that is made anew from another one: model, whose
+ * mode and owner it gets if it was not there yet. -1 as above. */
+int	 kept_file_lock(struct kept_file *file, const char *path,
+	    const char *model);
 /* -1 with a sentence on stderr; the old one is as it was. */
 int	 kept_file_write(const struct kept_file *file, const char *text,
 	    size_t length);

@@ -17,8 +17,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/control.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "conf/problem.h"
@@ -32,6 +34,7 @@
 #include "tools/sendmail_options.h"
 #include "tools/sendmail_relay.h"
 #include "tools/submit.h"
+#include "tools/table_build.h"
 
 enum { NAME_BYTES = 120, DRAINED_MAX = 1 << 30,
     /* Of what the fields that are added may need. */
@@ -366,8 +369,8 @@ static int run_queue(const struct sendmail_options *options, const char *verb,
 	return command_end(command_queue(selector == NULL ? 4 : 5, words));
 }
 
-/* The aliases of one file; false if it has faults. */
-static bool check_aliases(const char *path)
+/* The aliases of one file, or a table made anew; false if it has faults. */
+static bool check_aliases(const char *configuration, const char *path)
 {
 	char *errors = NULL, *text;
 	struct aliases *aliases;
@@ -375,6 +378,8 @@ static bool check_aliases(const char *path)
 
 	if (path[0] == '\0')
 		return true;
+	if (table_is_path(path))
+		return table_build(configuration, path, NULL) == CONTROL_OK;
 	text = bundle_read_list(path, &errors);
 	if (text != NULL) {
 		problems_init(&problems, path);
@@ -398,10 +403,11 @@ static int renew_aliases(const struct conf *conf,
 {
 	char *words[] = { (char *)"reload", (char *)"-c",
 	    (char *)path_of(options), NULL };
-	bool good = check_aliases(conf->aliases_file);
+	bool good = check_aliases(path_of(options), conf->aliases_file);
 
 	for (size_t i = 0; i < conf->domain_count; i++)
-		good = check_aliases(conf->domains[i].aliases_file) && good;
+		good = check_aliases(path_of(options),
+		    conf->domains[i].aliases_file) && good;
 	return command_end(good ? command_reload(3, words) : EX_DATAERR);
 }
 

@@ -124,6 +124,7 @@ static void start_child(struct child *child)
 	order.user = user;
 	order.root = root;
 	order.bundle = &bundle;
+	order.files = supervisor.bundle;
 	order.log_level = log_level(supervisor.conf);
 	order.address_space = ADDRESS_SPACE;
 	if (child->role == ROLE_QUEUE)
@@ -412,6 +413,7 @@ static void tell_roles(void)
 		if (bundle_encode(supervisor.bundle, child->role,
 		    &bundle) == -1)
 			bug("a bundle that fitted does not fit");
+		child_send_tables(child, supervisor.bundle);
 		child_send_configuration(child, &bundle,
 		    supervisor.reload_request);
 		buf_wipe(&bundle);
@@ -788,7 +790,7 @@ static void on_wanted(enum role role, unsigned verb, int fd,
 		return;
 	}
 	if (role != ROLE_QUEUE && role != ROLE_POLICY &&
-	    role != ROLE_DELIVERY) {
+	    role != ROLE_DELIVERY && role != ROLE_SMTPD) {
 		control_end(control_open(fd, caller), CONTROL_USAGE,
 		    "that part of the server takes no commands");
 		return;

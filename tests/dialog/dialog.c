@@ -24,6 +24,8 @@
 #include "queue/envelope.h"
 #include "smtpd/rules.h"
 #include "smtpd/session.h"
+#include "smtpd/spool.h"
+#include "tests/scripted_filter.h"
 #include "tests/smtpd_world.h"
 
 enum { SCRIPT_MAX = 2000, STEP_SECONDS = 20, QUIET_TURNS = 12 };
@@ -47,6 +49,7 @@ struct dialog {
 
 	struct world	 world;
 	char		*conf, *listener;	/* owned */
+	char		*filters;		/* owned; names of the chain */
 	bool		 certificate;
 	const char	*address;
 	struct buf	 early;
@@ -149,11 +152,13 @@ static void on_client(void *arg, struct stream *stream,
 static bool connect_pair(struct dialog *dialog)
 {
 	struct rules *rules;
-	char error[200];
+	char error[200], *conf;
 	int pair[2];
 
-	rules = world_rules(dialog->conf, dialog->listener,
-	    dialog->certificate);
+	conf = mem_print("milters = { %s }\n%s", dialog->filters,
+	    dialog->conf);
+	rules = world_rules(conf, dialog->listener, dialog->certificate);
+	mem_free(conf);
 	if (rules == NULL) {
 		fail(dialog, "the configuration is wrong");
 		return false;
@@ -165,8 +170,9 @@ static bool connect_pair(struct dialog *dialog)
 	if (buf_length(&dialog->early) > 0 && write(pair[0],
 	    buf_data(&dialog->early), buf_length(&dialog->early)) < 0)
 		abort();
-	dialog->tls = tls_client_new(TLS_CHECK_NONE, NULL, error,
-	    sizeof(error));
+	if (dialog->tls == NULL)
+		dialog->tls = tls_client_new(TLS_CHECK_NONE, NULL, error,
+		    sizeof(error));
 	dialog->client = stream_new(pair[0], 1 << 20, on_client, dialog);
 	stream_set_max_output(dialog->client, 64 << 20);
 	world_session(&dialog->world, pair[1], dialog->address);
@@ -188,6 +194,23 @@ static enum progress do_conf(struct dialog *dialog, const char *text)
 
 	dialog->conf = mem_print("%s%s\n", old, text);
 	mem_free(old);
+	return DONE;
+}
+
+/* NAME and the settings of its section. */
+static enum progress do_filter(struct dialog *dialog, const char *text)
+{
+	char *conf = dialog->conf, *filters = dialog->filters;
+	char name[32] = "";
+	int used = 0;
+
+	sscanf(text, "%31s %n", name, &used);
+	dialog->conf = mem_print("%smilter %s { socket = \"/run/%s\" %s }\n",
+	    conf, name, name, text + used);
+	dialog->filters = mem_print("%s%s%s", filters,
+	    filters[0] == '\0' ? "" : ", ", name);
+	mem_free(conf);
+	mem_free(filters);
 	return DONE;
 }
 
@@ -243,10 +266,10 @@ static void set_answer(const char *value)
 
 static enum progress do_set(struct dialog *dialog, const char *text)
 {
-	char name[32] = "", value[200] = "";
+	char name[32] = "", value[1200] = "";
 	long long number;
 
-	sscanf(text, "%31s %199[^\n]", name, value);
+	sscanf(text, "%31s %1199[^\n]", name, value);
 	number = strtoll(value, NULL, 10);
 	if (strcmp(name, "queue-down") == 0)
 		fake_peers.queue_down = number != 0;
@@ -272,6 +295,8 @@ static enum progress do_set(struct dialog *dialog, const char *text)
 		fake_peers.no_postmaster = number != 0;
 	else if (strcmp(name, "no-name") == 0)
 		fake_peers.reverse_name = NULL;
+	else if (strcmp(name, "name-failed") == 0)
+		fake_peers.reverse_name = "";
 	else if (strcmp(name, "name-silent") == 0)
 		fake_peers.reverse_silent = number != 0;
 	else if (strcmp(name, "answer") == 0)
@@ -279,7 +304,7 @@ static enum progress do_set(struct dialog *dialog, const char *text)
 	else if (strcmp(name, "answer-lost") == 0)
 		status_set(&fake_peers.answer, STATUS_DEFERRED, REASON_LOST,
 		    "4.3.0", "the queue went away");
-	else
+	else if (!fake_smtpd_policy_set(name, value))
 		return fail(dialog, "nothing to set is named %s", name);
 	return DONE;
 }
@@ -677,6 +702,21 @@ static enum progress compare_extra(struct dialog *dialog, const char *wanted)
 	return result;
 }
 
+static enum progress compare_view(struct dialog *dialog, const char *wanted)
+{
+	char *text = mem_dup_string(buf_string(&fake_peers.view));
+	char *to = text;
+	enum progress result;
+
+	for (const char *from = text; *from != '\0'; from++)
+		if (*from != '\r')
+			*to++ = *from == '\n' ? '|' : *from;
+	*to = '\0';
+	result = compare(dialog, text, wanted);
+	mem_free(text);
+	return result;
+}
+
 static const char *tag_of(uint32_t flags)
 {
 	const char *tag = envelope_tls_tag(&(struct envelope){
@@ -702,6 +742,8 @@ static enum progress check_message(struct dialog *dialog, const char *name,
 		return compare(dialog, fake_peers.client, wanted);
 	if (strcmp(name, "protocol") == 0)
 		return compare(dialog, fake_peers.protocol, wanted);
+	if (strcmp(name, "asked") == 0)
+		return compare(dialog, fake_smtpd_policy.asked, wanted);
 	if (strcmp(name, "login") == 0)
 		return compare(dialog, fake_peers.login_seen, wanted);
 	if (strcmp(name, "flags") == 0)
@@ -721,11 +763,104 @@ static enum progress check_message(struct dialog *dialog, const char *name,
 		    wanted);
 	if (strcmp(name, "body") == 0)
 		return compare_body(dialog, wanted);
+	if (strcmp(name, "view") == 0)
+		return compare_view(dialog, wanted);
+	if (strcmp(name, "hold") == 0)
+		return compare(dialog, fake_peers.hold, wanted);
 	if (strcmp(name, "extra") == 0)
 		return compare_extra(dialog, wanted);
 	if (strcmp(name, "received") == 0)
 		return compare_prefix(dialog, wanted);
 	return fail(dialog, "nothing to check is named %s", name);
+}
+
+/* --- filters --- */
+
+/* Takes the name off; false: there is nothing behind it. */
+static bool split_name(const char *text, char name[32], const char **rest)
+{
+	int used = 0;
+
+	name[0] = '\0';
+	sscanf(text, "%31s %n", name, &used);
+	*rest = text + used;
+	return used > 0 && **rest != '\0';
+}
+
+static enum progress do_script(struct dialog *dialog, const char *text)
+{
+	const char *rest;
+	char name[32];
+
+	return split_name(text, name, &rest) &&
+	    scripted_filter_set(name, rest) ? DONE :
+	    fail(dialog, "no line of a filter: %s", text);
+}
+
+static enum progress do_down(struct dialog *dialog, const char *text)
+{
+	const char *rest;
+	char name[32];
+
+	if (!split_name(text, name, &rest))
+		return fail(dialog, "NAME 0 or NAME 1");
+	scripted_filter_down(name, rest[0] == '1');
+	return DONE;
+}
+
+static bool was_told(const char *name, const char *pattern)
+{
+	char *text = mem_dup_string(scripted_filter_told(name));
+	char *rest = text, *line;
+	bool found = false;
+
+	while (!found && (line = strsep(&rest, "\n")) != NULL)
+		found = glob(pattern, line);
+	mem_free(text);
+	return found;
+}
+
+static enum progress do_told(struct dialog *dialog, const char *text)
+{
+	const char *rest;
+	char name[32];
+
+	/* It may still have to read it. */
+	if (!dialog->begun)
+		dialog->turns = QUIET_TURNS;
+	if (split_name(text, name, &rest) && was_told(name, rest))
+		return DONE;
+	if (dialog->turns-- == 0)
+		return fail(dialog, "not told: %s, but\n%s", text,
+		    scripted_filter_told(name));
+	timer_start(&dialog->timer, 0, take_steps, dialog);
+	return AGAIN;
+}
+
+static enum progress do_told_none(struct dialog *dialog, const char *text)
+{
+	const char *rest;
+	char name[32];
+
+	return split_name(text, name, &rest) && was_told(name, rest) ?
+	    fail(dialog, "told: %s", text) : DONE;
+}
+
+static enum progress do_forget(struct dialog *dialog, const char *text)
+{
+	(void)dialog;
+	scripted_filter_forget(text);
+	return DONE;
+}
+
+static enum progress do_connections(struct dialog *dialog, const char *text)
+{
+	const char *rest;
+	char name[32];
+
+	return split_name(text, name, &rest) ? compare_number(dialog,
+	    scripted_filter_connections(name), rest) :
+	    fail(dialog, "NAME N");
 }
 
 /* --- the log --- */
@@ -786,6 +921,13 @@ static const struct {
 } steps[] = {
 	{ "conf", false, do_conf },
 	{ "listener", false, do_listener },
+	{ "filter", false, do_filter },
+	{ "F", false, do_script },
+	{ "F-down", false, do_down },
+	{ "F-told", true, do_told },
+	{ "F-none", true, do_told_none },
+	{ "F-forget", true, do_forget },
+	{ "F-connections", true, do_connections },
 	{ "no-certificate", false, do_no_certificate },
 	{ "from", false, do_from },
 	{ "listed", false, do_listed },
@@ -916,9 +1058,15 @@ static void finish(struct dialog *dialog)
 	stop_log(dialog);
 	if (!dialog->failed && fake_peers_open() != 0)
 		fail(dialog, "%u requests were left open", fake_peers_open());
+	if (!dialog->failed && scripted_filters_open() != 0)
+		fail(dialog, "connections to filters were left open");
+	if (!dialog->failed && spool_total() != 0)
+		fail(dialog, "memory of filters was not given back");
+	scripted_filters_reset();
 	fake_peers_reset();
 	mem_free(dialog->conf);
 	mem_free(dialog->listener);
+	mem_free(dialog->filters);
 	world_certificates = "";
 	mem_free(dialog->certificates);
 	mem_free(dialog->file);
@@ -955,6 +1103,7 @@ bool dialog_run(const char *path, bool bytewise, char *why, size_t size)
 	}
 	dialog->conf = mem_dup_string("");
 	dialog->listener = mem_dup_string("");
+	dialog->filters = mem_dup_string("");
 	dialog->certificate = true;
 	dialog->log = -1;
 	dialog->address = "198.51.100.7";

@@ -7,13 +7,33 @@
  *	# text			a comment; names the requirements covered
  *	conf: LINES		more configuration; first of all
  *	listener: SETTINGS	of the listener: "tls = require"
+ *	filter: NAME SETTINGS	one more in the chain of milters
+ *	F: NAME LINE		of its script (tests/scripted_filter.h)
+ *	F-down: NAME 1|0	it cannot be connected to, or can again
+ *	F-told: NAME PATTERN	a line of what it was told is like this
+ *	F-none: NAME PATTERN	no line of it is
+ *	F-forget: NAME		what it was told so far does not count
+ *	F-connections: NAME N	so many were made to it
  *	no-certificate:		the server has none
  *	from: ADDRESS		of the client; 198.51.100.7 unless said; local is
  *				user 1000 of this machine
  *	listed: NAME		the client's certificate may relay
  *	once:			not to be run byte by byte as well: the script
  *				is about what comes together
- *	set: NAME VALUE		a member of struct fake_peers
+ *	set: NAME VALUE		a member of struct fake_peers; or what policy
+ *				answers from now on:
+ *		spf PROOF [DOMAIN [EXPLANATION]]	pass, fail, softfail,
+ *				neutral, none, temperror, permerror
+ *		spf-hello PROOF [DOMAIN [EXPLANATION]]	the HELO name decided
+ *		text NAME TEXT	a TXT record (a DKIM key); each line of the same
+ *				name is one more record; none is: missing
+ *		text-failed NAME	the lookup fails
+ *		dmarc PROOF [WISH [DOMAIN]]	WISH: none, quarantine, reject;
+ *				DOMAIN: where the record is
+ *		listed ZONE ADDRESS ...		what a DNSBL or DNSWL says;
+ *		listed ZONE failed		... it cannot be asked
+ *		greylist SECONDS	to wait; 0: known
+ *		policy-silent 1		these are never answered
  *	early: TEXT		sent before the server has the connection
  *	C: TEXT			the client sends a line
  *	C-raw: TEXT		... exactly this (\r \n \0 \s \xHH \\)
@@ -21,7 +41,8 @@
  *	C-repeat: N TEXT	... N times this, as C-raw
  *	C-end:			... nothing more (half-closes)
  *	C-deaf: 1|0		... reads nothing, or reads again
- *	C-drop:			... is gone, without close_notify
+ *	C-drop:			... is gone, without close_notify; whatever
+ *				comes after this is a new session
  *	S: PATTERN		one line comes; * is any text
  *	S-all: CODE		a whole reply of that code comes
  *	S-count: N CODE		... N times
@@ -34,6 +55,10 @@
  *	wait: MS		so many milliseconds pass
  *	sessions: N		the server has so many
  *	M-NAME: VALUE		what the queue got; see check_message()
+ *	M-view: PATTERN		what goes out behind the prefix; "|" is CRLF
+ *	M-hold: PATTERN		why it is held; (none)
+ *	M-asked: PATTERN	what policy was asked, in the words of
+ *				tests/fake_smtpd_policy.h
  *	logged:			the log is kept from here on, for
  *	L: PATTERN		a line of it is like this
  *	L-none: PATTERN		no line of it is

@@ -5,6 +5,7 @@
  *	o	an observation, from delivery
  *	e m p	a row of exceptions, memory or pins, from a disk that may be
  *		damaged: the end of its key, a zero byte, its value
+ *	g	the same of the memory of greylisting
  *	j	JSON for `memory import`, from anybody
  *
  * What is taken is sound: an observation reads the same when it was written
@@ -19,8 +20,12 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/net.h"
 #include "base/wire.h"
+#include "conf/conf.h"
+#include "policy/client.h"
 #include "policy/exception.h"
+#include "policy/greylist.h"
 #include "policy/ledger.h"
 #include "policy/memory.h"
 #include "policy/observation.h"
@@ -100,16 +105,23 @@ struct world {
 	struct ledger		 ledger;
 	struct memory		*memory;
 	struct exceptions	*exceptions;
+	struct greylist		*greylist;
 };
 
 static void begin(struct world *world)
 {
+	const struct conf conf = { .greylist_delay = 300,
+	    .greylist_window = 86400, .greylist_keep = 86400,
+	    .network_ipv4 = 24, .network_ipv6 = 48 };
+
 	memset(world, 0, sizeof(*world));
 	buf_init(&world->ledger.row, LEDGER_VALUE_MAX);
 	fake_time_begin();
 	log_init("fuzz", LOG_LEVEL_FATAL);
 	world->memory = memory_new(&world->ledger, NULL, NULL);
 	world->exceptions = exceptions_new(&world->ledger, NULL, NULL);
+	world->greylist = greylist_new(&world->ledger);
+	greylist_configure(world->greylist, &conf);
 }
 
 static void end(struct world *world)
@@ -117,6 +129,7 @@ static void end(struct world *world)
 	fake_time_pass(DAYS(100));
 	memory_free(world->memory);
 	exceptions_free(world->exceptions);
+	greylist_free(world->greylist);
 	buf_release(&world->ledger.row);
 	need(fake_time_timers() == 0);
 }
@@ -244,6 +257,48 @@ static void try_row(const char *prefix, const uint8_t *data, size_t size)
 	end(&world);
 }
 
+/* What is listed can be forgotten, by its network. */
+static void try_entry(void *arg, const char *key)
+{
+	struct greylist_entry entry;
+
+	if (!greylist_find(arg, key, &entry))
+		return;
+	need(entry.first >= 0 && entry.last >= 0);
+	need(entry.known ? entry.recipient[0] == '\0' : key[0] == 'w');
+}
+
+static void try_greylist(const uint8_t *data, size_t size)
+{
+	const uint8_t *zero = memchr(data, 0, size);
+	struct endpoint client;
+	const struct policy_greylist_question question = { .client = &client,
+	    .sender = "a@x.example", .recipient = "b@us.example" };
+	char key[LEDGER_KEY_MAX + 1] = "greylist:";
+	size_t used = strlen(key);
+	struct world world;
+	size_t known, waiting;
+	int64_t wait;
+
+	if (zero == NULL || used + (size_t)(zero - data) > LEDGER_KEY_MAX)
+		return;
+	memcpy(key + used, data, (size_t)(zero - data) + 1);
+	begin(&world);
+	if (load(&world, key, zero + 1, size - (size_t)(zero - data) - 1) ==
+	    -1)
+		need(greylist_count(world.greylist, true) +
+		    greylist_count(world.greylist, false) == 0);
+	greylist_scan(world.greylist, 0, try_entry, world.greylist);
+	need(endpoint_parse(&client, "192.0.2.7", 25) == 0);
+	wait = greylist_ask(world.greylist, &question);
+	need(wait >= 0 && wait <= 300);
+	known = greylist_count(world.greylist, true);
+	waiting = greylist_count(world.greylist, false);
+	need(known + waiting > 0 && known + waiting <= 2);
+	need(greylist_forget(world.greylist, "192.0.2.9") > 0);
+	end(&world);
+}
+
 static void try_json(const uint8_t *data, size_t size)
 {
 	json_t *object = json_loadb((const char *)data, size,
@@ -271,6 +326,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'e': try_row("exception:", data + 1, size - 1); break;
 	case 'm': try_row("memory:", data + 1, size - 1); break;
 	case 'p': try_row("pin:", data + 1, size - 1); break;
+	case 'g': try_greylist(data + 1, size - 1); break;
 	case 'j': try_json(data + 1, size - 1); break;
 	default: break;
 	}

@@ -19,6 +19,7 @@
 #include "queue/envelope.h"
 #include "queue/message.h"
 #include "queue/record.h"
+#include "queue/view.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -148,7 +149,7 @@ static bool read_accepted(struct wire_reader *reader)
 }
 
 /* The rows' latest versions; earlier ones are written as these. */
-enum { MESSAGE_LATEST = 2, SLICE_LATEST = 3 };
+enum { MESSAGE_LATEST = 3, SLICE_LATEST = 3 };
 
 static void must_equal_again(const struct buf *row)
 {
@@ -157,17 +158,38 @@ static void must_equal_again(const struct buf *row)
 }
 
 /* What an earlier version became stays as it is. */
-static void check_old_message(void)
+static void check_old_message(unsigned version)
 {
 	struct record_message *message = record_get_message(buf_data(&again),
 	    buf_length(&again), arena);
 	struct buf row;
 
-	must(message != NULL && message->envelope->forward_sender == NULL);
+	must(message != NULL && message->envelope->piece_count == 0 &&
+	    message->envelope->hold == NULL);
+	must(version >= 2 || message->envelope->forward_sender == NULL);
 	buf_init(&row, 16 << 20);
 	must(record_put_message(&row, message) == 0);
 	must_equal_again(&row);
 	buf_release(&row);
+}
+
+/* Every byte of the view is one of the stored body, or of a text. */
+static void check_view(const struct record_message *message)
+{
+	uint64_t offset = 0, length;
+	struct view_part part;
+	struct view view;
+
+	view_init(&view, message->envelope, message->body_length);
+	length = view_length(&view);
+	while (view_part(&view, offset, SIZE_MAX, &part)) {
+		must(part.length > 0 && part.length <= length - offset);
+		must(part.text != NULL || (part.offset <
+		    message->body_length && part.length <=
+		    message->body_length - part.offset));
+		offset += part.length;
+	}
+	must(offset == length);
 }
 
 static bool read_message_row(struct wire_reader *reader)
@@ -177,9 +199,10 @@ static bool read_message_row(struct wire_reader *reader)
 
 	if (message == NULL || record_put_message(&again, message) != 0)
 		return false;
+	check_view(message);
 	if (*reader->position >= MESSAGE_LATEST)
 		return true;
-	check_old_message();
+	check_old_message(*reader->position);
 	return false;
 }
 

@@ -24,8 +24,8 @@ enum { ANSWER_MAX = 1 << 20 };
 
 static char answers[ANSWER_MAX];
 static size_t answer_length;
-static struct rules *offered, *required, *lmtp, *submission;
-static bool may_relay;
+static struct rules *offered, *required, *lmtp, *submission, *guarded;
+static bool may_relay, is_guarded;
 
 static void hear(int fd)
 {
@@ -90,6 +90,9 @@ static void check_message(void)
 		abort();
 	if (fake_peers.begun == 0)
 		return;
+	if (is_guarded && (fake_smtpd_policy.greylist_wait > 0 ||
+	    fake_smtpd_policy.spf == PROOF_FAIL))
+		abort();
 	/* REQ-6: there is no TLS here. */
 	if (fake_peers.flags & ENVELOPE_REQUIRETLS)
 		abort();
@@ -117,6 +120,11 @@ static void choose(uint8_t byte)
 	if ((byte & 0x1c) == 0x14)
 		status_set(&fake_peers.answer, STATUS_DEFERRED, REASON_LOCAL,
 		    "4.3.1", "full");
+	/* With the rules of a guarded listener: who is new, who is known. */
+	if ((byte & 0x1c) == 0x18)
+		fake_smtpd_policy.greylist_wait = 60;
+	if ((byte & 0x1c) == 0x1c)
+		fake_smtpd_policy.spf = PROOF_FAIL;
 }
 
 static struct rules *choose_rules(uint8_t byte)
@@ -125,7 +133,7 @@ static struct rules *choose_rules(uint8_t byte)
 	case 0x20: return required;
 	case 0x40: return lmtp;
 	case 0x60: return submission;
-	default: return offered;
+	default: return (byte & 0x18) == 0x18 ? guarded : offered;
 	}
 }
 
@@ -140,13 +148,22 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	world_prepare();
-	offered = world_rules(conf, "auth = yes", true);
+	offered = world_rules("max-message-size = 65536\n"
+	    "max-line = 1000\nmax-received = 10\nmax-recipients = 100\n"
+	    "dkim-verify = yes\ndmarc = enforce\n", "auth = yes", true);
 	required = world_rules(conf, "tls = require", true);
 	lmtp = world_rules(conf, "service = lmtp", true);
 	submission = world_rules(conf, "service = submission tls = offer",
 	    true);
+	guarded = world_rules("max-message-size = 65536\n"
+	    "max-line = 1000\nmax-received = 10\nmax-recipients = 100\n"
+	    "greylist = on\nreverse-name = on\ndnsbl = bl.example\n"
+	    "dnswl = wl.example\nrecipient-rate = \"9/1d\"\n"
+	    "message-rate = \"9/1d\"\nsender-rate = \"5/1d warn\"\n"
+	    "spf = enforce\n",
+	    "auth = yes", true);
 	return offered == NULL || required == NULL || lmtp == NULL ||
-	    submission == NULL;
+	    submission == NULL || guarded == NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -166,6 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 0x80)	/* talks first */
 		say(pair[0], data + 1, 1);
 	may_relay = (data[0] & 0x60) == 0x60;
+	is_guarded = (data[0] & 0x78) == 0x18;
 	world_session(&world, pair[1], may_relay ? "192.0.2.7" :
 	    "198.51.100.7");
 	say(pair[0], data + 1, size - 1);

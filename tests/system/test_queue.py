@@ -119,6 +119,8 @@ def test_identifiers(world):
     (["list", "--limit", "0"], "a number of messages"),
     (["cat"], "cat wants one identifier"),
     (["cat", "1", "2"], "cat wants one identifier"),
+    (["cat", "--original"], "cat wants one identifier"),
+    (["delete", "--all", "--original"], "is for cat"),
     (["stats", "--all"], "no arguments"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
 def test_wrong_selectors(world, words, needle):
@@ -144,7 +146,7 @@ def test_list_shape(world):
                   by_address["gina@clear.example"])
     assert set(erin) == {"address", "domain", "state", "attempts", "next",
                          "tried", "reason", "status", "text", "host", "tls",
-                         "held", "tls-level"}
+                         "held", "held-by", "tls-level"}
     assert erin["domain"] == "one.dead.example" and erin["tls-level"] is None
     assert (erin["reason"], erin["status"]) == ("connect", "4.4.1")
     assert "127.0.0.1" in erin["host"] and "refused" in erin["text"]
@@ -197,6 +199,8 @@ def test_cat_is_what_was_sent(world):
     assert prefix.startswith(b"Received: from client.example")
     assert identifier.encode() in prefix and b"\n" not in \
         prefix.replace(b"\r\n", b"")
+    assert world.command("queue", "cat", "--original", identifier,
+                         text=False, check=0)[1] == body
     code, _, err = world.command("queue", "cat", "123abc")
     assert code == 1 and "no such message" in err
 
@@ -258,6 +262,7 @@ def test_hold_and_release(world):
     entry, = world.queue("show", identifier)
     assert entry["state"] == "held"
     assert entry["recipients"][0]["held"] == "held by the operator"
+    assert entry["recipients"][0]["held-by"] == "operator"
     assert world.command("queue", "hold", identifier)[0] == 1   # it is held
     assert world.command("queue", "retry", identifier)[0] == 1
     attempts = entry["recipients"][0]["attempts"]
@@ -365,7 +370,7 @@ def test_others_may_only_look(world):
                 os.chmod(folder, mode | 0o055)
             folder = os.path.dirname(folder)
         code, text = as_nobody("queue", "list")
-        assert code == 69 and "Permission denied" in text, text
+        assert code == 77 and "Permission denied" in text, text
         os.chmod(control, 0o666)
         for words in (["queue", "list"], ["queue", "show", world.ids["one"]],
                       ["queue", "stats"], ["status"]):

@@ -393,7 +393,7 @@ def test_group_may_look(one):
         assert code == 77 and "permission denied" in text.lower(), (words,
                                                                     text)
     code, text = ask([], "queue", "list")
-    assert code == 69 and "not in the group" in text, text
+    assert code == 77 and "not in the group" in text, text
     assert one.command("queue", "cat", identifier)[0] == 0
     one.command("queue", "delete", identifier, check=0)
 

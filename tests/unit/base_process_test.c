@@ -75,6 +75,23 @@ static void ask_for(const char *path, void *arg)
 	inside = false;
 }
 
+/* 'T' for one that is there and says hello, 't' for one that is not. */
+static void take_tables(void)
+{
+	static const char *const paths[] = { "/one.cdb", "/other.cdb",
+	    "/one.cdb", "/none.cdb" };
+	char text[8];
+
+	for (size_t i = 0; i < 4; i++) {
+		int fd = process_take_table(paths[i]);
+
+		tell(fd != -1 && read(fd, text, sizeof(text)) == 5 ? 'T' :
+		    't');
+		if (fd != -1)
+			close(fd);
+	}
+}
+
 static int configure(const void *bundle, size_t length, char *error,
     size_t size)
 {
@@ -83,6 +100,10 @@ static int configure(const void *bundle, size_t length, char *error,
 
 	story->configurations++;
 	tell('c');
+	if (length == 6 && memcmp(bundle, "tables", 6) == 0) {
+		take_tables();
+		return 0;
+	}
 	if (length > 4 && memcmp(bundle, "ask ", 4) == 0) {
 		memcpy(path, (const char *)bundle + 4, length - 4);
 		ask_for(path, &one);
@@ -379,6 +400,42 @@ static void test_listeners(void **state)
 
 /* An operator's connection for a role that has no verbs: whoever may open the
  * socket could name any role, and that must not end it. */
+static void send_table(const char *path)
+{
+	int fds[2];
+
+	assert_int_equal(0, pipe(fds));
+	assert_int_equal(5, write(fds[1], "hello", 5));
+	close(fds[1]);
+	wire_put_text(channel_begin(role, PROCESS_TABLE, 0), path);
+	assert_int_equal(0, channel_end_fd(role, fds[0]));
+	close(fds[0]);
+	some_turns();
+}
+
+/* Tables are there in the configuration that they came ahead of, once each,
+ * and in no other one. */
+static void test_tables(void **state)
+{
+	(void)state;
+	start_role(&plain_entry);
+	send_table("/one.cdb");
+	send_table("/other.cdb");
+	send_configuration(2, "tables");
+	wait_count(&results, 2);
+	assert_string_equal(story->text, "cpscTTtt");
+	send_configuration(3, "tables");
+	wait_count(&results, 3);
+	assert_string_equal(story->text, "cpscTTttctttt");
+	send_table("/one.cdb");
+	send_configuration(4, "good");
+	send_configuration(5, "tables");
+	wait_count(&results, 5);
+	assert_string_equal(story->text, "cpscTTttcttttcctttt");
+	send_empty(PROCESS_STOP);
+	assert_ended(3);
+}
+
 static void test_control_without_verbs(void **state)
 {
 	struct wire_writer *writer;
@@ -489,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_configurations),
 		cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_control_without_verbs),
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_supervisor_gone),

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
 
@@ -99,7 +100,7 @@ static int tear_down(void **state)
 	static const char *const names[] = { "trust", "anchor", "hints",
 	    "chain", "key", "users", "srs",
 	    "accounts", "empty", "binary", "pipe", "conf",
-	    "large" };
+	    "large", "a.cdb", "u.cdb" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -389,6 +390,141 @@ static void test_open_key(void **state)
 	chmod(path_of("key"), 0600);
 }
 
+/* --- tables --- */
+
+static void write_table(const char *name, const char *kind)
+{
+	struct table_writer *writer = table_writer_new(kind, "/text");
+	struct table *table;
+	const char *why;
+
+	table_writer_add(writer, "key", 4, "value", 5);
+	table = table_writer_end(writer, &why);
+	assert_non_null(table);
+	write_bytes(name, table_data(table), table_bytes(table));
+	table_release(table);
+}
+
+/* As the supervisor would pass them. */
+static const struct bundle *sender;
+
+static int pass_on(const char *path)
+{
+	const struct bundle_file *file = bundle_file(sender, path);
+
+	return file == NULL ? -1 : dup(table_descriptor(file->table));
+}
+
+static int pass_nothing(const char *path)
+{
+	(void)path;
+	return -1;
+}
+
+static struct bundle *decode_for(const struct bundle *bundle, enum role role)
+{
+	struct bundle *copy;
+	struct buf out;
+
+	buf_init(&out, ENCODED_MAX);
+	assert_int_equal(bundle_encode(bundle, role, &out), 0);
+	copy = bundle_decode(buf_data(&out), buf_length(&out));
+	assert_non_null(copy);
+	buf_wipe(&out);
+	return copy;
+}
+
+static const char with_tables[] =
+    "hostname = mx.example.org\ntrust-anchor-file = @/anchor\n"
+    "trust-file = @/trust\naliases-file = @/a.cdb\n"
+    "domain example.org { users-file = @/u.cdb }\n"
+    "domain example.net { users-file = @/u.cdb aliases-file = @/a.cdb }\n";
+
+/* Each once, for directory and queue, and none without its descriptor. */
+static void test_tables(void **state)
+{
+	static const enum role roles[] = { ROLE_DIRECTORY, ROLE_QUEUE };
+	const struct bundle_file *file = NULL;
+	struct bundle *bundle, *copy;
+	struct conf *conf;
+	char *errors, error[400];
+	size_t count = 0;
+
+	(void)state;
+	write_table("a.cdb", "aliases");
+	write_table("u.cdb", "users");
+	bundle = load(with_tables, &conf, &errors);
+	if (bundle == NULL)
+		fail_msg("%s", errors);
+	sender = bundle;
+	assert_null(bundle_next_table(bundle, ROLE_SMTPD, NULL));
+	while ((file = bundle_next_table(bundle, ROLE_QUEUE, file)) != NULL)
+		count++;
+	assert_int_equal(count, 2);
+	for (size_t i = 0; i < 2; i++) {
+		copy = decode_for(bundle, roles[i]);
+		assert_int_equal(bundle_attach_tables(copy, pass_nothing,
+		    error, sizeof(error)), -1);
+		assert_non_null(strstr(error, "did not come"));
+		assert_int_equal(bundle_attach_tables(copy, pass_on, error,
+		    sizeof(error)), 0);
+		file = bundle_file(copy, path_of("u.cdb"));
+		assert_int_equal(table_count(file->table), 1);
+		assert_int_equal(file->length, 0);
+		bundle_free(copy);
+	}
+	copy = decode_for(bundle, ROLE_SMTPD);
+	assert_int_equal(bundle_attach_tables(copy, pass_nothing, error,
+	    sizeof(error)), 0);
+	bundle_free(copy);
+	conf_free(conf);
+	bundle_free(bundle);
+}
+
+static void test_wrong_tables(void **state)
+{
+	static const struct { const char *name, *kind, *words; } cases[] = {
+		{ "u.cdb", "aliases", "users-file of domain example.org: "
+		    "cannot use the table " },
+		{ "a.cdb", "users", "it is a table of users, not of aliases" },
+		{ "a.cdb", NULL, "aliases-file: cannot use the table " },
+		{ "u.cdb", NULL, "it is no table of Postern's" },
+	};
+	struct conf *conf;
+	char *errors;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		write_table("a.cdb", "aliases");
+		write_table("u.cdb", "users");
+		if (cases[i].kind != NULL)
+			write_table(cases[i].name, cases[i].kind);
+		else
+			write_file(cases[i].name, "alice\n");
+		assert_null(load(with_tables, &conf, &errors));
+		if (strstr(errors, cases[i].words) == NULL)
+			fail_msg("%s", errors);
+		mem_free(errors);
+	}
+	/* One file cannot be both. */
+	write_table("a.cdb", "aliases");
+	assert_null(load("hostname = mx.example.org\n"
+	    "trust-anchor-file = @/anchor\ntrust-file = @/trust\n"
+	    "domain a.example { users-file = @/a.cdb\n"
+	    "aliases-file = @/a.cdb }\n", &conf, &errors));
+	assert_non_null(strstr(errors, "it is a table of aliases, not of "
+	    "users"));
+	mem_free(errors);
+	/* Nor what was read as a text before. */
+	write_file("a.cdb", "CHAIN\n");
+	assert_null(load("hostname = mx.example.org\n"
+	    "trust-anchor-file = @/anchor\ntrust-file = @/trust\n"
+	    "certificate c { chain = @/a.cdb key = @/key }\n"
+	    "domain a.example { users-file = @/a.cdb }\n", &conf, &errors));
+	assert_non_null(strstr(errors, "another option names it as a text"));
+	mem_free(errors);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +537,8 @@ int main(void)
 		cmocka_unit_test(test_bad_configuration),
 		cmocka_unit_test(test_open_key),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_wrong_tables),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

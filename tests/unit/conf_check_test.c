@@ -411,6 +411,93 @@ static const struct row bad_sections[] = {
 	    "\"[ADDRESS]\" or \"*\"\n" },
 };
 
+/* Milters, lists of clients, limits, who mail is from. */
+static const struct row bad_filters[] = {
+	{ "milter a { }",
+	    "f.conf:2: milter a: it is nowhere; give socket = PATH, or host "
+	    "and port\n" },
+	{ "milter a { socket = /s\n"
+	    "host = 127.0.0.1 port = 1 }",
+	    "f.conf:3: milter a: socket and host are two places; remove one "
+	    "of them\n" },
+	{ "milter a { socket = /s\n"
+	    "port = 1 }",
+	    "f.conf:3: milter a: port is for a host; give one or remove "
+	    "it\n" },
+	{ "milter a {\nhost = \"::1\" }",
+	    "f.conf:3: milter a: host needs a port beside it; give port =\n" },
+	{ "milter a { port = 1\n"
+	    "host = localhost }",
+	    "f.conf:3: milter a: host = localhost is not an address; "
+	    "accepted: such as 127.0.0.1 and \"::1\"\n" },
+	{ "milter \"a b\" { socket = /s }",
+	    "f.conf:2: milter 'a b': not a name; accepted: letters, digits, "
+	    "'.', '_' and '-'\n" },
+	{ "milter a { socket = "
+	    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa }",
+	    "f.conf:2: socket "
+	    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa is "
+	    "longer than the 107 bytes the system allows; give a shorter "
+	    "one\n" },
+	{ "milter a { socket = /s }\n"
+	    "milters = { a, b, A }",
+	    "f.conf:3: milters: there is no milter section b; accepted: "
+	    "names of such sections\n"
+	    "f.conf:3: milters: A is there twice; remove one of them\n" },
+	{ "milter a { socket = /s }\n"
+	    "listen x {\nmilters = { b, a } }",
+	    "f.conf:4: listen x: milters: there is no milter section b; "
+	    "accepted: names of such sections\n" },
+	{ "certificate c { chain = /c key = /k }\n"
+	    "milter a { socket = /s } listen mta-sts { milters = a }",
+	    "f.conf:3: listen mta-sts: milters is for mail, and service = "
+	    "mta-sts takes none; remove it\n" },
+	{ "authserv-id = \"mx example\"",
+	    "f.conf:2: authserv-id = mx example cannot stand in "
+	    "Authentication-Results; accepted: a word such as "
+	    "mx.example.org\n" },
+	{ "authserv-id = \"mx;example\"",
+	    "f.conf:2: authserv-id = mx;example cannot stand in "
+	    "Authentication-Results; accepted: a word such as "
+	    "mx.example.org\n" },
+	{ "dnsbl = { \"bl.example 127.0.0.2-127.0.0.11,127.0.0.20\", "
+	    "bl_x }",
+	    "f.conf:2: dnsbl: \"bl_x\" is not a list; accepted: ZONE, or "
+	    "\"ZONE ANSWERS\" with addresses of 127.0.0.0/8 and ranges of "
+	    "them by commas, such as \"bl.example "
+	    "127.0.0.2-127.0.0.11,127.0.0.20\"\n" },
+	{ "dnswl = \"wl.example 127.0.0.9-127.0.0.2\" greylist = on",
+	    "f.conf:2: dnswl: \"wl.example 127.0.0.9-127.0.0.2\" is not a "
+	    "list; accepted: ZONE, or \"ZONE ANSWERS\" with addresses of "
+	    "127.0.0.0/8 and ranges of them by commas, such as \"bl.example "
+	    "127.0.0.2-127.0.0.11,127.0.0.20\"\n" },
+	{ "dnsbl = { a.a, b.a, c.a, d.a, e.a, f.a, g.a, h.a, i.a, j.a, k.a, "
+	    "l.a, m.a, n.a, o.a, p.a, q.a }",
+	    "f.conf:2: dnsbl has more than 16 lists; remove some\n" },
+	{ "greylist-delay = 5m\n"
+	    "greylist-window = 5m",
+	    "f.conf:3: greylist-window is not longer than greylist-delay, so "
+	    "nobody could come again in time; accepted: greylist-delay < "
+	    "greylist-window\n" },
+	{ "connection-rate = 60",
+	    "f.conf:2: connection-rate = 60 is not a rate; accepted: off, or "
+	    "\"N/TIME\", or \"N/TIME warn\", with N from 1 to 1000000 and "
+	    "TIME from 1s to 31d\n" },
+	{ "message-rate = \"1/32d\" user-rate = \"0/1h\" "
+	    "sender-rate = \"1/1h wran\"",
+	    "f.conf:2: message-rate = 1/32d is not a rate; accepted: off, or "
+	    "\"N/TIME\", or \"N/TIME warn\", with N from 1 to 1000000 and "
+	    "TIME from 1s to 31d\n"
+	    "f.conf:2: user-rate = 0/1h is not a rate; accepted: off, or "
+	    "\"N/TIME\", or \"N/TIME warn\", with N from 1 to 1000000 and "
+	    "TIME from 1s to 31d\n"
+	    "f.conf:2: sender-rate = \"1/1h wran\" is not a rate; accepted: "
+	    "off, or \"N/TIME\", or \"N/TIME warn\", with N from 1 to "
+	    "1000000 and TIME from 1s to 31d\n" },
+};
+
 /* DANE-57, STS-21: what cannot be a name, with its line and the reason; and
  * two spellings of one name are one name. */
 static const struct row bad_names[] = {
@@ -521,6 +608,39 @@ static const struct row advised[] = {
 	    "it up\n" },
 };
 
+/* The same of filters and limits, behind what needs no advice. */
+static const struct row advised_filters[] = {
+	{ "milter a { socket = /s } milter b { host = 127.0.0.2 port = 1 }\n"
+	    "milter c { host = \"::1\" port = 1 } milter d { socket = /d }\n"
+	    "milters = a listen x { tls = none milters = { B, c } }",
+	    "f.conf:4: milter d is never asked; name it in milters\n" },
+	{ "milter a { host = 192.0.2.1 port = 1 } milters = a\n"
+	    "listen x { tls = none milters = { } }",
+	    "f.conf:3: milter a: mail goes to 192.0.2.1 in clear; let a "
+	    "tunnel lead there\n" },
+	{ "spf = enforce dmarc = enforce",
+	    "f.conf:3: spf = enforce refuses mail before DMARC could see that "
+	    "its DKIM signature is good (RFC 7489 10.1); spf = observe leaves "
+	    "it to dmarc\n" },
+	{ "spf = enforce dkim-verify = yes", "" },
+	{ "dnswl = wl.example",
+	    "f.conf:3: dnswl spares clients dnsbl, reverse-name and greylist, "
+	    "and all of them are off\n" },
+	{ "dnswl = wl.example reverse-name = warn", "" },
+	{ "deny-from = { 192.0.2.0/24, 198.51.100.0/24, 2001:db8::/48 }\n"
+	    "allow-from = { 192.0.2.1, 198.51.0.0/16, 2001:db8:1::/48 }",
+	    "f.conf:3: deny-from: network 2 of it is never refused, because "
+	    "network 2 of allow-from has all of it\n" },
+	{ "tarpit = 5s tarpit-after = 20 max-errors = 20",
+	    "f.conf:3: tarpit-after is never reached: max-errors ends a "
+	    "session before that\n" },
+	{ "connection-rate = \"20/1h\" network-connection-rate = "
+	    "\"10/60m\" recipient-rate = \"20/1h\" network-recipient-rate "
+	    "= \"10/1m\"",
+	    "f.conf:3: network-connection-rate is less than one of its "
+	    "clients may have alone, so that limit is never reached\n" },
+};
+
 static struct conf *read_text(const char *before, const char *text,
     char **errors)
 {
@@ -563,6 +683,12 @@ static void test_people(void **state)
 {
 	(void)state;
 	check_rows(first_line, bad_people, COUNT(bad_people));
+}
+
+static void test_filters(void **state)
+{
+	(void)state;
+	check_rows(first_line, bad_filters, COUNT(bad_filters));
 }
 
 static void test_names(void **state)
@@ -610,20 +736,28 @@ static void test_hosts(void **state)
 	check_rows("", bad_hosts, COUNT(bad_hosts));
 }
 
-static void test_advice(void **state)
+static void check_advice(const char *before, const struct row *rows,
+    size_t count)
 {
-	(void)state;
-	for (size_t i = 0; i < COUNT(advised); i++) {
+	for (size_t i = 0; i < count; i++) {
 		char *errors = NULL;
-		struct conf *conf = read_text(first_line, advised[i].text,
-		    &errors);
+		struct conf *conf = read_text(before, rows[i].text, &errors);
 
 		if (conf == NULL)
 			fail_msg("refused: %s", errors);
 		assert_string_equal(conf->warnings != NULL ? conf->warnings :
-		    "", advised[i].lines);
+		    "", rows[i].lines);
 		conf_free(conf);
 	}
+}
+
+static void test_advice(void **state)
+{
+	(void)state;
+	check_advice(first_line, advised, COUNT(advised));
+	check_advice("hostname = mx.example.org certificate c { chain = /c "
+	    "key = /k }\ndomain a.b { users = x }\n", advised_filters,
+	    COUNT(advised_filters));
 }
 
 /* The name of the machine stands in for hostname if it is fit for that. */
@@ -655,6 +789,7 @@ int main(void)
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_people),
+		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_international),
 		cmocka_unit_test(test_hosts),

@@ -214,9 +214,10 @@ static void test_defaults_are_in_range(void **state)
 static bool is_in_table(const char *member, size_t length)
 {
 	static const char *const others[] = { "certificates",
-	    "certificate_count", "listeners", "listener_count", "domains",
-	    "domain_count", "routes", "route_count", "destinations",
-	    "destination_count", "unlisted", "route_destinations", "warnings",
+	    "certificate_count", "listeners", "listener_count",
+	    "milters", "milter_count", "domains", "domain_count", "routes",
+	    "route_count", "destinations", "destination_count",
+	    "unlisted", "route_destinations", "warnings",
 	    "name", "pattern", "fingerprint_count", "no_starttls_after",
 	    "broken_tls_after", "of_route" };
 

@@ -158,7 +158,7 @@ static const struct row bad_names[] = {
 	    "f.conf:3: unknown option 'xyz' in listen; accepted: "
 	    "service, addresses, port, socket, socket-group, tls, "
 	    "certificates, client-certificates, auth, relay, proxy-from, "
-	    "max-sessions-per-client\n" },
+	    "max-sessions-per-client, milters\n" },
 	{ "listen a { users = x }",
 	    "f.conf:2: unknown option 'users' in listen; it belongs "
 	    "into a section domain\n" },

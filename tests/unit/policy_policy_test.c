@@ -31,7 +31,9 @@
 #include "base/net.h"
 #include "base/process.h"
 #include "conf/bundle.h"
+#include "policy/client.h"
 #include "policy/exception.h"
+#include "policy/greylist.h"
 #include "policy/message.h"
 #include "policy/observation.h"
 #include "policy/plan.h"
@@ -421,7 +423,7 @@ static void test_flood(void **state)
 	/* Nobody else is turned away for it by a closed door. */
 	ask_name(&other, 1);
 	wait_answers(&other, 1);
-	assert_string_equal(other.name, "");
+	assert_string_equal(other.name, POLICY_NAME_UNKNOWN);
 	end_close(&end);
 	end_close(&other);
 	end_open(&end, ROLE_DELIVERY, 0);
@@ -925,6 +927,10 @@ static const struct {
 	{ "memory-pin", "{}", NULL }, { "memory-unpin", "{}", NULL },
 	{ "memory-import", "{}", NULL }, { "exception-add", "{}", NULL },
 	{ "exception-revoke", "{\"id\":1}", NULL },
+	{ "greylist-list", "{\"name\":7}", "name" },
+	{ "greylist-list", "{\"name\":\"\"}", "name" },
+	{ "greylist-forget", "{}", "name" },
+	{ "greylist-forget", "{\"name\":\"a.lab\"}", NULL },
 };
 
 static void test_wrong_arguments(void **state)
@@ -980,6 +986,46 @@ static void test_until(void **state)
 	}
 }
 
+static void ask_greylist(const char *from, const char *sender)
+{
+	struct endpoint client;
+	const struct policy_greylist_question question = { .client = &client,
+	    .sender = sender, .recipient = "b@us.lab" };
+
+	endpoint_parse(&client, from, 25);
+	greylist_ask(policy_records()->greylist, &question);
+}
+
+static void test_greylist_verbs(void **state)
+{
+	int fd;
+
+	(void)state;
+	fd = operator_asks("{\"verb\":\"greylist-list\",\"arguments\":{}}\n",
+	    false);
+	operator_hears(fd, "\"end\":1");
+	ask_greylist("203.0.113.7", "a@y.lab");
+	ask_greylist("192.0.2.7", "a@x.lab");
+	fd = operator_asks("{\"verb\":\"greylist-list\",\"arguments\":{}}\n",
+	    false);
+	operator_hears(fd, "\"end\":0");
+	assert_non_null(strstr(operator_said, "\"state\":\"waiting\""));
+	assert_non_null(strstr(operator_said, "\"recipient\":\"b@us.lab\""));
+	/* In order. */
+	assert_non_null(strstr(strstr(operator_said, "192.0.2.0/24"),
+	    "203.0.113.0/24"));
+	fd = operator_asks("{\"verb\":\"greylist-list\",\"arguments\":"
+	    "{\"name\":\"X.lab\"}}\n", false);
+	operator_hears(fd, "a@x.lab");
+	assert_null(strstr(operator_said, "y.lab"));
+	fd = operator_asks("{\"verb\":\"greylist-forget\",\"arguments\":"
+	    "{\"name\":\"192.0.2.99\"}}\n", true);
+	operator_hears(fd, "\"forgotten\":1");
+	fd = operator_asks("{\"verb\":\"greylist-forget\",\"arguments\":"
+	    "{\"name\":\"192.0.2.99\"}}\n", true);
+	operator_hears(fd, "\"end\":1");
+}
+
 static void make_folder(void)
 {
 	char path[100];
@@ -1002,6 +1048,7 @@ int main(void)
 		TEST(test_exception_in_between), TEST(test_wish_and_level),
 		TEST(test_memory), TEST(test_memory_verbs), TEST(test_pin),
 		TEST(test_observation_nonsense), TEST(test_wrong_arguments),
+		TEST(test_greylist_verbs),
 		TEST(test_until), TEST(test_flood),
 	};
 	int status;

@@ -66,6 +66,14 @@ static struct envelope *sample(void)
 	envelope_add_recipient(envelope, arena, "Joe@One.TEST",
 	    "rfc822;joe+40one.test", NOTIFY_SUCCESS | NOTIFY_FAILURE);
 	envelope_add_recipient(envelope, arena, "\"a@b\"@two.test", NULL, 0);
+	envelope->piece_count = 3;
+	envelope->pieces = arena_alloc_array(arena, 3,
+	    sizeof(*envelope->pieces));
+	envelope->pieces[0] = (struct envelope_piece){ 0, 6, "A: b\r\n" };
+	envelope->pieces[1] = (struct envelope_piece){ 70, 900, NULL };
+	envelope->pieces[2] = (struct envelope_piece){ 0, 0, "" };
+	envelope->original_length = 800;
+	envelope->hold = arena_dup_string(arena, "virus");
 	return envelope;
 }
 
@@ -80,6 +88,82 @@ static void check_envelope(const struct envelope *envelope)
 	assert_string_equal(envelope->tls, "TLSv1.3");
 	assert_int_equal(envelope->prefix_length, 17);
 	assert_string_equal(envelope->prefix, "Received: x\r\n\ty\r\n");
+	assert_int_equal(envelope->piece_count, 3);
+	assert_int_equal(envelope->pieces[0].length, 6);
+	assert_string_equal(envelope->pieces[0].text, "A: b\r\n");
+	assert_int_equal(envelope->pieces[1].offset, 70);
+	assert_int_equal(envelope->pieces[1].length, 900);
+	assert_null(envelope->pieces[1].text);
+	assert_string_equal(envelope->pieces[2].text, "");
+	assert_int_equal(envelope->original_length, 800);
+	assert_string_equal(envelope->hold, "virus");
+}
+
+static bool fits(struct envelope *envelope, const struct envelope_piece *piece,
+    uint64_t body_length)
+{
+	envelope->pieces[2] = *piece;
+	return envelope_content_fits(envelope, body_length);
+}
+
+/* Pieces lie within the body, however large their numbers are; texts are lines,
+ * and all of them together have a ceiling. */
+static void test_content_fits(void **state)
+{
+	struct envelope *envelope = sample();
+	char *large = arena_alloc(arena, ENVELOPE_PIECE_TEXT_MAX + 1);
+	struct envelope_piece piece = { 0, ENVELOPE_PIECE_TEXT_MAX - 6,
+	    large };
+
+	(void)state;
+	assert_true(envelope_content_fits(envelope, 970));
+	assert_false(envelope_content_fits(envelope, 969));
+	envelope->original_length = 971;
+	assert_false(envelope_content_fits(envelope, 970));
+	envelope->original_length = 0;
+	memset(large, 'x', ENVELOPE_PIECE_TEXT_MAX);
+	assert_true(fits(envelope, &piece, 970));
+	piece.length++;
+	assert_false(fits(envelope, &piece, 970));
+	piece = (struct envelope_piece){ 970, 0, NULL };
+	assert_true(fits(envelope, &piece, 970));
+	piece.length = 1;
+	assert_false(fits(envelope, &piece, 970));
+	piece = (struct envelope_piece){ UINT64_MAX, 971, NULL };
+	assert_false(fits(envelope, &piece, 970));
+	/* Each is within it, and the sum is no number any more. */
+	piece = (struct envelope_piece){ 0, UINT64_MAX, NULL };
+	assert_false(fits(envelope, &piece, UINT64_MAX));
+	envelope->piece_count = ENVELOPE_PIECES_MAX + 1;
+	assert_false(envelope_content_fits(envelope, 970));
+}
+
+/* Many pieces that are not there may not make us allocate for them; too much
+ * text is not taken in. */
+static void test_content_count(void **state)
+{
+	char *large = arena_alloc(arena, ENVELOPE_PIECE_TEXT_MAX);
+	struct envelope *envelope = envelope_new(arena);
+
+	(void)state;
+	wire_put_u64(&writer, 0);
+	wire_put_u32(&writer, ENVELOPE_PIECES_MAX);
+	wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+	envelope_get_content(&reader, arena, envelope);
+	assert_true(reader.bad);
+	memset(large, 'x', ENVELOPE_PIECE_TEXT_MAX);
+	for (int more = 0; more < 2; more++) {
+		struct envelope_piece pieces[] = { { 0, (uint64_t)more, "y" },
+		    { 0, ENVELOPE_PIECE_TEXT_MAX, large } };
+
+		buf_reset(&buf);
+		envelope->pieces = pieces;
+		envelope->piece_count = 2;
+		envelope_put_content(&writer, envelope);
+		wire_read_begin(&reader, buf_data(&buf), buf_length(&buf));
+		envelope_get_content(&reader, arena, envelope);
+		assert_int_equal(reader.bad, more);
+	}
 }
 
 static void test_envelope(void **state)
@@ -228,6 +312,92 @@ static void test_message_row(void **state)
 	assert_int_equal(copy->recipient_count, 3);
 	assert_memory_equal(copy->digest, message.digest, DIGEST_BYTES);
 	check_cuts(read_message_row);
+}
+
+/* Pieces of a row lie within its own body. */
+static void test_message_bounds(void **state)
+{
+	struct record_message message = { .envelope = sample() };
+
+	(void)state;
+	for (message.body_length = 968; message.body_length < 972;
+	    message.body_length++) {
+		buf_reset(&buf);
+		assert_int_equal(record_put_message(&buf, &message), 0);
+		assert_true((record_get_message(buf_data(&buf),
+		    buf_length(&buf), arena) != NULL) ==
+		    (message.body_length >= 970));
+	}
+}
+
+/* The largest that may be kept has room in a row. */
+static void test_message_largest(void **state)
+{
+	struct record_message message = { .envelope = sample(),
+	    .body_length = 1000 };
+	struct envelope *envelope = message.envelope;
+	char *text = arena_alloc(arena, ENVELOPE_PREFIX_MAX + 1);
+	struct buf row;
+
+	(void)state;
+	memset(text, 'x', ENVELOPE_PREFIX_MAX);
+	memcpy(text + ENVELOPE_PREFIX_MAX - 2, "\r\n", 2);
+	envelope->prefix = text;
+	envelope->prefix_length = ENVELOPE_PREFIX_MAX;
+	text = arena_alloc(arena, ENVELOPE_TEXT_MAX + 1);
+	memset(text, 'x', ENVELOPE_TEXT_MAX);
+	envelope->client = envelope->helo = envelope->protocol = text;
+	envelope->tls = envelope->envid = envelope->hold = text;
+	text = arena_alloc(arena, ENVELOPE_PIECE_TEXT_MAX);
+	memset(text, 'x', ENVELOPE_PIECE_TEXT_MAX);
+	envelope->piece_count = ENVELOPE_PIECES_MAX;
+	envelope->pieces = arena_alloc_array(arena, ENVELOPE_PIECES_MAX,
+	    sizeof(*envelope->pieces));
+	envelope->pieces[7] = (struct envelope_piece){ 0,
+	    ENVELOPE_PIECE_TEXT_MAX, text };
+	buf_init(&row, RECORD_MESSAGE_MAX);
+	assert_int_equal(record_put_message(&row, &message), 0);
+	assert_non_null(record_get_message(buf_data(&row), buf_length(&row),
+	    arena));
+	buf_release(&row);
+}
+
+/* Rows of versions 1 and 2, byte for byte as they were written. */
+static void test_old_messages(void **state)
+{
+	(void)state;
+	for (uint8_t version = 1; version <= 3; version++) {
+		struct record_message *message;
+		struct envelope *envelope = sample();
+		uint8_t digest[DIGEST_BYTES] = { 0xab };
+
+		buf_reset(&buf);
+		wire_put_u8(&writer, version);
+		wire_put_u64(&writer, 5);
+		wire_put_u64(&writer, 1000);
+		wire_put_u32(&writer, 1);
+		wire_put_u32(&writer, 2);
+		wire_put_bytes(&writer, digest, sizeof(digest));
+		envelope_put_head(&writer, envelope);
+		envelope->forward_sender = arena_dup_string(arena, "r@s.test");
+		if (version >= 2)
+			envelope_put_forward_sender(&writer, envelope);
+		if (version >= 3)
+			envelope_put_content(&writer, envelope);
+		message = record_get_message(buf_data(&buf),
+		    buf_length(&buf), arena);
+		assert_non_null(message);
+		assert_int_equal(message->body_length, 1000);
+		assert_string_equal(message->envelope->sender,
+		    "a@sender.test");
+		assert_int_equal(message->envelope->forward_sender != NULL,
+		    version >= 2);
+		assert_int_equal(message->envelope->piece_count,
+		    version >= 3 ? 3 : 0);
+		assert_int_equal(message->envelope->hold != NULL,
+		    version >= 3);
+		check_cuts(read_message_row);
+	}
 }
 
 static int read_slice_row(struct wire_reader *from)
@@ -636,6 +806,10 @@ static void test_small_messages(void **state)
 	queue_put_end(&writer, &(struct queue_end){ .flags = 1, .length = 2,
 	    .digest = { 3 }, .extra = "a: b\r\n", .extra_length = 6 });
 	check_cuts(read_end);
+	buf_reset(&buf);
+	queue_put_end(&writer, &(struct queue_end){ .envelope = "abc",
+	    .envelope_length = 3 });
+	check_cuts(read_end);
 	/* Half a line would swallow the first one of the body. */
 	buf_reset(&buf);
 	queue_put_end(&writer, &(struct queue_end){ .extra = "a: b\n",
@@ -697,8 +871,13 @@ int main(void)
 		TEST(test_envelope_hostile),
 		TEST(test_envelope_prefix),
 		TEST(test_envelope_count),
+		TEST(test_content_fits),
+		TEST(test_content_count),
 		TEST(test_many_recipients),
 		TEST(test_message_row),
+		TEST(test_message_bounds),
+		TEST(test_message_largest),
+		TEST(test_old_messages),
 		TEST(test_slice_row),
 		TEST(test_slice_levels),
 		TEST(test_old_rows),

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "tests/dialog/dialog.h"
 #include "tests/fake_smtpd_peers.h"
+#include "tests/scripted_filter.h"
 #include "tests/smtpd_world.h"
 
 static unsigned number, failures;

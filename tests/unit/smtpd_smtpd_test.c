@@ -38,6 +38,18 @@ unsigned process_instance(void)
 	return 0;
 }
 
+/* No filter is configured here. */
+void process_connect(const char *path, process_connected *done, void *arg)
+{
+	(void)done, (void)arg;
+	fail_msg("connects to %s", path);
+}
+
+void process_connect_cancel(void *arg)
+{
+	(void)arg;
+}
+
 static int configure(const char *text, char *error, size_t size)
 {
 	struct bundle bundle = { .name = (char *)"test",

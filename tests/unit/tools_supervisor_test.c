@@ -162,7 +162,7 @@ static int run_role(const char *name)
 	if (entry.role == ROLE_SMTPD || entry.role == ROLE_STS)
 		entry.listener = take_listener;
 	if (entry.role == ROLE_QUEUE || entry.role == ROLE_POLICY ||
-	    entry.role == ROLE_DELIVERY)
+	    entry.role == ROLE_DELIVERY || entry.role == ROLE_SMTPD)
 		entry.control = take_control;
 	return process_run(&entry, 0);
 }
@@ -489,13 +489,14 @@ static void test_hello(void **state)
 	for (role = ROLE_SMTPD; role < ROLE_COUNT; role++) {
 		say_hello((uint8_t)role, answer, sizeof(answer));
 		if (role != ROLE_QUEUE && role != ROLE_POLICY &&
-		    role != ROLE_DELIVERY)
+		    role != ROLE_DELIVERY && role != ROLE_SMTPD)
 			assert_non_null(strstr(answer, "\"end\""));
 	}
 	say_hello(200, answer, sizeof(answer));
 	wait_line("queue asked", 1);
 	wait_line("policy asked", 1);
 	wait_line("delivery asked", 1);
+	wait_line("smtpd asked", 1);
 	usleep(300000);
 	for (role = ROLE_SMTPD; role < ROLE_COUNT; role++) {
 		snprintf(answer, sizeof(answer), "%s starts",
