@@ -87,7 +87,7 @@ def control(victim):
     return connection
 
 
-QUEUE, DELIVERY, POLICY = 2, 3, 5    # base/role.h
+SMTPD, QUEUE, DELIVERY, POLICY = 1, 2, 3, 5    # base/role.h
 
 
 def test_role_number(one):
@@ -123,7 +123,8 @@ def nested(depth):
 
 
 @pytest.mark.parametrize("data", [
-    hello(0, 99), hello(1, 0), hello(DELIVERY, 1) + b"\n", hello(4),
+    hello(0, 99), hello(SMTPD) +
+    b'{"verb":"trial","arguments":{"client":"nobody"}}\n', hello(DELIVERY, 1) + b"\n", hello(4),
     hello(POLICY) + b'{"verb":"explain","arguments":{"domain":7}}\n',
     hello(POLICY) + b'{"verb":"explain","arguments":{"domain":"a b"}}\n',
     hello(POLICY) + b'{"verb":"explain","arguments":{"domain":"[x]"}}\n',
