@@ -54,8 +54,10 @@ def judge(scenarios, defect):
 @pytest.mark.parametrize("defect", sorted(DEFECTS))
 def test_defect_is_seen(defect):
     scenarios = DEFECTS[defect]
-    status, results = judge(scenarios, None)
-    assert (status, len(results)) == (0, len(scenarios)), results
+    # That they are green without it is what tests/run-lab shows in the check.
+    if "POSTERN_LONG" in os.environ:
+        status, results = judge(scenarios, None)
+        assert (status, len(results)) == (0, len(scenarios)), results
     status, results = judge(scenarios, defect)
     assert status == 1, results
     for result in results:
