@@ -105,6 +105,11 @@ metric { name = "default"; symbol "SEES" { score = 1.0; } }
 dkim { check_local = true; }
 lua = "%(d)s/sees.lua";
 modules { path = "%(share)s/plugins/milter_headers.lua"; }
+modules { path = "%(share)s/plugins/dkim_signing.lua"; }
+dkim_signing { enabled = true; sign_networks = "127.0.0.0/8";
+  sign_local = true; use_domain = "header"; try_fallback = false;
+  allow_username_mismatch = true; allow_hdrfrom_mismatch = true;
+  domain { "rspamd.example" { path = "%(d)s/key"; selector = "s1"; } } }
 milter_headers { skip_local = false; skip_authenticated = false;
   use = ["x-spamd-result"]; }
 worker "rspamd_proxy" {
@@ -136,9 +141,10 @@ rspamd_config:register_symbol({ name = 'SEES', type = 'normal', score = 1.0,
 
 
 class Rspamd(Program):
-    """dns_port: of the name server it asks."""
+    """dns_port: of the name server it asks; key: what it signs mail of
+    rspamd.example with."""
 
-    def __init__(self, folder, dns_port):
+    def __init__(self, folder, dns_port, key):
         words = ["-f", "--insecure", "-c", "%(conf)s"] + [
             "--var=" + one for one in (
                 "RUNDIR=%(d)s", "DBDIR=%(d)s", "CONFDIR=%(d)s",
@@ -148,6 +154,7 @@ class Rspamd(Program):
         super().__init__(folder, "rspamd", words,
                          RSPAMD.replace("{port}", str(dns_port)))
         self.write("tld", "example\norg\nnet\n")
+        self.write("key", key.decode())
         self.write("sees.lua", SEES)
 
 

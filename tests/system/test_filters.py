@@ -118,7 +118,8 @@ class World:
             capture_output=True).stdout
         self.names = NameServer(folder / "names", free_port(), ["."])
         self.clamd = Clamd(folder / "clamd").start()
-        self.rspamd = Rspamd(folder / "rspamd", self.names.port).start()
+        self.rspamd = Rspamd(folder / "rspamd", self.names.port,
+                             self.key).start()
         self.opendkim = OpenDkim(folder / "opendkim", "signed.example", "s1",
                                  self.key)
         self.clamav = ClamavMilter(folder / "clamav", self.clamd, "Reject")
@@ -182,8 +183,9 @@ class World:
             ["openssl", "rsa", "-pubout", "-outform", "DER"], check=True,
             input=self.key, capture_output=True).stdout
         records = records_of(self.server)
-        records["s1._domainkey.signed.example"] = (
-            "v=DKIM1; k=rsa; p=" + base64.b64encode(public).decode())
+        for domain in ("signed.example", "rspamd.example"):
+            records["s1._domainkey." + domain] = (
+                "v=DKIM1; k=rsa; p=" + base64.b64encode(public).decode())
         self.records = records
         self.zone = RECORDS + "".join(
             "%s. TXT %s\n" % (name, quoted(data))
@@ -326,6 +328,22 @@ def test_clamav(world):
     found = email.message_from_bytes(world.found(virus))
     assert "Infected" in found["X-Virus-Status"]
     assert found.get_payload(1).get_payload(decode=True) == EICAR
+
+
+def test_rspamd_signs(world):
+    """Its signature comes through us as an edit, and holds for us."""
+    found = world.deliver("only-rspamd", message(
+        b"signed by rspamd\r\n", sender=b"x@rspamd.example"),
+        sender="x@rspamd.example")
+    text = found.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    signed = text[text.index(b"DKIM-Signature:"):]
+    assert b"d=rspamd.example" in signed, text
+    found = world.deliver("only-opendkim", signed, sender="x@rspamd.example")
+    (our,) = [" ".join(one.split())
+              for one in found.get_all("Authentication-Results")
+              if one.strip().startswith("mx.example.org")]
+    assert "dkim=pass" in our and "header.d=rspamd.example" in our, our
+    assert "dkim=fail" not in our
 
 
 def test_opendkim_signs(world):
