@@ -316,10 +316,15 @@ static void on_dmarc(void *arg, const struct dmarc_step *dmarc)
 	verification->dmarc = dmarc->proof;
 	verification->dmarc_wish = dmarc->wish;
 	verification->dmarc_record = dmarc->has_record;
-	checks_note(verification->session, "dmarc", proof_name(dmarc->proof),
-	    "%s, record at %s asks for %s: %s", verification->author,
-	    dmarc->has_record ? dmarc->record_domain : "no domain",
-	    dmarc_wish_name(dmarc->wish), dmarc->reason);
+	if (dmarc->has_record)
+		checks_note(verification->session, "dmarc",
+		    proof_name(dmarc->proof), "%s, whose record at %s asks "
+		    "for %s: %s", verification->author, dmarc->record_domain,
+		    dmarc_wish_name(dmarc->wish), dmarc->reason);
+	else
+		checks_note(verification->session, "dmarc",
+		    proof_name(dmarc->proof), "%s: %s", verification->author,
+		    dmarc->reason);
 	wake(verification, verification_content);
 }
 
