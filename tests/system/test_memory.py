@@ -277,6 +277,7 @@ def test_memory_survives(world, server):
     deliver(one, domain)
     time.sleep(4)       # twice the ledger's delay: what is promised is a time
     deliver(one, domain)
+    one.wait_empty()    # else it may be delivered twice, and counted so
     one.kill_all()
     one.start()
     entry, = one.policy("memory", "show", domain.name)
