@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/control.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/net.h"
@@ -18,18 +19,6 @@
 
 enum { ITEMS_MAX = 64, DATA_BYTES_MAX = 1024 };
 
-/* Text that may have come from outside; JSON wants UTF-8. */
-static json_t *text(const char *value)
-{
-	json_t *string = json_string(value);
-	char escaped[1024];
-
-	if (string != NULL)
-		return string;
-	log_escape(value, strlen(value), escaped, sizeof(escaped));
-	return json_string(escaped);
-}
-
 static void put(json_t *object, const char *key, json_t *value)
 {
 	json_object_set_new(object, key, value);
@@ -38,7 +27,7 @@ static void put(json_t *object, const char *key, json_t *value)
 static void put_text(json_t *object, const char *key, const char *value)
 {
 	if (value[0] != '\0')
-		put(object, key, text(value));
+		put(object, key, control_text(value));
 }
 
 static json_t *hex(const uint8_t *data, size_t length)
@@ -56,7 +45,7 @@ static json_t *hex(const uint8_t *data, size_t length)
 static json_t *explain_mx(const struct fact_mx *mx)
 {
 	return json_pack("{s:i, s:o}", "preference", (int)mx->preference,
-	    "host", text(mx->host[0] == '\0' ? "." : mx->host));
+	    "host", control_text(mx->host[0] == '\0' ? "." : mx->host));
 }
 
 static json_t *explain_address(const struct endpoint *endpoint)
@@ -88,10 +77,10 @@ static json_t *explain_policy(const struct fact_sts *sts)
 	size_t i;
 
 	for (i = 0; i < sts->policy.mx_count; i++)
-		json_array_append_new(patterns, text(sts->policy.mx[i]));
+		json_array_append_new(patterns, control_text(sts->policy.mx[i]));
 	return json_pack("{s:s, s:o, s:I, s:o, s:b}", "mode",
 	    sts_mode_name(sts->policy.mode), "mx", patterns, "max-age",
-	    (json_int_t)sts->policy.max_age, "id", text(sts->id), "remembered",
+	    (json_int_t)sts->policy.max_age, "id", control_text(sts->id), "remembered",
 	    sts->cached);
 }
 
@@ -137,7 +126,7 @@ static json_t *explain_item(const struct fact *fact, size_t i)
 	case QUERY_TLSA: return explain_tlsa(&fact->tlsa[i]);
 	case QUERY_STS:
 	case QUERY_STS_CACHED: return explain_policy(&fact->sts[i]);
-	case QUERY_CNAME: return text(fact->alias);
+	case QUERY_CNAME: return control_text(fact->alias);
 	case QUERY_MEMORY:
 	case QUERY_MEMORY_HOST: return explain_memory(&fact->memory[i]);
 	default: bug("query of an explanation");
@@ -170,10 +159,10 @@ static json_t *explain_answer(const struct fact *fact)
 	    fact->query.type == QUERY_MEMORY_HOST)
 		return json_pack("{s:s, s:o, s:s}", "query",
 		    query_type_name(fact->query.type), "name",
-		    text(fact->query.name), "result",
+		    control_text(fact->query.name), "result",
 		    result_name(fact->result));
 	return json_pack("{s:s, s:o, s:s, s:s, s:I}", "query",
-	    query_type_name(fact->query.type), "name", text(fact->query.name),
+	    query_type_name(fact->query.type), "name", control_text(fact->query.name),
 	    "result", result_name(fact->result), "dnssec", dnssec_name(fact),
 	    "ttl", (json_int_t)fact->ttl);
 }
@@ -213,16 +202,16 @@ static json_t *explain_exception(const struct plan_exception *exception)
 	return json_pack("{s:I, s:s, s:o, s:o}", "id",
 	    (json_int_t)exception->id, "level",
 	    conf_level_name(exception->level), "pattern",
-	    text(exception->pattern), "reason", text(exception->reason));
+	    control_text(exception->pattern), "reason", control_text(exception->reason));
 }
 
 static json_t *explain_pin(const struct plan_pin *pin)
 {
 	json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o}", "domain",
-	    text(pin->domain), "level", pin_level_name(pin->level),
+	    control_text(pin->domain), "level", pin_level_name(pin->level),
 	    "fingerprints", explain_prints(pin->fingerprints,
-	    pin->fingerprint_count), "reason", text(pin->reason), "author",
-	    text(pin->author));
+	    pin->fingerprint_count), "reason", control_text(pin->reason), "author",
+	    control_text(pin->author));
 
 	put_time(object, "made", pin->made);
 	return object;
@@ -251,7 +240,7 @@ static json_t *explain_status(const struct status *status)
 	return json_pack("{s:s, s:s, s:s, s:o}", "outcome",
 	    status_outcome_name(status->outcome), "reason",
 	    status_reason_name(status->reason), "status", enhanced, "text",
-	    text(status->text));
+	    control_text(status->text));
 }
 
 static json_t *explain_names(const struct plan_host *host)
@@ -260,7 +249,7 @@ static json_t *explain_names(const struct plan_host *host)
 	size_t i;
 
 	for (i = 0; i < host->name_count; i++)
-		json_array_append_new(names, text(host->names[i]));
+		json_array_append_new(names, control_text(host->names[i]));
 	return names;
 }
 
@@ -308,13 +297,13 @@ static void put_ideal(json_t *object, const struct plan_host *host)
 static json_t *explain_host(const struct plan_host *host)
 {
 	json_t *object = json_pack("{s:o, s:i, s:o, s:b, s:s, s:s, s:o, s:o, "
-	    "s:b, s:o}", "name", text(host->name), "preference",
+	    "s:b, s:o}", "name", control_text(host->name), "preference",
 	    (int)host->preference, "addresses", explain_addresses(host),
 	    "skip", host->skip, "requirement",
 	    requirement_name(host->requirement), "source",
 	    plan_source_name(host->source), "names", explain_names(host),
 	    "tlsa", explain_records(host), "also-name", host->also_name,
-	    "reason", text(host->reason));
+	    "reason", control_text(host->reason));
 
 	put_text(object, "sni", host->sni);
 	put_text(object, "tlsa-domain", host->tlsa_domain);
@@ -344,9 +333,9 @@ static json_t *explain_notes(const struct plan *plan)
 
 	for (i = 0; i < plan->note_count; i++)
 		json_array_append_new(notes, json_pack("{s:o, s:o, s:o}",
-		    "subject", text(plan->notes[i].subject), "clause",
-		    text(plan->notes[i].clause), "text",
-		    text(plan->notes[i].text)));
+		    "subject", control_text(plan->notes[i].subject), "clause",
+		    control_text(plan->notes[i].clause), "text",
+		    control_text(plan->notes[i].text)));
 	return notes;
 }
 
@@ -383,7 +372,7 @@ static json_t *explain_facts(const struct plan_facts *facts)
 
 static json_t *explain_next_hop(const struct conf_next_hop *next)
 {
-	return json_pack("{s:o, s:i, s:b, s:s}", "host", text(next->host),
+	return json_pack("{s:o, s:i, s:b, s:s}", "host", control_text(next->host),
 	    "port", (int)next->port, "mx", next->mx, "tls",
 	    next->implicit_tls ? "implicit" : "starttls");
 }
@@ -403,7 +392,7 @@ static const char *transport_name(enum conf_transport transport)
 static json_t *explain_route(const struct conf_route *route)
 {
 	json_t *object = json_pack("{s:o, s:s}", "pattern",
-	    text(route->pattern), "transport",
+	    control_text(route->pattern), "transport",
 	    transport_name(route->transport));
 
 	if (route->level != LEVEL_COUNT)
@@ -424,7 +413,7 @@ bool explain_has_plan(const struct conf_next_hop *next)
 json_t *explain_without_plan(const char *domain,
     const struct conf_next_hop *next)
 {
-	json_t *object = json_pack("{s:o, s:s}", "domain", text(domain),
+	json_t *object = json_pack("{s:o, s:s}", "domain", control_text(domain),
 	    "transport", transport_name(next->transport));
 
 	if (next->route != NULL)
@@ -435,9 +424,9 @@ json_t *explain_without_plan(const char *domain,
 json_t *explain_plan(const struct plan_facts *facts, const struct plan *plan)
 {
 	json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:o, "
-	    "s:o, s:o, s:o, s:I}", "domain", text(facts->domain), "level",
+	    "s:o, s:o, s:o, s:I}", "domain", control_text(facts->domain), "level",
 	    conf_level_name(facts->destination->level), "destination",
-	    text(facts->destination->pattern == NULL ? "" :
+	    control_text(facts->destination->pattern == NULL ? "" :
 	    facts->destination->pattern), "next-hop",
 	    explain_next_hop(facts->next), "fingerprints",
 	    explain_prints((const uint8_t (*)[DIGEST_BYTES])plan->fingerprints,

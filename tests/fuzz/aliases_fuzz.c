@@ -8,14 +8,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/address.h"
-#include "base/arena.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "policy/expand.h"
+#include "tests/fuzz/expansion_check.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,31 +21,6 @@ static const char text[] = "hostname = mx.example.org\n"
     "aliases-file = /aliases\n"
     "domain example.org { users = { alice, bob } aliases-file = /own }\n"
     "domain example.net { users = { carol } catch-all = a@example.org }\n";
-
-static void check(const struct expander *expander, const char *address)
-{
-	const struct expand_question question = { address, "a@b.example", 0,
-	    NULL, NULL };
-	struct arena *arena = arena_new(EXPAND_ARENA_MAX);
-	struct expansion expansion;
-	struct address parsed;
-	struct hash *seen = hash_new();
-
-	expander_expand(expander, &question, arena, &expansion);
-	if (expansion.answer == DIRECTORY_FOUND &&
-	    (expansion.found.count == 0 ||
-	    expansion.found.count > DIRECTORY_TARGETS_MAX))
-		__builtin_trap();
-	for (size_t i = 0; i < expansion.found.count; i++) {
-		const char *target = expansion.found.targets[i].address;
-
-		if (address_parse(&parsed, target) != ADDRESS_OK ||
-		    hash_put_text(seen, target, seen) != NULL)
-			__builtin_trap();
-	}
-	hash_free(seen);
-	arena_free(arena);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -78,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if ((expander == NULL) != (errors != NULL))
 		__builtin_trap();
 	for (size_t i = 0; expander != NULL && i < 7; i++)
-		check(expander, addresses[i]);
+		expansion_check(expander, addresses[i]);
 	expander_free(expander);
 	mem_free(errors);
 	mem_free(advice);
