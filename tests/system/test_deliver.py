@@ -163,6 +163,9 @@ LEVELS = [("encrypt", ""), ("verify", 'names = { "mx.example.net" }'),
 
 
 def garbage(connection):
+    """Behind the ClientHello: what comes before it is an injection, another
+    symptom, and never a reason for clear text."""
+    connection.recv(1, socket.MSG_PEEK)
     connection.sendall(b"250 this is not TLS\r\n")
 
 
