@@ -80,9 +80,14 @@ def dead_port():
             return port
 
 
+# Seconds are said for a machine of one's own; others may be this much slower.
+PATIENCE = 3
+
+
 def until(condition, seconds=20, what=None):
     """Calls condition until it is true; returns what it returned. what, or
     what it returns at the end, is said when that does not come about."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         value = condition()
