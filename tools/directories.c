@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,6 +45,26 @@ char *directories_root(const struct conf *conf, enum role role)
 	return role_directory(conf, role);
 }
 
+/*
+ * A directory whose own name is not on the disk is gone after a power cut with
+ * all that its owner flushed into it. What was there already may be of a start
+ * that was cut off before this: flushed too, if we may look into its parent.
+ */
+static int sync_parent(char *path, bool made)
+{
+	char *slash = strrchr(path, '/');
+	int fd, result;
+
+	*slash = '\0';
+	fd = open(slash == path ? "/" : path, O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC);
+	*slash = '/';
+	result = fd == -1 ? -1 : fsync(fd);
+	if (fd != -1)
+		close(fd);
+	return made ? result : 0;
+}
+
 /* Every missing part of the path; parents are 0755. */
 static int make_parents(char *path)
 {
@@ -53,8 +74,11 @@ static int make_parents(char *path)
 	while ((slash = strchr(slash + 1, '/')) != NULL) {
 		*slash = '\0';
 		/* Not less by a umask: others must get to the sockets. */
-		made = mkdir(path, 0755) == 0 ? chmod(path, 0755) :
-		    errno == EEXIST ? 0 : -1;
+		if (mkdir(path, 0755) == 0)
+			made = chmod(path, 0755) == -1 ? -1 :
+			    sync_parent(path, true);
+		else
+			made = errno == EEXIST ? 0 : -1;
 		*slash = '/';
 		if (made == -1)
 			return -1;
@@ -96,6 +120,7 @@ static int make(char *path, const char *user, mode_t mode, char **errors)
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	struct passwd *entry;
+	bool made;
 
 	if (user[0] != '\0') {
 		entry = getpwnam(user);
@@ -108,8 +133,8 @@ static int make(char *path, const char *user, mode_t mode, char **errors)
 		uid = entry->pw_uid;
 		gid = entry->pw_gid;
 	}
-	if (make_parents(path) == -1 ||
-	    (mkdir(path, mode) == -1 && errno != EEXIST)) {
+	made = make_parents(path) == 0 && mkdir(path, mode) == 0;
+	if ((!made && errno != EEXIST) || sync_parent(path, made) == -1) {
 		*errors = mem_print("cannot make the directory %s: %s", path,
 		    strerror(errno));
 		return -1;
