@@ -8,9 +8,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -319,6 +321,26 @@ static int give_up(int fd)
 	return -1;
 }
 
+unsigned net_room(void)
+{
+	struct rlimit limits;
+	rlim_t reserve;
+
+	if (getrlimit(RLIMIT_NOFILE, &limits) != 0 ||
+	    limits.rlim_cur > INT_MAX)
+		return INT_MAX;
+	reserve = limits.rlim_cur / 4;
+	if (reserve > NET_RESERVE)
+		reserve = NET_RESERVE;
+	return (unsigned)(limits.rlim_cur - reserve);
+}
+
+/* The kernel gives the lowest number that is free. */
+bool net_is_scarce(int fd)
+{
+	return fd >= 0 && (unsigned)fd >= net_room();
+}
+
 static int new_socket(sa_family_t family)
 {
 	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -449,6 +471,10 @@ int net_connect(const struct endpoint *endpoint, const struct endpoint *local)
 
 	if (fd == -1)
 		return -1;
+	if (net_is_scarce(fd)) {
+		errno = EMFILE;
+		return give_up(fd);
+	}
 	if (local != NULL && bind_local(fd, local) != 0)
 		return give_up(fd);
 	if (connect(fd, &endpoint->address.any, endpoint->length) != 0 &&

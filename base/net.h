@@ -62,6 +62,16 @@ int	 network_parse(struct network *network, const char *text);
 bool	 network_contains(const struct network *network,
 	    const struct endpoint *endpoint);
 
+/*
+ * Peers do not get the last descriptors that this process may have: a role that
+ * comes back, an operator's command and our own files need some. net_is_scarce()
+ * tells of one just opened that it is one of those; net_connect() fails with
+ * EMFILE then. net_room() is how many there are for peers, in all.
+ */
+enum { NET_RESERVE = 16 };
+bool	 net_is_scarce(int fd);
+unsigned net_room(void);
+
 /* Non-blocking, close-on-exec; -1 with the errno of the failing call. */
 int	 net_listen(const struct endpoint *endpoint, int backlog);
 int	 net_listen_unix(const char *path, unsigned mode, int backlog);

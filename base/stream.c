@@ -537,6 +537,13 @@ struct stream *stream_new(int fd, size_t max_input, stream_callback *callback,
 	return stream;
 }
 
+/* The other side has no part in it. */
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM;
+}
+
 struct stream *stream_connect(const struct endpoint *remote,
     const struct endpoint *local, size_t max_input, stream_callback *callback,
     void *arg)
@@ -547,7 +554,8 @@ struct stream *stream_connect(const struct endpoint *remote,
 
 	enter(stream, STATE_CONNECTING);
 	if (fd == -1) {
-		fail(stream, STREAM_FAILURE_CONNECT, strerror(error));
+		fail(stream, is_shortage(error) ? STREAM_FAILURE_SHORTAGE :
+		    STREAM_FAILURE_CONNECT, strerror(error));
 		return stream;
 	}
 	net_no_delay(fd);
@@ -572,7 +580,8 @@ void stream_finish(struct stream *stream, int milliseconds)
 {
 	bool established = stream->state == STATE_CLEAR ||
 	    stream->state == STATE_SECURE || (stream->state == STATE_FAILED &&
-	    stream->failure != STREAM_FAILURE_CONNECT);
+	    stream->failure != STREAM_FAILURE_CONNECT &&
+	    stream->failure != STREAM_FAILURE_SHORTAGE);
 
 	if (!established) {
 		stream_free(stream);

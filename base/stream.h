@@ -43,7 +43,9 @@ enum stream_event {
 
 /* What failed, when STREAM_FAILED. */
 enum stream_failure { STREAM_FAILURE_NONE, STREAM_FAILURE_CONNECT,
-    STREAM_FAILURE_IO, STREAM_FAILURE_HANDSHAKE, STREAM_FAILURE_INJECTION };
+    STREAM_FAILURE_IO, STREAM_FAILURE_HANDSHAKE, STREAM_FAILURE_INJECTION,
+    STREAM_FAILURE_SHORTAGE	/* we have no descriptor or memory to connect */
+};
 
 typedef void stream_callback(void *arg, struct stream *stream,
     enum stream_event event);

@@ -415,6 +415,16 @@ static void on_deadline(struct client *client)
 		client_break(client, &status);
 }
 
+/* Nobody was asked, so nobody is to blame. */
+static void on_shortage(struct client *client, const char *problem)
+{
+	struct status status;
+
+	status_print(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.0",
+	    "no connection could be begun: %s", problem);
+	client_break(client, &status);
+}
+
 static void on_failed(struct client *client)
 {
 	const char *problem = stream_problem(client->stream);
@@ -431,6 +441,9 @@ static void on_failed(struct client *client)
 		break;
 	case STREAM_FAILURE_HANDSHAKE:
 		break_tls(client, SYMPTOM_HANDSHAKE, problem);
+		break;
+	case STREAM_FAILURE_SHORTAGE:
+		on_shortage(client, problem);
 		break;
 	default:
 		on_lost(client, problem);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "base/tls.h"
 #include "conf/conf.h"
 #include "delivery/attempt.h"
@@ -150,12 +151,21 @@ static void on_start(void)
 	worker = worker_new(on_job, NULL);
 }
 
+/* A third of the connections that there is room for: others are idle (pool.c),
+ * and as many may be leaving. */
+static unsigned slots(void)
+{
+	unsigned configured = (unsigned)scene.profile->conf->delivery_slots;
+	unsigned room = net_room() / 3;
+
+	return configured < room ? configured : room;
+}
+
 static void on_peer(const struct process_peer *peer, int fd)
 {
 	switch (peer->role) {
 	case ROLE_QUEUE:
-		worker_connect(worker, fd, stopping ? 0 :
-		    (unsigned)scene.profile->conf->delivery_slots);
+		worker_connect(worker, fd, stopping ? 0 : slots());
 		break;
 	case ROLE_POLICY:
 		policy_client_connect(scene.policy, fd);

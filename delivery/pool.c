@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "delivery/client.h"
 
 struct idle {
@@ -21,6 +22,7 @@ struct idle {
 struct pool {
 	TAILQ_HEAD(idles, idle)	 idles;		/* owned */
 	size_t			 count;
+	size_t			 max;
 };
 
 static struct client *remove_idle(struct idle *idle)
@@ -53,7 +55,7 @@ void pool_put(struct pool *pool, struct client *client, unsigned limit,
 		client_close(client);
 		return;
 	}
-	if (pool->count == POOL_MAX)
+	if (pool->count >= pool->max)
 		client_close(remove_idle(TAILQ_FIRST(&pool->idles)));
 	idle = mem_alloc(sizeof(*idle));
 	idle->pool = pool;
@@ -92,6 +94,8 @@ struct pool *pool_new(void)
 	struct pool *pool = mem_alloc(sizeof(*pool));
 
 	TAILQ_INIT(&pool->idles);
+	/* Most descriptors are for those that are at work, and leaving. */
+	pool->max = net_room() / 8 < POOL_MAX ? net_room() / 8 : POOL_MAX;
 	return pool;
 }
 

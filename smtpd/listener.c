@@ -250,6 +250,32 @@ static int64_t find_user(int fd, const struct endpoint *local)
 	return (int64_t)user.uid;
 }
 
+static bool may_complain(struct listener *listener)
+{
+	int64_t now = clock_monotonic();
+
+	if (listener->complained != 0 &&
+	    now - listener->complained < COMPLAIN_MS)
+		return false;
+	listener->complained = now;
+	return true;
+}
+
+static void complain(struct listener *listener, int error)
+{
+	if (may_complain(listener))
+		log_warn("accept", log_text("listener", listener->name),
+		    log_errno(error));
+}
+
+/* The descriptors that are left are for others than clients. */
+static void refuse_scarce(struct listener *listener, int fd,
+    const struct endpoint *address)
+{
+	complain(listener, EMFILE);
+	turn_away(listener, fd, address, &refusal_busy);
+}
+
 static void begin(struct listener *listener, int fd,
     const struct endpoint *address)
 {
@@ -264,17 +290,6 @@ static void begin(struct listener *listener, int fd,
 		arrival_start(listener, fd, &origin);
 	else
 		begin_session(listener, fd, &origin, reception);
-}
-
-static bool may_complain(struct listener *listener)
-{
-	int64_t now = clock_monotonic();
-
-	if (listener->complained != 0 &&
-	    now - listener->complained < COMPLAIN_MS)
-		return false;
-	listener->complained = now;
-	return true;
 }
 
 /*
@@ -324,11 +339,10 @@ static bool on_accept_error(struct listener *listener, int error)
 {
 	bool full = error == EMFILE || error == ENFILE;
 
-	if (full && may_complain(listener))
-		log_warn("accept", log_text("listener", listener->name),
-		    log_errno(error));
-	if (full)
+	if (full) {
+		complain(listener, error);
 		error = shed(listener);
+	}
 	switch (error) {
 	case EAGAIN:
 		return false;
@@ -340,9 +354,7 @@ static bool on_accept_error(struct listener *listener, int error)
 	default:
 		break;
 	}
-	if (may_complain(listener))
-		log_warn("accept", log_text("listener", listener->name),
-		    log_errno(error));
+	complain(listener, error);
 	watch_set(&listener->watch, 0);
 	timer_start(&listener->pause, PAUSE_MS, on_pause_over, listener);
 	return false;
@@ -357,7 +369,9 @@ static void on_readable(void *arg, int flags)
 	(void)flags;
 	for (unsigned i = 0; i < ACCEPT_MAX; i++) {
 		fd = net_accept(listener->fd, &address);
-		if (fd != -1)
+		if (fd != -1 && net_is_scarce(fd))
+			refuse_scarce(listener, fd, &address);
+		else if (fd != -1)
 			begin(listener, fd, &address);
 		else if (!on_accept_error(listener, errno))
 			return;

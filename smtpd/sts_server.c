@@ -311,7 +311,7 @@ static void begin(int fd, const struct endpoint *address)
 {
 	struct connection *connection;
 
-	if (role.connection_count >= CONNECTIONS_MAX ||
+	if (role.connection_count >= CONNECTIONS_MAX || net_is_scarce(fd) ||
 	    count_of(address) >= CONNECTIONS_OF_ONE_MAX ||
 	    tls_server_is_empty(role.site->tls)) {
 		role.turned_away++;

@@ -26,7 +26,10 @@
 #include "tools/log_sink.h"
 
 enum { QUEUED_MAX = 32 << 20, LOG_PIPE_BYTES = 1 << 20,
-    HEALTHY_MILLISECONDS = 60000, DELAY_FIRST = 100, DELAY_MAX = 10000 };
+    HEALTHY_MILLISECONDS = 60000, DELAY_FIRST = 100, DELAY_MAX = 10000,
+    /* What counts at most of a role that gets ready, which makes 400 ms: mail
+     * is to flow again within 5 s, however often it is killed. */
+    READY_FAILURES_MAX = 4 };
 
 static void child_enter(struct child *child, enum child_state state)
 {
@@ -227,6 +230,9 @@ void child_exited(struct child *child, int wait_status)
 	if (clock_monotonic() - child->started > HEALTHY_MILLISECONDS)
 		child->failures = 0;
 	child->failures++;
+	if (child->state == CHILD_RUNNING &&
+	    child->failures > READY_FAILURES_MAX)
+		child->failures = READY_FAILURES_MAX;
 	child->pid = 0;
 	if (child->channel != NULL)
 		channel_free(child->channel);

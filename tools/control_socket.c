@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -20,15 +21,19 @@
 #include "conf/conf.h"
 
 enum { HELLO_MILLISECONDS = 5000, HELLO_COUNT = 64, BACKLOG = 64,
-    SOCKET_MODE = 0660 };
+    SOCKET_MODE = 0660,
+    /* After an error that another try would only repeat. */
+    PAUSE_MILLISECONDS = 250 };
 
 struct control_socket {
 	struct watch	 watch;
+	struct timer	 pause;
 	int		 fd;		/* owned */
 	char		*path;		/* owned */
 	control_wanted	*wanted;
 	TAILQ_HEAD(, hello) hellos;	/* oldest first; each owns itself */
 	unsigned	 waiting;	/* how many they are */
+	unsigned	 waiting_max;
 };
 
 struct hello {
@@ -98,6 +103,34 @@ static void hello_readable(void *arg, int flags)
 	hello_free(hello);
 }
 
+static void on_pause_over(void *arg)
+{
+	struct control_socket *listening = arg;
+
+	watch_set(&listening->watch, WATCH_READ);
+}
+
+/* A command says its hello at once: the oldest is no command. */
+static bool drop_oldest(struct control_socket *listening)
+{
+	if (listening->waiting == 0)
+		return false;
+	hello_free(TAILQ_FIRST(&listening->hellos));
+	return true;
+}
+
+/* The loop would come back at once for whoever waits. */
+static void on_accept_error(struct control_socket *listening, int error)
+{
+	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
+		return;
+	if ((error == EMFILE || error == ENFILE) && drop_oldest(listening))
+		return;
+	watch_set(&listening->watch, 0);
+	timer_start(&listening->pause, PAUSE_MILLISECONDS, on_pause_over,
+	    listening);
+}
+
 static void on_connection(void *arg, int flags)
 {
 	struct control_socket *listening = arg;
@@ -107,11 +140,12 @@ static void on_connection(void *arg, int flags)
 
 	(void)flags;
 	fd = net_accept(listening->fd, &nobody);
-	if (fd == -1)
+	if (fd == -1) {
+		on_accept_error(listening, errno);
 		return;
-	/* A command says its hello at once: the oldest is no command. */
-	if (listening->waiting >= HELLO_COUNT)
-		hello_free(TAILQ_FIRST(&listening->hellos));
+	}
+	if (listening->waiting >= listening->waiting_max)
+		drop_oldest(listening);
 	hello = mem_alloc(sizeof(*hello));
 	hello->socket = listening;
 	hello->fd = fd;
@@ -163,6 +197,9 @@ struct control_socket *control_socket_open(const struct conf *conf,
 	listening->path = mem_dup_string(conf->control_socket);
 	listening->wanted = wanted;
 	TAILQ_INIT(&listening->hellos);
+	/* The supervisor needs descriptors to start a role anew. */
+	listening->waiting_max = net_room() / 4 < HELLO_COUNT ?
+	    net_room() / 4 : HELLO_COUNT;
 	watch_init(&listening->watch, fd, on_connection, listening);
 	watch_set(&listening->watch, WATCH_READ);
 	return listening;
@@ -175,6 +212,7 @@ void control_socket_close(struct control_socket *listening)
 	while (!TAILQ_EMPTY(&listening->hellos))
 		hello_free(TAILQ_FIRST(&listening->hellos));
 	unlink(listening->path);
+	timer_stop(&listening->pause);
 	watch_release(&listening->watch);
 	close(listening->fd);
 	mem_free(listening->path);

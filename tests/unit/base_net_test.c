@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -367,6 +368,42 @@ static void test_unix(void **state)
 	assert_int_equal(errno, ENAMETOOLONG);
 }
 
+/* The last descriptors are for others than peers. */
+static void test_scarce(void **state)
+{
+	struct rlimit before, few;
+	struct endpoint there;
+	int listener, client;
+
+	(void)state;
+	there = make("127.0.0.1", 0);
+	listener = net_listen(&there, 5);
+	assert_int_not_equal(listener, -1);
+	net_local(listener, &there);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 1000;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(net_room(), 1000 - NET_RESERVE);
+	assert_false(net_is_scarce(1000 - NET_RESERVE - 1));
+	assert_true(net_is_scarce(1000 - NET_RESERVE));
+	assert_false(net_is_scarce(-1));
+	/* Of few it keeps a quarter. */
+	few.rlim_cur = 20;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(net_room(), 15);
+	few.rlim_cur = (rlim_t)listener + 2;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	errno = 0;
+	assert_int_equal(net_connect(&there, NULL), -1);
+	assert_int_equal(errno, EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	client = net_connect(&there, NULL);
+	assert_int_not_equal(client, -1);
+	close(client);
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,7 +413,8 @@ int main(void)
 		cmocka_unit_test(test_mapped), cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_network_syntax),
 		cmocka_unit_test(test_network_contains),
-		cmocka_unit_test(test_tcp), cmocka_unit_test(test_unix)
+		cmocka_unit_test(test_tcp), cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_scarce)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

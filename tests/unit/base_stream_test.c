@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -463,6 +464,30 @@ static void test_connect(void **state)
 	assert_int_equal(stream_failure(owner.stream),
 	    STREAM_FAILURE_CONNECT);
 	stream_free(owner.stream);
+}
+
+/* What we lack is told apart from what is wrong with the other side. */
+static void test_connect_shortage(void **state)
+{
+	struct owner owner = { .stop_at = "CF" };
+	struct rlimit before, none;
+	struct endpoint there;
+
+	(void)state;
+	assert_int_equal(endpoint_parse(&there, "127.0.0.1", 1), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	owner.stream = stream_connect(&there, NULL, 100, on_event, &owner);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	run();
+	assert_string_equal(owner.heard, "F");
+	assert_int_equal(stream_failure(owner.stream),
+	    STREAM_FAILURE_SHORTAGE);
+	assert_string_equal(stream_problem(owner.stream),
+	    "Too many open files");
+	stream_finish(owner.stream, 100);
 }
 
 static void script_last_words(struct peer *peer)
@@ -1427,6 +1452,7 @@ int main(void)
 		cmocka_unit_test(test_one_write_a_turn),
 		cmocka_unit_test(test_ceilings),
 		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_connect_shortage),
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_free_inside),

@@ -475,6 +475,32 @@ static void test_no_descriptors(void **state)
 	end();
 }
 
+/* The last ones are not for clients: a queue that comes back needs one. */
+static void test_scarce_descriptors(void **state)
+{
+	struct rlimit before, few;
+	int fds[4], next;
+
+	(void)state;
+	begin("");
+	world_turns(2);
+	for (int i = 0; i < 4; i++)
+		fds[i] = connect_one();
+	next = dup(fds[3]);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = (rlim_t)next + 4;
+	close(next);
+	/* there are four left, and nothing fails */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (int i = 0; i < 4; i++)
+		expect(fds[i], "421 4.3.2 ");
+	assert_int_equal(world.server.session_count, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	expect(connect_one(), "220 ");
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_proxy_limits),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_scarce_descriptors),
 	};
 	int failed;
 

@@ -265,6 +265,16 @@ static void test_restart_delay(void **state)
 	child_exited(&child, SIGKILL);
 	assert_int_equal(child.failures, 1);
 	assert_int_equal(child_restart_delay(&child), 0);
+	/* It was ready each time, and never before that. */
+	child.failures = 20;
+	child.state = CHILD_RUNNING;
+	child.started = clock_monotonic();
+	child_exited(&child, SIGKILL);
+	assert_int_equal(child_restart_delay(&child), 400);
+	child.state = CHILD_STARTING;
+	for (i = 0; i < 20; i++)
+		child_exited(&child, SIGKILL);
+	assert_int_equal(child_restart_delay(&child), 10000);
 }
 
 /* Too few descriptors, one more each time: it says so, and none is lost. */
