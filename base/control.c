@@ -8,17 +8,23 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "base/process.h"
 #include "base/stream.h"
 
 enum { REQUEST_MAX = 64 << 10, OUTPUT_MAX = 4 << 20,
     REQUEST_MILLISECONDS = 10000, OUTPUT_MILLISECONDS = 60000,
-    FINISH_MILLISECONDS = 10000 };
+    FINISH_MILLISECONDS = 10000,
+    /* Commands that may have the last descriptors of a role. */
+    SCARCE_MAX = NET_RESERVE / 2 };
+
+static unsigned open_count;
 
 struct control {
 	struct stream			*stream;	/* owned */
@@ -31,6 +37,7 @@ struct control {
 	bool				 ended;
 
 	void	(*produce)(struct control *control, void *arg);
+	void	(*stop)(struct control *control, void *arg);
 	void	(*release)(void *arg);
 	void	*arg;
 };
@@ -41,6 +48,7 @@ static void release(struct control *control)
 		control->release(control->arg);
 	control->release = NULL;
 	control->produce = NULL;
+	control->stop = NULL;
 }
 
 static void delete(void *arg)
@@ -48,6 +56,7 @@ static void delete(void *arg)
 	struct control *control = arg;
 
 	release(control);
+	open_count--;
 	if (control->stream != NULL)
 		stream_free(control->stream);
 	mem_free(control);
@@ -120,6 +129,17 @@ static void read_request(struct control *control)
 	json_decref(request);
 }
 
+/* Whatever comes behind the request is the wish to stop. */
+static void read_stop(struct control *control)
+{
+	void (*stop)(struct control *, void *) = control->stop;
+
+	buf_reset(stream_input(control->stream));
+	control->stop = NULL;
+	if (stop != NULL)
+		stop(control, control->arg);
+}
+
 static void on_event(void *arg, struct stream *stream, enum stream_event event)
 {
 	struct control *control = arg;
@@ -129,7 +149,9 @@ static void on_event(void *arg, struct stream *stream, enum stream_event event)
 		return;
 	switch (event) {
 	case STREAM_INPUT:
-		if (!control->answering)
+		if (control->answering)
+			read_stop(control);
+		else
 			read_request(control);
 		break;
 	case STREAM_DRAINED:
@@ -155,6 +177,7 @@ struct control *control_open(int fd, const struct process_caller *caller)
 {
 	struct control *control = mem_alloc(sizeof(*control));
 
+	open_count++;
 	control->caller = *caller;
 	control->patience = OUTPUT_MILLISECONDS;
 	control->answering = true;
@@ -167,8 +190,16 @@ struct control *control_open(int fd, const struct process_caller *caller)
 void control_accept(int fd, const struct process_caller *caller,
     const struct control_verb *verbs, size_t count)
 {
-	struct control *control = control_open(fd, caller);
+	struct control *control;
 
+	/* Without descriptors the role would lose its supervisor, too: the
+	 * next one that it sends would be lost. */
+	if (open_count >= SCARCE_MAX && net_is_scarce(fd)) {
+		log_warn("too many commands at once: closing one");
+		close(fd);
+		return;
+	}
+	control = control_open(fd, caller);
 	control->verbs = verbs;
 	control->count = count;
 	control->answering = false;
@@ -222,6 +253,12 @@ void control_produce(struct control *control,
 	control->release = release_arg;
 	control->arg = arg;
 	produce(control, arg);
+}
+
+void control_on_stop(struct control *control,
+    void (*stop)(struct control *control, void *arg))
+{
+	control->stop = stop;
 }
 
 json_t *control_text(const char *text)

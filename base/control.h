@@ -33,12 +33,13 @@ struct control_hello {
 enum control_supervisor_verb { CONTROL_STATUS = 1, CONTROL_RELOAD,
     CONTROL_STOP };
 
-/* Exit codes of the command, and the "end" of an answer (sysexits(3)). */
+/* Exit codes of the command, and the "end" of an answer (sysexits(3);
+ * CONTROL_STOPPED: as a shell has it for an interrupt). */
 enum control_code { CONTROL_OK = 0, CONTROL_NONE_MATCHED = 1,
     CONTROL_USAGE = 64, CONTROL_DATA = 65, CONTROL_UNAVAILABLE = 69,
     CONTROL_INTERNAL = 70, CONTROL_OUTPUT = 74,
     CONTROL_TEMPORARY = 75, CONTROL_DENIED = 77,
-    CONTROL_CONFIG = 78 };
+    CONTROL_CONFIG = 78, CONTROL_STOPPED = 130 };
 
 struct control;		/* one connection */
 
@@ -74,6 +75,11 @@ void	 control_end(struct control *control, enum control_code code,
 void	 control_produce(struct control *control,
 	    void (*produce)(struct control *control, void *arg),
 	    void (*release)(void *arg), void *arg);
+/* The caller may want a verb under way to stop; then stop is called, once, with
+ * the arg of control_produce(), and ends the answer soon. Without it they can
+ * only go away. */
+void	 control_on_stop(struct control *control,
+	    void (*stop)(struct control *control, void *arg));
 /* Text for an answer, from anywhere: bytes that are no UTF-8 are escaped. A new
  * reference. */
 json_t	*control_text(const char *text);

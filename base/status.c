@@ -55,14 +55,15 @@ static const char *const reason_names[STATUS_REASONS] = {
 	[REASON_STS_MX] = "sts-mx",
 	[REASON_STS_CERTIFICATE] = "sts-cert",
 	[REASON_REQUIRETLS] = "requiretls",
-	[REASON_LOGIN] = "login"
+	[REASON_LOGIN] = "login",
+	[REASON_PAUSED] = "paused"
 };
 
 /* A set of reasons is a number with a bit for each. Rows and messages hold the
  * reasons by their own numbers: a new one goes to the end. */
 _Static_assert(STATUS_REASONS <= 64, "reasons fit into a set");
 _Static_assert(REASON_MEDIA == 20 && REASON_REQUIRETLS == 24 &&
-    REASON_LOGIN == 25,
+    REASON_LOGIN == 25 && REASON_PAUSED == 26,
     "numbers of stored reasons stay");
 
 #define BIT(reason) ((uint64_t)1 << (reason))

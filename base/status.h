@@ -33,6 +33,7 @@ enum status_reason {
 	REASON_STS_CERTIFICATE,	/* WebPKI, because of an MTA-STS policy */
 	REASON_REQUIRETLS,	/* RFC 8689: what the sender demands */
 	REASON_LOGIN,		/* our own, at a host that a route names */
+	REASON_PAUSED,		/* the operator lets nothing go there */
 	STATUS_REASONS
 };
 

@@ -111,6 +111,26 @@ int utf8_addr_read(char *out, size_t size, const char *text)
 	return 0;
 }
 
+/* RFC 3461 4: "+" and two digits for what xtext does not have. */
+static int write_xtext(char *out, size_t size, const char *text)
+{
+	size_t length = 0;
+
+	for (; *text != '\0'; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (length + 4 > size)
+			return -1;
+		if (byte < '!' || byte > '~' || byte == '+' || byte == '=')
+			length += (size_t)snprintf(out + length,
+			    size - length, "+%02X", (unsigned)byte);
+		else
+			out[length++] = (char)byte;
+	}
+	out[length] = '\0';
+	return 0;
+}
+
 int utf8_addr_write(char *out, size_t size, const char *text)
 {
 	size_t left = strlen(text), used = 0;
@@ -136,4 +156,17 @@ int utf8_addr_write(char *out, size_t size, const char *text)
 		return -1;
 	out[used] = '\0';
 	return 0;
+}
+
+int xtext_write_original(char *out, size_t size, const char *address)
+{
+	bool ascii = utf8_is_ascii(address);
+	int used = snprintf(out, size, ascii ? "rfc822;" : "utf-8;");
+
+	if (used < 0 || (size_t)used >= size)
+		return -1;
+	if ((ascii ? write_xtext : utf8_addr_write)(out + used,
+	    size - (size_t)used, address) < 0)
+		return -1;
+	return strlen(out) > XTEXT_ORIGINAL_MAX ? -1 : 0;
 }

@@ -27,5 +27,10 @@ int	 utf8_addr_read(char *out, size_t size, const char *text);
  * small: UTF8_ADDR_GROWTH bytes for one are enough, and a terminator. */
 enum { UTF8_ADDR_GROWTH = 6 };
 int	 utf8_addr_write(char *out, size_t size, const char *text);
+/* The value of ORCPT for an address that came without one: "rfc822;a+2Bb@..."
+ * (RFC 3461 5.2.1), or "utf-8;..." (RFC 6533 3). -1 if it is longer than the
+ * parameter may be, or than out. */
+enum { XTEXT_ORIGINAL_MAX = 500 };
+int	 xtext_write_original(char *out, size_t size, const char *address);
 
 #endif

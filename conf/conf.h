@@ -304,6 +304,9 @@ struct conf {
 	/* keeping */
 	int64_t			 message_expiry;	/* 5 days */
 	int64_t			 bounce_expiry;		/* of DSNs */
+	int64_t			 delay_warning;		/* seconds; 0: none */
+	int64_t			 history;		/* seconds; 0: none */
+	int64_t			 history_space;		/* bytes */
 	int64_t			 retry_first;		/* 5 minutes */
 	int64_t			 retry_max;		/* 4 hours */
 	int64_t			 destination_concurrency;

@@ -439,6 +439,19 @@ const struct option options[] = {
 	{ TOP(bounce_expiry), .name = "bounce-expiry", .type = OPTION_DURATION,
 	    .fallback = "2d", .min = MINUTE, .max = 100 * DAY,
 	    .text = "Age at which a report to a sender is given up." },
+	{ TOP(delay_warning), .name = "delay-warning",
+	    .type = OPTION_DURATION, .fallback = "4h", .min = 0,
+	    .max = 100 * DAY,
+	    .text = "Age at which the sender of a message that still waits is "
+	    "told so, once; 0s is never." },
+	{ TOP(history), .name = "history", .type = OPTION_DURATION,
+	    .fallback = "3d", .min = 0, .max = 366 * DAY,
+	    .text = "How long finished messages, with each attempt and what "
+	    "was answered, stay in `postern queue history`; 0s keeps none." },
+	{ TOP(history_space), .name = "history-space", .type = OPTION_SIZE,
+	    .fallback = "1G", .min = MEBIBYTE,
+	    .max = 1024 * (int64_t)GIBIBYTE,
+	    .text = "What that history may take; beyond, the oldest goes." },
 	{ TOP(retry_first), .name = "retry-first", .type = OPTION_DURATION,
 	    .fallback = "5m", .min = 1, .max = DAY,
 	    .text = "Pause after the first failed attempt; it grows with each "
@@ -461,10 +474,10 @@ const struct option options[] = {
 	    .fallback = "64M", .min = MEBIBYTE, .max = 64 * (int64_t)GIBIBYTE,
 	    .text = "Memory for the cache of the queue's database." },
 	{ TOP(active_messages), .name = "active-messages",
-	    .type = OPTION_INTEGER, .fallback = "10000", .min = 10,
-	    .max = 1000000,
-	    .text = "Messages whose schedule is held in memory; the rest waits "
-	    "on disk." },
+	    .type = OPTION_INTEGER, .fallback = "1000000", .min = 10,
+	    .max = 10000000,
+	    .text = "Messages that are due and held in memory, 24 bytes each; "
+	    "others wait on disk." },
 
 	/* sending */
 	{ TOP(connect_timeout), .name = "connect-timeout",

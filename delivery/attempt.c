@@ -556,12 +556,36 @@ static void make_need(struct attempt *attempt)
 	    attempt->route, attempt->need.address);
 }
 
+/* The operator lets nothing go to this host or address: another may do. */
+static bool is_paused(struct attempt *attempt)
+{
+	const struct plan_host *host = host_of(attempt);
+	const struct worker *worker = attempt->mail.job->worker;
+	char address[64];
+	struct status status;
+	const char *reason = worker_paused(worker, host->name);
+
+	if (reason == NULL) {
+		endpoint_format(&host->addresses[attempt->address],
+		    address, sizeof(address));
+		reason = worker_paused(worker, address);
+	}
+	if (reason == NULL)
+		return false;
+	status_print(&status, STATUS_DEFERRED, REASON_PAUSED, "4.3.2",
+	    "host %s is paused by the operator: %s", host->name, reason);
+	remember(attempt, &status);
+	return true;
+}
+
 /* Takes or opens a connection to the address at hand; false: not this one. */
 static bool try_address(struct attempt *attempt)
 {
 	const struct plan_host *host = host_of(attempt);
 	struct client *client;
 
+	if (is_paused(attempt))
+		return false;
 	if (!is_local(attempt) && !client_may_connect(attempt->profile,
 	    attempt->mail.job->next.host, &host->addresses[attempt->address]))
 		return false;

@@ -87,6 +87,15 @@ static int hook_fsync(int fd)
 	return 0;
 }
 
+/* It is gone whatever close says; Berkeley DB would close it again, and use
+ * what it has freed. */
+static int hook_close(int fd)
+{
+	if (close(fd) == -1 && errno != EINTR)
+		fatal("cannot close", log_errno(errno));
+	return 0;
+}
+
 static int hook_open(const char *path, int flags, ...)
 {
 	bool creates = (flags & O_CREAT) != 0;
@@ -142,6 +151,7 @@ static void install_hooks(void)
 	if (installed)
 		return;
 	if (db_env_set_func_fsync(hook_fsync) != 0 ||
+	    db_env_set_func_close(hook_close) != 0 ||
 	    db_env_set_func_open(hook_open) != 0 ||
 	    db_env_set_func_rename(hook_rename) != 0 ||
 	    db_env_set_func_write(hook_write) != 0 ||

@@ -32,13 +32,16 @@
 
 enum { BOUNCE_ARENA_MAX = 4 << 20 };
 
-/* RFC 3461 4.1: without NOTIFY failures are told, success is not. */
+/* RFC 3461 4.1: without NOTIFY failures and delays are told, success is
+ * not. */
 static bool wants(const struct dsn_recipient *recipient)
 {
 	unsigned notify = recipient->who->notify;
 
 	if (recipient->status->outcome == STATUS_FAILED)
 		return notify == 0 || notify & NOTIFY_FAILURE;
+	if (recipient->status->outcome == STATUS_DEFERRED)
+		return notify == 0 || notify & NOTIFY_DELAY;
 	/* SMTP-122: who was given NOTIFY reports; SMTP-123: else we do. */
 	return (notify & NOTIFY_SUCCESS) && !recipient->status->notifies;
 }
@@ -201,7 +204,7 @@ static int write_notification(struct queue *queue, struct dsn *dsn,
 
 static void notify(struct queue *queue, uint64_t id,
     const struct record_message *message,
-    const struct dsn_recipient *recipients, size_t count)
+    const struct dsn_recipient *recipients, size_t count, int64_t retry_until)
 {
 	const struct envelope *envelope = message->envelope;
 	struct dsn dsn = {
@@ -216,7 +219,8 @@ static void notify(struct queue *queue, uint64_t id,
 		.arrival = message->arrival,
 		.envid = envelope->envid,
 		.recipients = recipients,
-		.recipient_count = count
+		.recipient_count = count,
+		.retry_until = retry_until
 	};
 
 	if (dsn.to == NULL)
@@ -234,8 +238,8 @@ static void notify(struct queue *queue, uint64_t id,
 	    (struct log_field){ .kind = LOG_KIND_END });
 }
 
-void bounce_send(struct queue *queue, uint64_t id,
-    const struct dsn_recipient *recipients, size_t count)
+void bounce_delay(struct queue *queue, uint64_t id,
+    const struct dsn_recipient *recipients, size_t count, int64_t retry_until)
 {
 	struct dsn_recipient chosen[QUEUE_SLICE_RECIPIENTS];
 	struct record_message *message;
@@ -251,6 +255,12 @@ void bounce_send(struct queue *queue, uint64_t id,
 	arena = arena_new(RECORD_ARENA_MAX);
 	message = rows_find_message(queue->store, id, arena);
 	if (message != NULL)
-		notify(queue, id, message, chosen, wanted);
+		notify(queue, id, message, chosen, wanted, retry_until);
 	arena_free(arena);
+}
+
+void bounce_send(struct queue *queue, uint64_t id,
+    const struct dsn_recipient *recipients, size_t count)
+{
+	bounce_delay(queue, id, recipients, count, 0);
 }

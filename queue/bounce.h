@@ -22,5 +22,10 @@ struct queue;
  */
 void	 bounce_send(struct queue *queue, uint64_t id,
 	    const struct dsn_recipient *recipients, size_t count);
+/* The same for recipients that wait (DEFERRED) and will be tried until then
+ * (wall, ms). */
+void	 bounce_delay(struct queue *queue, uint64_t id,
+	    const struct dsn_recipient *recipients, size_t count,
+	    int64_t retry_until);
 
 #endif

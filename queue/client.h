@@ -155,6 +155,9 @@ void		 worker_read_cancel(struct job *job);
  * or missing TLS at an opportunistic host. The job is void afterwards. */
 void		 worker_finish(struct job *job, const struct status *statuses,
 		    bool tls_trouble);
+/* Why the operator lets nothing go to a host, by its name or address; null: it
+ * may. The queue itself keeps to pauses of domains. */
+const char	*worker_paused(const struct worker *worker, const char *host);
 /* Jobs taken and not finished. */
 unsigned	 worker_open_jobs(const struct worker *worker);
 /* Calls idle once no result waits for its acknowledgement (for stopping). */

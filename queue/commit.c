@@ -17,8 +17,11 @@
 #include "base/status.h"
 #include "conf/conf.h"
 #include "queue/bounce.h"
+#include "queue/census.h"
 #include "queue/envelope.h"
+#include "queue/flow.h"
 #include "queue/message.h"
+#include "queue/orders.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
@@ -43,6 +46,7 @@ struct commit {
 struct accepted_slice {
 	struct record_schedule	 row;
 	uint32_t		 slice;
+	bool			 is_held;	/* no row in the schedule */
 };
 
 struct acceptance {
@@ -52,7 +56,8 @@ struct acceptance {
 	struct arena		*arena;		/* owned; we are in it */
 	uint64_t		 id;
 	int64_t			 arrival;
-	bool			 is_held;	/* nothing is scheduled */
+	bool			 is_held;	/* by a filter, all of it */
+	uint32_t		 group;		/* of its rows */
 	struct accepted_slice	*slices;
 	uint32_t		 slice_count;
 	void			(*done)(void *arg);	/* null: nobody asks */
@@ -162,12 +167,18 @@ void commit_wait_cancel(struct commit_wait *wait)
 struct sorted {
 	const struct envelope_recipient	*who;
 	size_t				 position;
+	const struct order		*held;	/* the rule that does; null */
 };
 
 /* Another sender is said for these: SRS. */
 static bool is_forwarded(const struct envelope_recipient *who)
 {
 	return who->flags & RECIPIENT_FORWARDED;
+}
+
+static uint64_t number_of(const struct order *order)
+{
+	return order == NULL ? 0 : order->number;
 }
 
 static int compare_domains(const void *left, const void *right)
@@ -178,15 +189,18 @@ static int compare_domains(const void *left, const void *right)
 
 	if (order == 0)
 		order = is_forwarded(one->who) - is_forwarded(other->who);
+	if (order == 0 && one->held != other->held)
+		order = number_of(one->held) < number_of(other->held) ? -1 : 1;
 	if (order != 0)
 		return order;
 	return one->position < other->position ? -1 : 1;
 }
 
 /* All but those who stand for others (RECIPIENT_EXPANDED). */
-static struct sorted *sort_recipients(const struct envelope *envelope,
-    size_t *total)
+static struct sorted *sort_recipients(struct orders *orders,
+    const struct commit_message *message, size_t *total)
 {
+	const struct envelope *envelope = message->envelope;
 	struct sorted *sorted = mem_alloc_array(envelope->recipient_count,
 	    sizeof(*sorted));
 	size_t count = 0;
@@ -194,7 +208,8 @@ static struct sorted *sort_recipients(const struct envelope *envelope,
 	for (size_t i = 0; i < envelope->recipient_count; i++)
 		if (!(envelope->recipients[i].flags & RECIPIENT_EXPANDED))
 			sorted[count++] = (struct sorted){
-			    &envelope->recipients[i], i };
+			    &envelope->recipients[i], i, orders_find_hold(
+			    orders, message, &envelope->recipients[i]) };
 	*total = count;
 	if (count > 1)
 		qsort(sorted, count, sizeof(*sorted), compare_domains);
@@ -208,7 +223,8 @@ static uint32_t slice_length(const struct sorted *sorted, size_t left)
 
 	while (count < left && count < QUEUE_SLICE_RECIPIENTS &&
 	    strcmp(sorted[count].who->domain, sorted[0].who->domain) == 0 &&
-	    is_forwarded(sorted[count].who) == is_forwarded(sorted[0].who))
+	    is_forwarded(sorted[count].who) == is_forwarded(sorted[0].who) &&
+	    sorted[count].held == sorted[0].held)
 		count++;
 	return count;
 }
@@ -230,6 +246,21 @@ static uint32_t slice_flags(const struct envelope *envelope)
 	return flags;
 }
 
+/* Held by a rule of the operator, unless a filter did so before. */
+static void hold_by_rule(struct acceptance *acceptance,
+    struct record_slice *slice, const struct order *rule)
+{
+	if (rule == NULL || slice->flags & SLICE_HELD)
+		return;
+	slice->flags |= SLICE_HELD | SLICE_RULED;
+	slice->held_reason = arena_print(acceptance->arena, "rule %llu: %s",
+	    (unsigned long long)rule->number, rule->reason);
+	log_info("hold", log_message(acceptance->id), log_text("by", "rule"),
+	    log_text("domain", slice->domain),
+	    log_number("rcpts", slice->recipient_count),
+	    log_text("reason", slice->held_reason));
+}
+
 /* Slice row and its place in the schedule, if it has one. */
 static void put_slice(struct acceptance *acceptance,
     const struct commit_message *message, const struct sorted *sorted,
@@ -245,18 +276,24 @@ static void put_slice(struct acceptance *acceptance,
 	    (is_forwarded(sorted[0].who) ? SLICE_FORWARDED : 0),
 	    .recipients = recipients, .recipient_count = count };
 	struct record_schedule row = { 0, slice.domain,
-	    record_slice_lane(&slice) };
+	    record_slice_lane(&slice), acceptance->group };
 	struct place place = { message->arrival, message->id,
 	    acceptance->slice_count };
 
 	for (uint32_t i = 0; i < count; i++)
 		recipients[i] = (struct record_recipient){ .index = i,
 		    .who = *sorted[i].who };
+	hold_by_rule(acceptance, &slice, sorted[0].held);
 	rows_put_slice(store, message->id, place.slice, &slice);
-	if (!acceptance->is_held)
+	if (!(slice.flags & SLICE_HELD))
 		rows_put_schedule(store, &place, &row);
+	census_accepted(acceptance->commit->queue->census, message->id,
+	    place.slice, &slice, place.slice == 0 ? NULL :
+	    acceptance->slices[place.slice - 1].row.domain,
+	    message->body_length);
 	acceptance->slices[acceptance->slice_count++] =
-	    (struct accepted_slice){ row, place.slice };
+	    (struct accepted_slice){ row, place.slice,
+	    slice.flags & SLICE_HELD };
 }
 
 /* Returns how many recipients get the mail. */
@@ -264,7 +301,8 @@ static size_t put_slices(struct acceptance *acceptance,
     const struct commit_message *message)
 {
 	size_t total;
-	struct sorted *sorted = sort_recipients(message->envelope, &total);
+	struct sorted *sorted = sort_recipients(
+	    acceptance->commit->queue->orders, message, &total);
 	uint32_t count;
 
 	acceptance->slices = arena_alloc_array(acceptance->arena, total,
@@ -325,12 +363,13 @@ static void on_safe(void *arg)
 	struct schedule *schedule = acceptance->commit->queue->schedule;
 
 	schedule_safe(schedule, acceptance->id);
-	for (uint32_t i = 0; i < acceptance->slice_count &&
-	    !acceptance->is_held; i++) {
+	for (uint32_t i = 0; i < acceptance->slice_count; i++) {
 		struct place place = { acceptance->arrival, acceptance->id,
 		    acceptance->slices[i].slice };
 
-		schedule_added(schedule, &place, &acceptance->slices[i].row);
+		if (!acceptance->slices[i].is_held)
+			schedule_added(schedule, &place,
+			    &acceptance->slices[i].row);
 	}
 	if (acceptance->done != NULL)
 		acceptance->done(acceptance->arg);
@@ -352,11 +391,15 @@ struct acceptance *commit_accept(struct commit *commit,
 	acceptance->id = message->id;
 	acceptance->arrival = message->arrival;
 	acceptance->is_held = message->envelope->hold != NULL;
+	acceptance->group = record_group(message->envelope);
 	acceptance->done = done;
 	acceptance->arg = arg;
 	LIST_INSERT_HEAD(&commit->acceptances, acceptance, link);
 	put_body(commit->queue->store, message);
 	record.recipient_count = (uint32_t)put_slices(acceptance, message);
+	flow_add(commit->queue->flow, FLOW_ACCEPTED, 1);
+	flow_add(commit->queue->flow, FLOW_RECIPIENTS,
+	    record.recipient_count);
 	record.envelope = &head;
 	record.slice_count = acceptance->slice_count;
 	memcpy(record.digest, message->digest, DIGEST_BYTES);

@@ -14,23 +14,55 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "queue/orders.h"
 
 enum {
 	/* One failure may be one bad connection; two in a row are the host. */
 	REST_AFTER = 2,
-	/* Of that many turns one goes to old mail though fresh mail waits. */
-	OLD_TURN = 4,
+	/* Jobs at once at a host of which nothing is known. */
+	LIMIT_FIRST = 4,
 	/* A failure is remembered for so long if the rest is over. */
 	MEMORY_MILLISECONDS = 3600 * 1000,
+	/* So often a host that is well and has no mail is kept, and so many. */
+	IDLE_PURGES = 60,
+	KEPT_MAX = 10000,
 	DISCARD_LIMIT = 1 << 20,
-	KEY_MAX = 640
+	RATE_MILLISECONDS = 10 * 1000,
+	KEY_MAX = 640,
+	/* Slots of groups at a destination, as a power of two. */
+	SLOT_BITS = 8,
+	MERGE_BITS = 2
+};
+
+/* At the end of the key of what is paused. */
+static const char paused_mark[] = " (paused)";
+
+TAILQ_HEAD(line, destination);
+
+/* Who may have a job of one kind of worker. */
+struct lines {
+	struct line	 lines[TRUST_COUNT][WAITING_SENDERS];
+	unsigned	 runnable[TRUST_COUNT];	/* in these lines */
+	unsigned	 last[TRUST_COUNT];	/* whose turn it was */
+	unsigned	 last_trust;
+	/* Of those of whom nothing is known the last one that came has every
+	 * other turn: the many before it may all hang. */
+	struct destination	*newest;	/* or null */
+	bool		 was_newest;
+	unsigned	 in_flight[TRUST_COUNT];
+	unsigned	 slots;
 };
 
 struct destinations {
 	const struct conf	*conf;		/* outlives us */
+	const struct orders	*orders;	/* outlives us; or null */
 	struct hash		*by_key;	/* owns the values */
-	TAILQ_HEAD(runnable, destination) runnable[DESTINATION_KINDS];
+	struct room		*room;		/* owned */
+	struct hosts		*hosts;		/* owned */
+	struct lines		 kinds[DESTINATION_KINDS];
 	struct heap		 resting;
+	uint32_t		 salt;		/* who shares a slot with whom */
+	unsigned		 slot_bits;
 };
 
 int64_t destination_backoff(const struct conf *conf, unsigned failures)
@@ -136,26 +168,44 @@ static void write_key(char *key, size_t size, const struct conf_next_hop *next,
 	bug("transport");
 }
 
-struct destinations *destinations_new(const struct conf *conf)
+static void lines_init(struct lines *lines)
+{
+	for (int trust = 0; trust < TRUST_COUNT; trust++)
+		for (int sender = 0; sender < WAITING_SENDERS; sender++)
+			TAILQ_INIT(&lines->lines[trust][sender]);
+}
+
+struct destinations *destinations_new(const struct conf *conf,
+    const struct orders *orders)
 {
 	struct destinations *all = mem_alloc(sizeof(*all));
 
 	all->conf = conf;
+	all->orders = orders;
 	all->by_key = hash_new();
+	all->room = room_new();
+	all->hosts = hosts_new();
 	for (int kind = 0; kind < DESTINATION_KINDS; kind++)
-		TAILQ_INIT(&all->runnable[kind]);
+		lines_init(&all->kinds[kind]);
 	heap_init(&all->resting);
+	random_bytes(&all->salt, sizeof(all->salt));
+	all->slot_bits = SLOT_BITS;
 	return all;
 }
 
-static void drop_entries(struct entries *entries)
+static void leave_line(struct destinations *all,
+    struct destination *destination)
 {
-	struct entry *entry;
+	struct lines *lines = &all->kinds[destination->kind];
 
-	while ((entry = TAILQ_FIRST(entries)) != NULL) {
-		TAILQ_REMOVE(entries, entry, link);
-		mem_free(entry);
-	}
+	if (!destination->runnable)
+		return;
+	destination->runnable = false;
+	if (lines->newest == destination)
+		lines->newest = NULL;
+	lines->runnable[destination->trust]--;
+	TAILQ_REMOVE(&lines->lines[destination->trust][destination->sender],
+	    destination, link);
 }
 
 static void destination_free(struct destinations *all,
@@ -163,11 +213,9 @@ static void destination_free(struct destinations *all,
 {
 	hash_remove_text(all->by_key, destination->key);
 	heap_remove(&all->resting, &destination->rest);
-	if (destination->runnable)
-		TAILQ_REMOVE(&all->runnable[destination->kind], destination,
-		    link);
-	drop_entries(&destination->fresh);
-	drop_entries(&destination->old);
+	waiting_clear(&destination->waiting, all->room);
+	leave_line(all, destination);
+	host_forget(all->hosts, destination);
 	mem_free(destination->key);
 	mem_free(destination);
 }
@@ -186,12 +234,30 @@ void destinations_free(struct destinations *all)
 	hash_each(all->by_key, free_one, all);
 	hash_free(all->by_key);
 	heap_release(&all->resting);
+	room_free(all->room);
+	hosts_free(all->hosts);
 	mem_free(all);
 }
 
 size_t destinations_count(const struct destinations *all)
 {
 	return hash_count(all->by_key);
+}
+
+size_t destinations_resting(const struct destinations *all)
+{
+	return all->resting.count;
+}
+
+struct room *destinations_room(struct destinations *all)
+{
+	return all->room;
+}
+
+void destinations_set_slots(struct destinations *all,
+    enum destination_kind kind, unsigned slots)
+{
+	all->kinds[kind].slots = slots;
 }
 
 static unsigned limit_of(const struct destinations *all,
@@ -201,6 +267,55 @@ static unsigned limit_of(const struct destinations *all,
 		return DISCARD_LIMIT;
 	return all->conf->destination_concurrency < 1 ? 1 :
 	    (unsigned)all->conf->destination_concurrency;
+}
+
+/* Hosts of others are asked how much they take; what is ours is known. */
+static unsigned first_limit(const struct destination *destination)
+{
+	bool is_known = destination->next.transport == TRANSPORT_MAILDIR ||
+	    destination->next.transport == TRANSPORT_DISCARD;
+
+	return is_known || destination->limit_max < LIMIT_FIRST ?
+	    destination->limit_max : LIMIT_FIRST;
+}
+
+/* The pause that mail for domain lies under, or null. */
+static const struct order *find_pause(const struct destinations *all,
+    const char *domain, const struct conf_next_hop *next)
+{
+	const struct order *pause;
+
+	if (all->orders == NULL)
+		return NULL;
+	pause = orders_find_pause(all->orders, domain);
+	if (pause == NULL && !next->mx && next->host[0] != '\0')
+		pause = orders_find_pause(all->orders, next->host);
+	return pause;
+}
+
+/* Where it goes, the text for that, and the pause it lies under. */
+static const struct order *find_way(const struct destinations *all,
+    const char *domain, unsigned lane, struct conf_next_hop *next, char *key)
+{
+	const struct order *pause;
+
+	conf_next_hop(all->conf, domain, next);
+	write_key(key, KEY_MAX - sizeof(paused_mark), next, domain, lane);
+	pause = find_pause(all, domain, next);
+	if (pause != NULL)
+		snprintf(key + strlen(key), KEY_MAX - strlen(key), "%s",
+		    paused_mark);
+	return pause;
+}
+
+/* What messages are said to wait for. */
+static void set_pause(struct destination *destination,
+    const struct order *pause)
+{
+	destination->paused = true;
+	destination->paused_until = pause->ends;
+	status_print(&destination->trouble, STATUS_DEFERRED, REASON_PAUSED,
+	    "4.3.2", "paused by the operator: %s", pause->reason);
 }
 
 static struct destination *destination_new(struct destinations *all,
@@ -214,10 +329,9 @@ static struct destination *destination_new(struct destinations *all,
 	/* The roles find these themselves; ours may be reloaded. */
 	destination->next.local = NULL;
 	destination->next.route = NULL;
-	TAILQ_INIT(&destination->fresh);
-	TAILQ_INIT(&destination->old);
+	waiting_init(&destination->waiting);
 	destination->limit_max = limit_of(all, next);
-	destination->limit = destination->limit_max;
+	destination->limit = first_limit(destination);
 	hash_put_text(all->by_key, key, destination);
 	return destination;
 }
@@ -228,8 +342,7 @@ struct destination *destination_find(struct destinations *all,
 	struct conf_next_hop next;
 	char key[KEY_MAX];
 
-	conf_next_hop(all->conf, domain, &next);
-	write_key(key, sizeof(key), &next, domain, lane);
+	find_way(all, domain, lane, &next, key);
 	return hash_find_text(all->by_key, key);
 }
 
@@ -238,13 +351,15 @@ struct destination *destination_get(struct destinations *all,
 {
 	struct conf_next_hop next;
 	struct destination *destination;
+	const struct order *pause;
 	char key[KEY_MAX];
 
-	conf_next_hop(all->conf, domain, &next);
-	write_key(key, sizeof(key), &next, domain, lane);
+	pause = find_way(all, domain, lane, &next, key);
 	destination = hash_find_text(all->by_key, key);
 	if (destination == NULL)
-		return destination_new(all, key, &next);
+		destination = destination_new(all, key, &next);
+	if (pause != NULL)
+		set_pause(destination, pause);
 	return destination;
 }
 
@@ -256,7 +371,7 @@ static void configure_one(void *arg, const void *key, size_t length,
 
 	(void)key;
 	(void)length;
-	if (destination->waiting > 0)
+	if (destination->waiting.count > 0)
 		bug("destination-busy");
 	destination->limit_max = limit_of(all, &destination->next);
 	if (destination->limit > destination->limit_max)
@@ -266,6 +381,7 @@ static void configure_one(void *arg, const void *key, size_t length,
 void destinations_configure(struct destinations *all, const struct conf *conf)
 {
 	all->conf = conf;
+	all->slot_bits = SLOT_BITS;
 	hash_each(all->by_key, configure_one, all);
 }
 
@@ -281,11 +397,13 @@ static void purge_one(void *arg, const void *key, size_t length, void *value)
 
 	(void)key;
 	(void)length;
-	if (destination->waiting > 0 || destination->in_flight > 0 ||
-	    destination->more || destination->rescanning)
+	if (destination->waiting.group_count > 0 || destination->in_flight > 0)
 		return;
 	if (heap_contains(&destination->rest) || (destination->failures > 0 &&
 	    destination->failed_at + MEMORY_MILLISECONDS > purge->now))
+		return;
+	if (destination->proven && destination->idle++ < IDLE_PURGES &&
+	    destinations_count(purge->all) < KEPT_MAX)
 		return;
 	destination_free(purge->all, destination);
 }
@@ -303,127 +421,281 @@ bool destination_is_resting(const struct destination *destination, int64_t now)
 	    destination->rest.due > now;
 }
 
-/* Puts it into or takes it out of the list of those who may have a job. */
+/* --- lines --- */
+
+static enum trust trust_of(const struct destination *destination)
+{
+	if (destination->failures >= REST_AFTER)
+		return TRUST_TROUBLED;
+	if (destination->proven)
+		return TRUST_PROVEN;
+	if (destination->failures > 0)
+		return TRUST_TROUBLED;
+	return destination->fresh ? TRUST_NEW : TRUST_UNTRIED;
+}
+
+/* Puts it into or takes it out of the lines of those who may have a job. */
 static void refresh(struct destinations *all, struct destination *destination)
 {
-	bool runnable = destination->waiting > 0 &&
-	    destination->in_flight < destination->limit &&
-	    !heap_contains(&destination->rest);
+	struct lines *lines = &all->kinds[destination->kind];
+	const struct wait_group *next = waiting_next(&destination->waiting);
+	enum trust trust = trust_of(destination);
+	unsigned sender;
 
-	if (runnable == destination->runnable)
+	if (next == NULL || destination->paused ||
+	    destination->in_flight >= destination->limit ||
+	    heap_contains(&destination->rest)) {
+		leave_line(all, destination);
 		return;
-	destination->runnable = runnable;
-	if (runnable)
-		TAILQ_INSERT_TAIL(&all->runnable[destination->kind],
-		    destination, link);
-	else
-		TAILQ_REMOVE(&all->runnable[destination->kind], destination,
-		    link);
+	}
+	sender = next->slot % WAITING_SENDERS;
+	if (destination->runnable && destination->trust == trust &&
+	    destination->sender == sender)
+		return;
+	leave_line(all, destination);
+	destination->runnable = true;
+	destination->trust = trust;
+	destination->sender = sender;
+	if (trust == TRUST_NEW && destination->in_flight == 0)
+		lines->newest = destination;
+	lines->runnable[trust]++;
+	TAILQ_INSERT_TAIL(&lines->lines[trust][sender], destination, link);
 }
 
-static struct entries *list_of(struct entry *entry)
+/* How many slots those of this trust, and of less, may have together. */
+static unsigned slots_for(const struct lines *lines, enum trust trust)
 {
-	return entry->attempt == 0 ? &entry->destination->fresh :
-	    &entry->destination->old;
+	unsigned slots = lines->slots, part;
+
+	switch (trust) {
+	case TRUST_PROVEN: return slots;
+	case TRUST_NEW: part = slots - slots / 4; break;
+	case TRUST_UNTRIED: part = slots / 2; break;
+	default: part = slots / 4; break;
+	}
+	return part < 1 ? 1 : part;
 }
 
-void destination_add(struct destinations *all, struct entry *entry)
+/* Every kind of trust has its part together with all that have less. */
+static bool may_run(const struct lines *lines, enum trust trust)
 {
-	TAILQ_INSERT_TAIL(list_of(entry), entry, link);
-	entry->in_flight = false;
-	entry->destination->waiting++;
-	refresh(all, entry->destination);
+	unsigned taken = 0;
+
+	if (lines->runnable[trust] == 0)
+		return false;
+	if (lines->slots == 0)
+		return true;
+	for (int part = TRUST_COUNT - 1; part >= 0; part--) {
+		taken += lines->in_flight[part];
+		if (part <= (int)trust &&
+		    taken >= slots_for(lines, (enum trust)part))
+			return false;
+	}
+	return true;
 }
 
-void destination_remove(struct destinations *all, struct entry *entry)
+/* Whose turn it is; null if nobody may have a job. */
+static struct destination *choose(struct lines *lines)
 {
-	TAILQ_REMOVE(list_of(entry), entry, link);
-	entry->destination->waiting--;
-	refresh(all, entry->destination);
+	unsigned trust = lines->last_trust, sender;
+
+	for (unsigned i = 0; i < TRUST_COUNT; i++) {
+		trust = (trust + 1) % TRUST_COUNT;
+		if (!may_run(lines, trust))
+			continue;
+		lines->last_trust = trust;
+		lines->was_newest = trust == TRUST_NEW &&
+		    !lines->was_newest && lines->newest != NULL;
+		if (lines->was_newest)
+			return lines->newest;
+		sender = lines->last[trust];
+		do
+			sender = (sender + 1) % WAITING_SENDERS;
+		while (TAILQ_EMPTY(&lines->lines[trust][sender]));
+		lines->last[trust] = sender;
+		return TAILQ_FIRST(&lines->lines[trust][sender]);
+	}
+	return NULL;
 }
 
-/* Fresh mail first, but old mail is never starved. */
-static struct entry *choose(struct destination *destination)
-{
-	struct entry *fresh = TAILQ_FIRST(&destination->fresh);
-	struct entry *old = TAILQ_FIRST(&destination->old);
+/* --- who waits --- */
 
-	destination->turns++;
-	if (fresh == NULL)
-		return old;
-	if (old != NULL && destination->turns % OLD_TURN == 0)
-		return old;
-	return fresh;
+struct wait_group *destination_group(struct destinations *all,
+    struct destination *destination, uint32_t number, bool tried)
+{
+	uint32_t mixed = (number ^ all->salt) * 0x9e3779b1u;
+	unsigned slot = mixed >> 16 & ((1u << all->slot_bits) - 1);
+
+	return waiting_get(&destination->waiting, all->room, destination, slot,
+	    tried ? RING_OLD : RING_FRESH);
+}
+
+bool destinations_may_merge(const struct destinations *all)
+{
+	return all->slot_bits > 0;
+}
+
+void destinations_merge_groups(struct destinations *all)
+{
+	if (room_groups(all->room) > 0)
+		bug("groups-busy");
+	all->slot_bits -= MERGE_BITS;
+}
+
+void destination_add(struct destinations *all, struct wait_group *group,
+    const struct place *place)
+{
+	waiting_put(&group->destination->waiting, all->room, group, place);
+	refresh(all, group->destination);
+}
+
+void destination_sift(struct destinations *all, struct wait_group *group,
+    bool (*leaves)(void *arg, const struct place *place), void *arg)
+{
+	struct destination *destination = group->destination;
+
+	waiting_sift(&destination->waiting, all->room, group, leaves, arg);
+	waiting_drop(&destination->waiting, all->room, group);
+	refresh(all, destination);
+}
+
+void destination_clear(struct destinations *all,
+    struct destination *destination)
+{
+	waiting_clear(&destination->waiting, all->room);
+	refresh(all, destination);
+}
+
+struct entry *destination_take_place(struct destination *destination,
+    const struct place *place)
+{
+	struct entry *entry = mem_alloc(sizeof(*entry));
+
+	entry->place = *place;
+	entry->destination = destination;
+	entry->trust = TRUST_COUNT;
+	destination->in_flight++;
+	destination->idle = 0;
+	return entry;
 }
 
 struct entry *destinations_take(struct destinations *all,
     enum destination_kind kind)
 {
-	struct destination *destination = TAILQ_FIRST(&all->runnable[kind]);
+	struct lines *lines = &all->kinds[kind];
+	struct destination *destination = choose(lines);
+	struct wait_group *group;
 	struct entry *entry;
+	struct place place;
 
 	if (destination == NULL)
 		return NULL;
-	entry = choose(destination);
-	TAILQ_REMOVE(list_of(entry), entry, link);
-	entry->in_flight = true;
-	destination->waiting--;
-	destination->in_flight++;
-	/* To the back of the line: everybody gets a turn. */
-	TAILQ_REMOVE(&all->runnable[kind], destination, link);
-	destination->runnable = false;
+	group = waiting_next(&destination->waiting);
+	waiting_take(&destination->waiting, all->room, group, &place);
+	entry = destination_take_place(destination, &place);
+	entry->slot = group->slot;
+	entry->ring = group->ring;
+	entry->trust = (uint8_t)destination->trust;
+	lines->in_flight[entry->trust]++;
+	waiting_drop(&destination->waiting, all->room, group);
+	/* To the back of its line: everybody gets a turn. */
+	leave_line(all, destination);
 	refresh(all, destination);
 	return entry;
 }
 
-void destination_done(struct destinations *all,
-    struct destination *destination)
+void destination_done(struct destinations *all, struct entry *entry)
 {
+	struct destination *destination = entry->destination;
+	struct lines *lines = &all->kinds[destination->kind];
+
 	if (destination->in_flight == 0)
 		bug("destination-flight");
 	destination->in_flight--;
+	if (entry->trust < TRUST_COUNT)
+		lines->in_flight[entry->trust]--;
+	mem_free(entry);
 	refresh(all, destination);
 }
+
+/* --- what becomes of the host --- */
 
 void destination_succeeded(struct destinations *all,
     struct destination *destination)
 {
+	host_forget(all->hosts, destination);
 	destination->failures = 0;
+	destination->proven = true;
 	if (destination->limit < destination->limit_max)
 		destination->limit++;
 	heap_remove(&all->resting, &destination->rest);
 	refresh(all, destination);
 }
 
+/* It has no jobs until then. */
+static void rest(struct destinations *all, struct destination *destination,
+    int64_t until)
+{
+	destination->limit = 1;
+	destination->proven = false;
+	heap_insert(&all->resting, &destination->rest, until);
+}
+
 void destination_failed(struct destinations *all,
     struct destination *destination, const struct status *status, int64_t now)
 {
+	int64_t wait;
+
 	destination->trouble = *status;
 	destination->failed_at = now;
 	destination->limit = destination->limit > 1 ?
 	    destination->limit / 2 : 1;
+	host_failed(all->hosts, destination, status, all->conf, now);
 	/* Jobs that were under way when the rest began tell nothing new. */
-	if (!heap_contains(&destination->rest) &&
-	    ++destination->failures >= REST_AFTER) {
-		int64_t wait = destination_backoff(all->conf,
-		    destination->failures - 1);
-
-		destination->limit = 1;
-		heap_insert(&all->resting, &destination->rest, now + wait);
-		log_info("destination-rests",
-		    log_text("destination", destination->key),
-		    log_number("seconds", wait / 1000),
-		    log_text("reason", status_reason_name(status->reason)),
-		    log_text("text", status->text));
+	if (!heap_contains(&destination->rest)) {
+		/* A host that is known to be dead need not fail twice. */
+		if (++destination->failures < REST_AFTER &&
+		    host_is_resting(destination, now))
+			destination->failures = REST_AFTER;
+		if (destination->failures >= REST_AFTER) {
+			wait = destination_backoff(all->conf,
+			    destination->failures - 1);
+			rest(all, destination, now + wait);
+			log_info("destination-rests",
+			    log_text("destination", destination->key),
+			    log_number("seconds", wait / 1000),
+			    log_text("reason",
+			    status_reason_name(status->reason)),
+			    log_text("text", status->text));
+		}
 	}
 	refresh(all, destination);
+}
+
+void destinations_answered(struct destinations *all, const char *name)
+{
+	struct host *host = hosts_find(all->hosts, name);
+	struct destination *destination, *next;
+
+	if (host == NULL)
+		return;
+	for (destination = LIST_FIRST(&host->destinations);
+	    destination != NULL; destination = next) {
+		next = LIST_NEXT(destination, at_host);
+		host_forget(all->hosts, destination);
+		/* What it is worth its first job will tell. */
+		heap_remove(&all->resting, &destination->rest);
+		refresh(all, destination);
+	}
 }
 
 void destination_wake(struct destinations *all,
     struct destination *destination)
 {
+	host_forget(all->hosts, destination);
 	destination->failures = 0;
-	destination->limit = destination->limit_max;
+	destination->fresh = false;
+	destination->limit = first_limit(destination);
 	heap_remove(&all->resting, &destination->rest);
 	refresh(all, destination);
 }
@@ -432,6 +704,7 @@ int64_t destinations_wake_due(struct destinations *all, int64_t now,
     void (*visit)(void *arg, struct destination *destination), void *arg)
 {
 	struct heap_node *node;
+	int64_t until;
 
 	while ((node = heap_first(&all->resting)) != NULL &&
 	    node->due <= now) {
@@ -439,6 +712,11 @@ int64_t destinations_wake_due(struct destinations *all, int64_t now,
 		    ((char *)node - offsetof(struct destination, rest));
 
 		heap_remove(&all->resting, node);
+		until = host_wait(destination, all->conf, now);
+		if (until > now) {
+			heap_insert(&all->resting, node, until);
+			continue;
+		}
 		refresh(all, destination);
 		visit(arg, destination);
 	}
@@ -465,4 +743,49 @@ void destinations_each(struct destinations *all, void (*visit)(void *arg,
 	struct visit each = { visit, arg };
 
 	hash_each(all->by_key, visit_one, &each);
+}
+
+uint64_t destinations_scan(struct destinations *all, uint64_t cursor,
+    void (*visit)(void *arg, struct destination *destination), void *arg)
+{
+	struct visit each = { visit, arg };
+
+	return hash_scan(all->by_key, cursor, visit_one, &each);
+}
+
+/* Windows follow each other; the one before counts for what of it still lies
+ * within the last ten seconds. */
+void destination_note(struct destination *destination,
+    enum status_outcome outcome, int64_t now)
+{
+	int64_t age = now - destination->lately_from;
+
+	destination->outcomes[outcome]++;
+	if (outcome != STATUS_DELIVERED && outcome != STATUS_RELAYED)
+		return;
+	if (age < 0 || age >= RATE_MILLISECONDS) {
+		destination->before = age >= 0 && age < 2 * RATE_MILLISECONDS ?
+		    destination->lately : 0;
+		destination->lately = 0;
+		destination->lately_from = age >= 0 &&
+		    age < 2 * RATE_MILLISECONDS ?
+		    destination->lately_from + RATE_MILLISECONDS : now;
+	}
+	destination->lately++;
+}
+
+double destination_rate(const struct destination *destination, int64_t now)
+{
+	int64_t age = now - destination->lately_from;
+	double count = destination->lately;
+
+	if (age < 0 || age >= 2 * RATE_MILLISECONDS)
+		return 0;
+	if (age < RATE_MILLISECONDS)
+		count += (double)destination->before *
+		    (double)(RATE_MILLISECONDS - age) / RATE_MILLISECONDS;
+	else
+		count *= (double)(2 * RATE_MILLISECONDS - age) /
+		    RATE_MILLISECONDS;
+	return count * 1000 / RATE_MILLISECONDS;
 }

@@ -2,11 +2,14 @@
 /*
  * What is known about each place mail goes to (a next hop): how many jobs it
  * takes at once, whether it is resting after failures of the host, and the
- * slices that wait for it in memory. Destinations with work take turns, one
- * job each. Nothing here touches the store; time comes from the caller.
+ * slices that wait for it in memory. Senders take turns, and the destinations
+ * of each sender, one job each; those that do not answer have a part of the
+ * slots. Nothing here touches the store; time comes from the caller.
  *
- *	          failure                 failure, twice in a row
- *	  OPEN ------------> OPEN, half the jobs ------------> RESTING
+ *	           failure                 failure, twice in a row
+ *	  OPEN -------------> OPEN, half the jobs ------------> RESTING
+ *	  a few jobs; each                                        |
+ *	  success: one more                                       |
  *	    ^                                                     |
  *	    +--- a success ---- OPEN, one job at a time <--- time's up
  */
@@ -21,6 +24,8 @@
 #include "base/heap.h"
 #include "base/status.h"
 #include "conf/conf.h"
+#include "queue/host.h"
+#include "queue/waiting.h"
 
 /* Which worker serves it. */
 enum destination_kind { DESTINATION_DELIVERY, DESTINATION_MAILBOX,
@@ -40,20 +45,28 @@ enum destination_lane {
 	LANE_COUNT = LANE_LEVEL + LEVEL_COUNT
 };
 
-/* A row of the schedule, in its order. */
-struct place {
-	int64_t		 due;		/* wall, ms */
-	uint64_t	 id;
-	uint32_t	 slice;
+/*
+ * How much is known for a place; the lower ones have at most a part of the
+ * slots of a worker, so that ten thousand hosts that hang keep nobody from
+ * those that are well, and those that are known to be dead keep nobody from
+ * those of which nothing is known.
+ */
+enum trust {
+	TRUST_PROVEN,		/* it took mail, and did not fail since */
+	TRUST_NEW,		/* nothing is known; there is mail of now */
+	TRUST_UNTRIED,		/* nothing is known; its mail waits since long */
+	TRUST_TROUBLED,		/* it failed */
+	TRUST_COUNT		/* of an entry: does not count */
 };
 
-/* One slice in memory: waiting for its destination, or in a job. */
+/* One slice that was taken: in a job, or to be given up. */
 struct entry {
 	struct place		 place;
-	uint32_t		 attempt;	/* tries so far */
-	bool			 in_flight;
+	uint16_t		 slot;		/* of its group */
+	uint8_t			 ring;
+	uint8_t			 trust;		/* enum trust, when taken */
 	struct destination	*destination;	/* outlives us */
-	TAILQ_ENTRY(entry)	 link;		/* while waiting */
+	TAILQ_ENTRY(entry)	 link;		/* while it expires */
 };
 TAILQ_HEAD(entries, entry);
 
@@ -61,30 +74,45 @@ struct destination {
 	char			*key;		/* owned */
 	enum destination_kind	 kind;
 	struct conf_next_hop	 next;
-	struct entries		 fresh;		/* never tried; owned */
-	struct entries		 old;		/* owned */
-	unsigned		 waiting;	/* in both */
-	unsigned		 turns;		/* taken so far */
+	struct wait_line		 waiting;
 	unsigned		 in_flight;
 	unsigned		 limit;		/* jobs at once, now */
 	unsigned		 limit_max;
 	unsigned		 failures;	/* of the host, in a row */
+	bool			 proven;	/* took mail, and is not dead */
+	bool			 fresh;		/* mail came since it is known */
+	unsigned		 idle;		/* purges since it had a job */
+	bool			 late;		/* made when others had to
+						 * wait: see schedule.c */
 	int64_t			 failed_at;	/* the last one; wall, ms */
 	struct heap_node	 rest;		/* due: end of the rest */
 	struct status		 trouble;	/* the last failure of the host */
-	bool			 runnable;	/* in its kind's list */
-	TAILQ_ENTRY(destination) link;		/* runnable */
+	struct host		*host;		/* where that was, or null */
+	LIST_ENTRY(destination)	 at_host;
+	/* by the operator: nothing is tried, and nothing given up */
+	bool			 paused;
+	int64_t			 paused_until;	/* wall, ms; 0: no end */
 
-	/* rows that were passed over since there was no room for them */
-	bool			 more;
-	struct place		 more_from;
-	bool			 rescanning;
-	TAILQ_ENTRY(destination) rescan_link;
+	/* while it may have a job: where it stands in line */
+	bool			 runnable;
+	enum trust		 trust;
+	unsigned		 sender;
+	TAILQ_ENTRY(destination) link;
+
+	/* recipients since it was made, for who looks on (destination_note()) */
+	uint64_t		 outcomes[STATUS_OUTCOMES];
+	uint32_t		 lately, before;	/* of these, gone, in
+						 * this window and the last */
+	int64_t			 lately_from;	/* wall, ms */
 };
 
 struct destinations;
+struct orders;
 
-struct destinations	*destinations_new(const struct conf *conf);
+/* What is paused has destinations of its own, so that a pause of one domain
+ * stops no other that goes the same way. orders: null where there are none. */
+struct destinations	*destinations_new(const struct conf *conf,
+			    const struct orders *orders);
 void	 destinations_free(struct destinations *all);
 size_t	 destinations_count(const struct destinations *all);
 /* Where mail for domain goes by this configuration; made when new. Lanes are
@@ -97,20 +125,41 @@ struct destination	*destination_find(struct destinations *all,
 /* After a reload: nothing may wait; what is known of hosts stays. */
 void	 destinations_configure(struct destinations *all,
 	    const struct conf *conf);
-/* Forgets what is idle and has no failures worth remembering. */
+/* Forgets what is idle and has no failures worth remembering; hosts that are
+ * well are kept for a while, if they are few. For once a minute. */
 void	 destinations_purge(struct destinations *all, int64_t now);
 
-/* Owns entry from here on. */
-void	 destination_add(struct destinations *all, struct entry *entry);
+/* Slots of the worker of that kind; 0: as many as there are jobs. */
+void	 destinations_set_slots(struct destinations *all,
+	    enum destination_kind kind, unsigned slots);
+struct room	*destinations_room(struct destinations *all);
+size_t	 destinations_resting(const struct destinations *all);
+
+/* The group of rows that have this number (record_schedule); made when new. */
+struct wait_group	*destination_group(struct destinations *all,
+		    struct destination *destination, uint32_t number,
+		    bool tried);
+/* More senders share a group from now on, until the next configuration. Nobody
+ * may wait. */
+bool	 destinations_may_merge(const struct destinations *all);
+void	 destinations_merge_groups(struct destinations *all);
+void	 destination_add(struct destinations *all, struct wait_group *group,
+	    const struct place *place);
+/* Takes out of the group those of whom leaves() says so. */
+void	 destination_sift(struct destinations *all, struct wait_group *group,
+	    bool (*leaves)(void *arg, const struct place *place), void *arg);
+/* Everybody who waits leaves. */
+void	 destination_clear(struct destinations *all,
+	    struct destination *destination);
 /* The next slice that may be tried, fairly; null if none. The caller has it
- * until destination_done(). */
+ * until destination_done(). Its group may be void. */
 struct entry	*destinations_take(struct destinations *all,
 		    enum destination_kind kind);
-/* Takes a waiting entry out. */
-void	 destination_remove(struct destinations *all, struct entry *entry);
-/* The job of a taken entry is over. */
-void	 destination_done(struct destinations *all,
-	    struct destination *destination);
+/* An entry that takes nobody's turn. */
+struct entry	*destination_take_place(struct destination *destination,
+		    const struct place *place);
+/* Its job is over; entry is void. */
+void	 destination_done(struct destinations *all, struct entry *entry);
 
 bool	 destination_is_resting(const struct destination *destination,
 	    int64_t now);
@@ -120,6 +169,9 @@ void	 destination_succeeded(struct destinations *all,
 void	 destination_failed(struct destinations *all,
 	    struct destination *destination, const struct status *status,
 	    int64_t now);
+/* A host, by its name and address, took mail or refused it: those who wait for
+ * it are tried now. */
+void	 destinations_answered(struct destinations *all, const char *host);
 /* Ends a rest: the operator says retry. */
 void	 destination_wake(struct destinations *all,
 	    struct destination *destination);
@@ -130,6 +182,16 @@ int64_t	 destinations_wake_due(struct destinations *all, int64_t now,
 	    void *arg);
 void	 destinations_each(struct destinations *all, void (*visit)(void *arg,
 	    struct destination *destination), void *arg);
+/* The same a few at a time; as hash_scan(). */
+uint64_t destinations_scan(struct destinations *all, uint64_t cursor,
+	    void (*visit)(void *arg, struct destination *destination),
+	    void *arg);
+
+/* What became of a recipient there. */
+void	 destination_note(struct destination *destination,
+	    enum status_outcome outcome, int64_t now);
+/* Recipients a second that it took in the last ten. */
+double	 destination_rate(const struct destination *destination, int64_t now);
 
 /* Whether a status says something about the host, not about the message. */
 bool	 destination_is_blamed(const struct status *status);

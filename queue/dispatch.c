@@ -27,6 +27,7 @@
 #include "queue/client.h"
 #include "queue/commit.h"
 #include "queue/message.h"
+#include "queue/orders.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/results.h"
@@ -233,13 +234,20 @@ static void start_job(struct crew *crew, struct entry *entry,
 	uint64_t id = entry->place.id;
 	struct record_slice *slice = rows_find_slice(store, id,
 	    entry->place.slice, arena);
-	struct record_message *message = rows_find_message(store, id, arena);
+	struct record_message *message;
 	struct open_job *job;
 	struct job out = { .arena = arena };
 	struct view view;
 
-	if (slice == NULL || message == NULL || slice->flags & SLICE_HELD) {
-		/* A row that cannot be read stays, and is not tried. */
+	if (slice == NULL || slice->flags & SLICE_HELD ||
+	    slice->due != entry->place.due) {
+		/* It is done, deleted, held or moved since it came in line;
+		 * or its row cannot be read: then it stays, untried. */
+		schedule_finished(dispatch->queue->schedule, entry);
+		return;
+	}
+	message = rows_find_message(store, id, arena);
+	if (message == NULL) {
 		log_error("no-job", log_message(id));
 		schedule_finished(dispatch->queue->schedule, entry);
 		return;
@@ -346,6 +354,8 @@ static int on_slots(struct crew *crew, struct channel_message *message)
 		slice_release(&slice);
 	}
 	crew->slots = slots.slots;
+	destinations_set_slots(schedule_destinations(
+	    dispatch->queue->schedule), crew->kind, slots.slots);
 	mem_free(slots.jobs);
 	for (job = LIST_FIRST(&crew->jobs); job != NULL; job = next) {
 		next = LIST_NEXT(job, link);
@@ -609,6 +619,35 @@ void dispatch_free(struct dispatch *dispatch)
 	mem_free(dispatch);
 }
 
+static void add_pause(void *arg, const struct order *order)
+{
+	struct queue_pauses *pauses = arg;
+
+	pauses->list[pauses->count++] = (struct queue_pause){ order->place,
+	    order->reason };
+}
+
+/* Before any job: what comes after a restart keeps to it from the first. */
+static void tell_pauses(struct crew *crew)
+{
+	struct queue_pauses pauses = { .count = 0 };
+
+	if (crew->channel == NULL || crew->kind != DESTINATION_DELIVERY)
+		return;
+	pauses.list = mem_alloc_array(ORDERS_MAX, sizeof(*pauses.list));
+	orders_each(crew->dispatch->queue->orders, ORDER_PAUSE, add_pause,
+	    &pauses);
+	queue_put_pauses(channel_begin(crew->channel, QUEUE_PAUSES, 0),
+	    &pauses);
+	(void)channel_end(crew->channel);
+	mem_free(pauses.list);
+}
+
+void dispatch_tell_pauses(struct dispatch *dispatch)
+{
+	tell_pauses(&dispatch->crews[DESTINATION_DELIVERY]);
+}
+
 void dispatch_connect(struct dispatch *dispatch, enum destination_kind kind,
     int fd)
 {
@@ -617,6 +656,7 @@ void dispatch_connect(struct dispatch *dispatch, enum destination_kind kind,
 	disconnect(crew);
 	crew->channel = channel_new(fd, kind == DESTINATION_MAILBOX ?
 	    "mailbox" : "delivery", &handler, crew, CHANNEL_MAX);
+	tell_pauses(crew);
 }
 
 size_t dispatch_open(const struct dispatch *dispatch)
@@ -627,6 +667,15 @@ size_t dispatch_open(const struct dispatch *dispatch)
 		if (dispatch->crews[kind].channel != NULL)
 			count += dispatch->crews[kind].open;
 	}
+	return count;
+}
+
+size_t dispatch_slots(const struct dispatch *dispatch)
+{
+	size_t count = 0;
+
+	for (int kind = 0; kind < DESTINATION_KINDS; kind++)
+		count += dispatch->crews[kind].slots;
 	return count;
 }
 

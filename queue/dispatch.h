@@ -20,10 +20,14 @@ void	 dispatch_free(struct dispatch *dispatch);
 /* A channel to the worker of that kind; the former is dead. Owns fd. */
 void	 dispatch_connect(struct dispatch *dispatch,
 	    enum destination_kind kind, int fd);
+/* Tells the workers what is paused; a new one is told at once. */
+void	 dispatch_tell_pauses(struct dispatch *dispatch);
 /* Hands out what may be tried, at the end of each turn. */
 void	 dispatch_run(struct dispatch *dispatch);
 /* Jobs whose result may still come. */
 size_t	 dispatch_open(const struct dispatch *dispatch);
+/* Jobs that the workers would take at once. */
+size_t	 dispatch_slots(const struct dispatch *dispatch);
 /* Results that wait to be durable. */
 size_t	 dispatch_unsettled(const struct dispatch *dispatch);
 

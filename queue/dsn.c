@@ -77,6 +77,8 @@ static const char *const sentences[STATUS_REASONS] = {
 	    "that.",
 	[REASON_LOGIN] = "This mail server could not log in at the one that "
 	    "it sends mail through.",
+	[REASON_PAUSED] = "The postmaster of this mail server lets nothing go "
+	    "there for now.",
 };
 
 void dsn_read_xtext(const char *text, char *out, size_t size)
@@ -145,6 +147,11 @@ static bool is_failure(const struct dsn *dsn)
 	return dsn->recipients[0].status->outcome == STATUS_FAILED;
 }
 
+static bool is_delay(const struct dsn *dsn)
+{
+	return dsn->recipients[0].status->outcome == STATUS_DEFERRED;
+}
+
 static const char *subject_of(const struct dsn *dsn)
 {
 	if (dsn->is_double)
@@ -153,6 +160,9 @@ static const char *subject_of(const struct dsn *dsn)
 	if (is_failure(dsn))
 		return "Undelivered mail: your message could not be "
 		    "delivered";
+	if (is_delay(dsn))
+		return "Delayed mail: your message has not been delivered "
+		    "yet";
 	return "Delivery report: your message has arrived";
 }
 
@@ -197,6 +207,14 @@ static const char *sentence_of(const struct dsn_recipient *recipient)
 	case STATUS_RELAYED:
 		return "The message was handed to another mail server, which "
 		    "may not report what becomes of it.";
+	case STATUS_DEFERRED:
+		if (status->reason == REASON_NONE)
+			return "It has not been tried yet: this mail server "
+			    "could not get to it.";
+		if (status->reason == REASON_REPLY)
+			return "The receiving mail server did not take it so "
+			    "far.";
+		return sentences[status->reason];
 	default:
 		return sentences[status->reason];
 	}
@@ -235,6 +253,17 @@ static void write_person_recipient(struct buf *out,
 	buf_add_string(out, "\r\n");
 }
 
+static void write_delay(struct buf *out, const struct dsn *dsn)
+{
+	char date[64];
+
+	clock_format_mail(dsn->retry_until, date, sizeof(date));
+	buf_print(out, "THIS IS A WARNING ONLY. You need not send your "
+	    "message again.\r\n\r\nIt could not be delivered to the "
+	    "recipients below so far. It will be tried\r\nagain until %s.",
+	    date);
+}
+
 static void write_person_part(struct buf *out, const struct dsn *dsn)
 {
 	char date[64];
@@ -247,6 +276,8 @@ static void write_person_part(struct buf *out, const struct dsn *dsn)
 		    "A message without a sender, most likely a notification "
 		    "like this one,\r\ncould not be delivered. There is "
 		    "nobody to return it to, so the\r\npostmaster gets it.");
+	else if (is_delay(dsn))
+		write_delay(out, dsn);
 	else if (!is_failure(dsn))
 		buf_add_string(out,
 		    "You asked to be told what becomes of your message.");
@@ -334,6 +365,8 @@ static const char *action_of(const struct dsn_recipient *recipient)
 		return "delivered";
 	case STATUS_RELAYED:
 		return "relayed";
+	case STATUS_DEFERRED:
+		return "delayed";
 	default:
 		bug("dsn-outcome");
 	}
@@ -353,7 +386,29 @@ static void write_final_recipient(struct buf *out, const char *address,
 	header_add(out, "Final-Recipient", value);
 }
 
-static void write_program_recipient(struct buf *out,
+/* Where it is looked up, and when: nobody else's log has it without a remote
+ * (RFC 3464 2.3.7 to 2.3.9). */
+static void write_log_and_times(struct buf *out, const struct dsn *dsn,
+    const struct dsn_recipient *recipient)
+{
+	char text[64];
+
+	if (recipient->tried_at != 0) {
+		clock_format_mail(recipient->tried_at, text, sizeof(text));
+		header_add(out, "Last-Attempt-Date", text);
+	}
+	if (!has_remote(recipient->status)) {
+		snprintf(text, sizeof(text), "%llx",
+		    (unsigned long long)dsn->original_id);
+		header_add(out, "Final-Log-ID", text);
+	}
+	if (is_delay(dsn) && dsn->retry_until != 0) {
+		clock_format_mail(dsn->retry_until, text, sizeof(text));
+		header_add(out, "Will-Retry-Until", text);
+	}
+}
+
+static void write_program_recipient(struct buf *out, const struct dsn *dsn,
     const struct dsn_recipient *recipient, bool global)
 {
 	const struct status *status = recipient->status;
@@ -374,10 +429,7 @@ static void write_program_recipient(struct buf *out,
 	}
 	if (status->text[0] != '\0')
 		write_diagnostic(out, status);
-	if (recipient->tried_at != 0) {
-		clock_format_mail(recipient->tried_at, text, sizeof(text));
-		header_add(out, "Last-Attempt-Date", text);
-	}
+	write_log_and_times(out, dsn, recipient);
 }
 
 static void write_program_part(struct buf *out, const struct dsn *dsn,
@@ -397,7 +449,8 @@ static void write_program_part(struct buf *out, const struct dsn *dsn,
 	    (unsigned long long)dsn->original_id);
 	header_add(out, "X-Postern-Queue-Id", text);
 	for (size_t i = 0; i < dsn->recipient_count; i++)
-		write_program_recipient(out, &dsn->recipients[i], global);
+		write_program_recipient(out, dsn, &dsn->recipients[i],
+		    global);
 }
 
 /* Has the part for programs an address to tell in UTF-8? */

@@ -46,6 +46,8 @@ struct dsn {
 	const char		*envid;		/* xtext, or null */
 	const struct dsn_recipient *recipients;
 	size_t			 recipient_count;
+	/* wall, ms: a delay is told of, and when they are given up; else 0 */
+	int64_t			 retry_until;
 	/* Message or header section, prefix included; null: it is damaged. */
 	const char		*original;
 	size_t			 original_length;

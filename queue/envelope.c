@@ -51,6 +51,7 @@ struct envelope *envelope_new(struct arena *arena)
 	envelope->client = envelope->sender;
 	envelope->helo = envelope->sender;
 	envelope->protocol = envelope->sender;
+	envelope->user = envelope->sender;
 	envelope->prefix = envelope->sender;
 	return envelope;
 }
@@ -177,6 +178,7 @@ void envelope_put(struct wire_writer *writer, const struct envelope *envelope)
 		wire_put_u8(writer, envelope->recipients[i].flags);
 	}
 	envelope_put_content(writer, envelope);
+	envelope_put_user(writer, envelope);
 }
 
 void envelope_put_head(struct wire_writer *writer,
@@ -268,6 +270,18 @@ void envelope_get_content(struct wire_reader *reader, struct arena *arena,
 	envelope->hold = envelope_get_optional(reader, arena);
 	if (!reader->bad && !envelope_content_fits(envelope, UINT64_MAX))
 		reader->bad = true;
+}
+
+void envelope_put_user(struct wire_writer *writer,
+    const struct envelope *envelope)
+{
+	wire_put_text(writer, envelope->user);
+}
+
+void envelope_get_user(struct wire_reader *reader, struct arena *arena,
+    struct envelope *envelope)
+{
+	envelope->user = envelope_get_text(reader, arena);
 }
 
 static bool is_sender(const char *text)
@@ -373,5 +387,6 @@ struct envelope *envelope_get(struct wire_reader *reader, struct arena *arena)
 	}
 	envelope->recipient_count = count;
 	envelope_get_content(reader, arena, envelope);
+	envelope_get_user(reader, arena, envelope);
 	return reader->bad ? NULL : envelope;
 }

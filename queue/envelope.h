@@ -77,6 +77,11 @@ struct envelope {
 	char			*helo;
 	char			*protocol;	/* "ESMTPS" */
 	char			*tls;		/* version and cipher, or null */
+	/* Who is answerable for it here: the login, "certificate NAME" of a
+	 * client that may relay, "uid 1000" of a user of this machine; ""
+	 * for everybody else. For the operator only: it goes into no message
+	 * and no notification. */
+	char			*user;
 
 	/* goes before the body on the wire: our Received line, CRLF-ended */
 	char			*prefix;
@@ -121,9 +126,9 @@ struct envelope	*envelope_get(struct wire_reader *reader, struct arena *arena);
  * The parts, for rows and jobs, which keep recipients elsewhere. Readers mark
  * the reader bad for texts with control characters, over ENVELOPE_TEXT_MAX, or
  * for an address without a domain. The head is everything but the recipients,
- * forward_sender and content, null when bad; a recipient everything but its
- * flags: what came later stands by itself, since rows of earlier versions lack
- * it. The content is pieces, original_length and hold.
+ * forward_sender, content and user, null when bad; a recipient everything but
+ * its flags: what came later stands by itself, since rows of earlier versions
+ * lack it. The content is pieces, original_length and hold.
  */
 void	 envelope_put_head(struct wire_writer *writer,
 	    const struct envelope *envelope);
@@ -141,6 +146,10 @@ void	 envelope_put_content(struct wire_writer *writer,
 	    const struct envelope *envelope);
 void	 envelope_get_content(struct wire_reader *reader,
 	    struct arena *arena, struct envelope *envelope);
+void	 envelope_put_user(struct wire_writer *writer,
+	    const struct envelope *envelope);
+void	 envelope_get_user(struct wire_reader *reader, struct arena *arena,
+	    struct envelope *envelope);
 uint8_t	 envelope_get_recipient_flags(struct wire_reader *reader);
 char	*envelope_get_text(struct wire_reader *reader, struct arena *arena);
 /* Text or null. */

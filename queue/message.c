@@ -281,6 +281,33 @@ int queue_get_settled(struct wire_reader *reader, uint64_t *job)
 	return wire_read_end(reader);
 }
 
+void queue_put_pauses(struct wire_writer *writer,
+    const struct queue_pauses *pauses)
+{
+	wire_put_u32(writer, pauses->count);
+	for (uint32_t i = 0; i < pauses->count; i++) {
+		wire_put_text(writer, pauses->list[i].place);
+		wire_put_text(writer, pauses->list[i].reason);
+	}
+}
+
+int queue_get_pauses(struct wire_reader *reader, struct arena *arena,
+    struct queue_pauses *pauses)
+{
+	pauses->count = wire_get_u32(reader);
+	if (reader->bad || pauses->count > QUEUE_PAUSES_MAX)
+		return -1;
+	pauses->list = arena_alloc_array(arena, pauses->count + 1,
+	    sizeof(*pauses->list));
+	for (uint32_t i = 0; i < pauses->count && !reader->bad; i++) {
+		pauses->list[i].place = wire_get_text(reader, arena,
+		    QUEUE_PAUSE_TEXT_MAX);
+		pauses->list[i].reason = wire_get_text(reader, arena,
+		    QUEUE_PAUSE_TEXT_MAX);
+	}
+	return wire_read_end(reader);
+}
+
 void queue_put_slots(struct wire_writer *writer,
     const struct queue_slots *slots)
 {

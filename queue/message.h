@@ -39,6 +39,7 @@ enum queue_message {
 	QUEUE_JOB,		/* the job */
 	QUEUE_BODY,		/* request; u64 job, u8 failed, bytes */
 	QUEUE_SETTLED,		/* u64 job: the result is durable */
+	QUEUE_PAUSES,		/* u32 n, { place, reason }: all there are */
 
 	/* delivery, mailbox -> queue */
 	QUEUE_SLOTS,		/* u32 jobs that may be open; u32 n, { u64 job,
@@ -64,7 +65,11 @@ enum {
 	QUEUE_JOB_BYTES = 512 << 10,
 	QUEUE_RESULT_BYTES = 192 << 10,
 	QUEUE_SLOTS_BYTES = QUEUE_SLOTS_MAX * 20 + 64,
-	QUEUE_STATUS_BYTES = 2048
+	QUEUE_STATUS_BYTES = 2048,
+	QUEUE_PAUSES_MAX = 1000,
+	QUEUE_PAUSE_TEXT_MAX = 320,
+	QUEUE_PAUSES_BYTES = QUEUE_PAUSES_MAX * 2 *
+	    (QUEUE_PAUSE_TEXT_MAX + 4) + 64
 };
 
 struct queue_identifiers {
@@ -150,6 +155,20 @@ struct queue_slots {
 void	 queue_put_slots(struct wire_writer *writer,
 	    const struct queue_slots *slots);
 int	 queue_get_slots(struct wire_reader *reader, struct queue_slots *slots);
+
+/* What no host may be tried for: all of it, each time. */
+struct queue_pause {
+	const char	*place;		/* a pattern (queue/pattern.h) */
+	const char	*reason;
+};
+struct queue_pauses {
+	struct queue_pause	*list;	/* read: in the arena, as its texts */
+	uint32_t		 count;
+};
+void	 queue_put_pauses(struct wire_writer *writer,
+	    const struct queue_pauses *pauses);
+int	 queue_get_pauses(struct wire_reader *reader, struct arena *arena,
+	    struct queue_pauses *pauses);
 
 struct queue_read {
 	uint64_t	 job;

@@ -18,17 +18,25 @@
 #include "base/process.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
+#include "queue/census.h"
 #include "queue/commit.h"
+#include "queue/copy.h"
 #include "queue/dispatch.h"
 #include "queue/dsn_sign.h"
+#include "queue/flow.h"
+#include "queue/history.h"
 #include "queue/intake.h"
 #include "queue/message.h"
+#include "queue/orders.h"
 #include "queue/readers.h"
+#include "queue/repair.h"
 #include "queue/rows.h"
 #include "queue/schedule.h"
 #include "queue/space.h"
 #include "queue/store.h"
+#include "queue/upgrade.h"
 #include "queue/verbs.h"
+#include "queue/warn.h"
 
 enum {
 	/* Identifiers are reserved in the store so many at a time. */
@@ -54,6 +62,7 @@ static const struct control_verb verbs[] = {
 	{ "list", false, verb_list },
 	{ "show", false, verb_show },
 	{ "stats", false, verb_stats },
+	{ "top", false, verb_top },
 	{ "cat", true, verb_cat },
 	{ "hold", true, verb_hold },
 	{ "release", true, verb_release },
@@ -62,12 +71,28 @@ static const struct control_verb verbs[] = {
 	{ "delete", true, verb_delete },
 	{ "bounce", true, verb_bounce },
 	{ "set-tls", true, verb_set_tls },
+	{ "redirect", true, verb_redirect },
+	{ "hold-rule-add", true, verb_rule_add },
+	{ "hold-rule-list", false, verb_rule_list },
+	{ "hold-rule-remove", true, verb_rule_remove },
+	{ "pause", true, verb_pause },
+	{ "resume", true, verb_resume },
+	{ "history", false, verb_history },
+	{ "export", true, verb_export },
+	{ "import", true, verb_import },
+	{ "backup", true, verb_backup },
+	{ "verify", true, verb_verify },
 };
 
 uint64_t queue_take_ids(struct queue *queue, uint32_t count)
 {
-	uint64_t first = (queue->next_id + count - 1) / count * count;
+	uint64_t first, now = (uint64_t)(clock_wall() / 1000) << 20;
 
+	/* They tell the time of day, too: schedule, history and warnings go by
+	 * that, and need it to be no later than the mail's arrival. */
+	if (queue->next_id < now)
+		queue->next_id = now;
+	first = (queue->next_id + count - 1) / count * count;
 	queue->next_id = first + count;
 	if (queue->next_id > queue->last_id) {
 		queue->last_id = queue->next_id + RESERVE_IDS;
@@ -115,15 +140,23 @@ struct queue *queue_open(struct conf *conf, const char *directory)
 	    .cache_bytes = (uint64_t)conf->queue_cache });
 	if (store == NULL)
 		return NULL;
+	copy_sweep(store_directory(store));
+	upgrade_run(store);
+	repair_run(store);
 	queue = mem_alloc(sizeof(*queue));
 	queue->conf = conf;
 	queue->store = store;
 	start_identifiers(queue);
+	queue->orders = orders_new(queue);
 	queue->commit = commit_new(queue);
 	queue->schedule = schedule_new(queue);
 	queue->intake = intake_new(queue);
 	queue->dispatch = dispatch_new(queue);
 	queue->space = space_new(queue);
+	queue->census = census_new(queue);
+	queue->flow = flow_new();
+	queue->history = history_new(queue);
+	queue->warnings = warnings_new(queue);
 	if (!role.hooked)
 		loop_at_turn_end(turn_end, NULL);
 	role.hooked = true;
@@ -140,8 +173,13 @@ void queue_close(struct queue *queue)
 	dispatch_free(queue->dispatch);
 	commit_turn(queue->commit);
 	commit_free(queue->commit);
+	orders_free(queue->orders);
 	schedule_free(queue->schedule);
 	space_free(queue->space);
+	census_free(queue->census);
+	flow_free(queue->flow);
+	history_free(queue->history);
+	warnings_free(queue->warnings);
 	store_close(queue->store);
 	conf_free(queue->conf);
 	mem_free(queue);
@@ -153,6 +191,7 @@ void queue_reload(struct queue *queue, struct conf *conf)
 
 	queue->conf = conf;
 	schedule_reload(queue->schedule);
+	warnings_reload(queue->warnings);
 	conf_free(former);
 }
 

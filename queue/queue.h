@@ -13,14 +13,19 @@
 #include "base/loop.h"
 #include "base/role.h"
 
+struct census;
 struct commit;
 struct conf;
 struct dispatch;
+struct flow;
+struct history;
 struct intake;
+struct orders;
 struct process_caller;
 struct schedule;
 struct space;
 struct store;
+struct warnings;
 
 extern const struct role_entry queue_entry;
 
@@ -29,11 +34,16 @@ struct queue {
 	struct store	*store;		/* owned */
 	uint64_t	 next_id;	/* message identifiers */
 	uint64_t	 last_id;	/* reserved in the store up to here */
-	struct commit	*commit;	/* owned, all of these */
+	struct orders	*orders;	/* owned, all of these */
+	struct commit	*commit;
 	struct schedule	*schedule;
 	struct intake	*intake;
 	struct dispatch	*dispatch;
 	struct space	*space;
+	struct census	*census;
+	struct flow	*flow;
+	struct history	*history;
+	struct warnings	*warnings;
 
 	/* while stopping */
 	bool		 stopping;

@@ -16,7 +16,7 @@
 #include "queue/destination.h"
 #include "queue/message.h"
 
-enum { MESSAGE_VERSION = 3, SLICE_VERSION = 3, SCHEDULE_VERSION = 2 };
+enum { MESSAGE_VERSION = 4, SLICE_VERSION = 3, SCHEDULE_VERSION = 3 };
 
 /* Rows hold the numbers of levels, plus one. */
 _Static_assert(LEVEL_AUTO == 0 && LEVEL_MAY == 2 && LEVEL_FINGERPRINT == 10 &&
@@ -110,6 +110,7 @@ int record_put_message(struct buf *out, const struct record_message *message)
 	envelope_put_head(&writer, message->envelope);
 	envelope_put_forward_sender(&writer, message->envelope);
 	envelope_put_content(&writer, message->envelope);
+	envelope_put_user(&writer, message->envelope);
 	return wire_write_end(&writer);
 }
 
@@ -166,6 +167,8 @@ struct record_message *record_get_message(const void *data, size_t length,
 		    message->envelope);
 	if (message->envelope != NULL && version >= 3)
 		get_content(&reader, arena, message);
+	if (message->envelope != NULL && version >= 4)
+		envelope_get_user(&reader, arena, message->envelope);
 	return wire_read_end(&reader) == 0 ? message : NULL;
 }
 
@@ -268,6 +271,33 @@ struct record_slice *record_get_slice(const void *data, size_t length,
 	return wire_read_end(&reader) == 0 ? slice : NULL;
 }
 
+char *record_peek_domain(const void *data, size_t length,
+    struct arena *arena)
+{
+	struct wire_reader reader;
+	char *domain;
+
+	wire_read_begin(&reader, data, length);
+	get_version(&reader, SLICE_VERSION);
+	domain = envelope_get_text(&reader, arena);
+	return reader.bad ? NULL : domain;
+}
+
+uint64_t record_peek_length(const void *data, size_t length,
+    int64_t *arrival)
+{
+	struct wire_reader reader;
+	uint64_t body_length;
+
+	wire_read_begin(&reader, data, length);
+	get_version(&reader, MESSAGE_VERSION);
+	*arrival = get_time(&reader);
+	body_length = wire_get_u64(&reader);
+	if (reader.bad)
+		*arrival = 0;
+	return reader.bad ? 0 : body_length;
+}
+
 char *record_slice_sender(const struct record_slice *slice,
     const struct envelope *envelope)
 {
@@ -288,6 +318,28 @@ unsigned record_slice_lane(const struct record_slice *slice)
 	return LANE_COMMON;
 }
 
+/* FNV-1a: rows keep it, so it is the same in each process. */
+static uint32_t add_to_group(uint32_t group, const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		group = (group ^ (unsigned char)text[i]) * 16777619u;
+	return group;
+}
+
+uint32_t record_group(const struct envelope *envelope)
+{
+	const char *sender = envelope->sender, *at = strrchr(sender, '@');
+	uint32_t group = 2166136261u;
+
+	if (envelope->user != NULL && envelope->user[0] != '\0')
+		return add_to_group(group, envelope->user,
+		    strlen(envelope->user));
+	/* Of a list that says in its sender whom it wrote to (VERP) it is one,
+	 * whoever that was; and so are those of one forwarder (SRS). */
+	group = add_to_group(group, sender, strcspn(sender, "+=@"));
+	return at == NULL ? group : add_to_group(group, at, strlen(at));
+}
+
 int record_put_schedule(struct buf *out,
     const struct record_schedule *schedule)
 {
@@ -298,6 +350,7 @@ int record_put_schedule(struct buf *out,
 	wire_put_u32(&writer, schedule->attempt);
 	wire_put_text(&writer, schedule->domain);
 	wire_put_u8(&writer, (uint8_t)schedule->lane);
+	wire_put_u32(&writer, schedule->group);
 	return wire_write_end(&writer);
 }
 
@@ -315,5 +368,7 @@ struct record_schedule *record_get_schedule(const void *data, size_t length,
 	schedule->domain = envelope_get_text(&reader, arena);
 	if (version >= 2)
 		schedule->lane = wire_get_enum(&reader, LANE_COUNT);
+	if (version >= 3)
+		schedule->group = wire_get_u32(&reader);
 	return wire_read_end(&reader) == 0 ? schedule : NULL;
 }

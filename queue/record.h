@@ -6,9 +6,9 @@
  * order in which slices are due. Every row begins with a version byte; rows of
  * earlier versions are read (version 1 knew nothing of TLS levels and lanes;
  * what is forwarded came with version 2 of messages and 3 of slices, what
- * filters did with version 3 of messages) and written in the latest. Reading
- * treats rows as hostile (a disk can lie) and returns null or -1 for what it
- * cannot read.
+ * filters did with version 3 of messages, the user with version 4) and written
+ * in the latest. Reading treats rows as hostile (a disk can lie) and returns
+ * null or -1 for what it cannot read.
  *
  *	messages	id			record_message
  *	slices		id, slice		record_slice
@@ -74,7 +74,11 @@ enum record_slice_flag {
 	SLICE_TLS_OPTIONAL = 1 << 4,
 	SLICE_AGAIN = 1 << 5,		/* no wait after the try under way */
 	SLICE_FORWARDED = 1 << 6,	/* its recipients are */
-	SLICE_FILTERED = 1 << 7		/* held by a filter, from the first */
+	SLICE_FILTERED = 1 << 7,	/* held by a filter, from the first */
+	SLICE_RULED = 1 << 8,		/* the same by a rule of the operator */
+	SLICE_NOTED = 1 << 12,		/* it has rows in STORE_ATTEMPTS */
+	SLICE_WARNED = 1 << 13		/* the sender was told of the delay, if
+					 * he is to be told at all */
 };
 
 struct record_slice {
@@ -100,6 +104,13 @@ int	 record_put_slice(struct buf *out, const struct record_slice *slice);
 struct record_slice	*record_get_slice(const void *data, size_t length,
 			    struct arena *arena);
 
+/* The fields alone, where a row is looked at in passing: the domain of a slice
+ * (null: none); the stored bytes of a message (0) and its arrival (0). */
+char		*record_peek_domain(const void *data, size_t length,
+		    struct arena *arena);
+uint64_t	 record_peek_length(const void *data, size_t length,
+		    int64_t *arrival);
+
 /* Whom the mail comes from, for this slice's recipients; borrowed. */
 char		*record_slice_sender(const struct record_slice *slice,
 		    const struct envelope *envelope);
@@ -110,7 +121,12 @@ struct record_schedule {
 	uint32_t	 attempt;
 	char		*domain;
 	unsigned	 lane;
+	uint32_t	 group;		/* record_group(); 0 in older rows */
 };
+/* A number for who sent it: the login or whoever else is answerable for it,
+ * for mail of strangers the sender. Those of one number share turns at a
+ * destination (queue/waiting.h). */
+uint32_t record_group(const struct envelope *envelope);
 int	 record_put_schedule(struct buf *out,
 	    const struct record_schedule *schedule);
 struct record_schedule	*record_get_schedule(const void *data, size_t length,

@@ -16,11 +16,14 @@
 #include "base/status.h"
 #include "conf/conf.h"
 #include "queue/bounce.h"
+#include "queue/flow.h"
+#include "queue/history.h"
 #include "queue/message.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/schedule.h"
 #include "queue/slice.h"
+#include "queue/warn.h"
 
 /* Recipients that leave, for the notification. */
 struct leaving {
@@ -28,7 +31,23 @@ struct leaving {
 	size_t			 count;
 };
 
-static void leave(struct leaving *leaving, const struct slice *slice,
+static enum history_outcome outcome_of(const struct status *status)
+{
+	switch (status->outcome) {
+	case STATUS_DELIVERED:
+		return HISTORY_DELIVERED;
+	case STATUS_RELAYED:
+		return HISTORY_RELAYED;
+	default:
+		break;
+	}
+	if (status->reason == REASON_EXPIRED)
+		return HISTORY_EXPIRED;
+	return status->reason == REASON_OPERATOR ? HISTORY_BOUNCED :
+	    HISTORY_FAILED;
+}
+
+static void leave(struct leaving *leaving, struct slice *slice,
     uint32_t position, const struct status *status)
 {
 	const struct record_slice *record = slice->record;
@@ -36,6 +55,9 @@ static void leave(struct leaving *leaving, const struct slice *slice,
 	struct envelope_recipient *who = arena_dup(slice->arena,
 	    &record->recipients[position].who, sizeof(*who));
 
+	flow_outcome(slice->queue->flow, status->outcome);
+	history_note(slice, &record->recipients[position],
+	    outcome_of(status), status);
 	leaving->items[leaving->count++] = (struct dsn_recipient){
 	    .who = who, .status = status, .tried_at = record->tried_at };
 }
@@ -130,6 +152,9 @@ static void apply_item(struct slice *slice, const struct result_item *item,
 		slice_drop(slice, position);
 		return;
 	case STATUS_DEFERRED:
+		flow_outcome(slice->queue->flow, STATUS_DEFERRED);
+		history_note(slice, &record->recipients[position],
+		    HISTORY_DEFERRED, item->status);
 		record->recipients[position].status = arena_dup(slice->arena,
 		    item->status, sizeof(*item->status));
 		return;
@@ -158,7 +183,9 @@ static void postpone(struct slice *slice, int64_t now)
 	const struct status *status = record->recipients[0].status;
 	int64_t expiry = slice_expiry(slice->queue, record);
 
+	/* A pause says nothing about the host: it does not add up. */
 	record->due = now + destination_backoff(slice->queue->conf,
+	    status != NULL && status->reason == REASON_PAUSED ? 1 :
 	    record->attempt);
 	/* What the operator has set meanwhile is tried at once. */
 	if (record->flags & SLICE_AGAIN)
@@ -187,7 +214,10 @@ static void judge(struct queue *queue, const struct entry *entry,
 
 		if (destination_is_blamed(status))
 			continue;
+		if (status->reason == REASON_PAUSED)
+			return;		/* nobody was asked */
 		destination_succeeded(all, entry->destination);
+		destinations_answered(all, status->host);
 		return;
 	}
 	if (results->count > 0)
@@ -208,10 +238,14 @@ static void apply(struct slice *slice, const struct results *results,
 		record->tls_trouble_since = now;
 	for (uint32_t i = 0; i < results->count; i++)
 		apply_item(slice, &results->items[i], &failed, &done);
+	if (slice->event != NULL)
+		slice->event->attempt = record->attempt;
 	expire(slice, &failed, now);
 	tell(slice, &failed, &done);
-	if (record->recipient_count > 0)
+	if (record->recipient_count > 0) {
+		warnings_consider(slice, now);
 		postpone(slice, now);
+	}
 	slice_save(slice);
 }
 
@@ -222,6 +256,9 @@ void results_apply(struct queue *queue, const struct results *results,
 	struct slice slice;
 
 	if (entry != NULL) {
+		for (uint32_t i = 0; i < results->count; i++)
+			destination_note(entry->destination,
+			    results->items[i].status->outcome, now);
 		judge(queue, entry, results);
 		schedule_finished(queue->schedule, entry);
 	}

@@ -121,6 +121,37 @@ size_t rows_each_message(struct store *store, uint64_t id, size_t most,
 	return most;
 }
 
+uint64_t rows_last_message(struct store *store)
+{
+	struct store_page page = { 0 };
+	uint64_t id = 0;
+
+	store_scan(store, &(struct store_scan){ .table = STORE_MESSAGES,
+	    .backwards = true, .max_rows = 1, .max_bytes = PAGE_BYTES,
+	    .keys_only = true }, &page);
+	if (page.count > 0 && record_key_get_message(page.rows[0].key.data,
+	    page.rows[0].key.length, &id) < 0)
+		id = 0;
+	store_page_release(&page);
+	return id;
+}
+
+uint64_t rows_find_length(struct store *store, uint64_t id, int64_t *arrival)
+{
+	struct record_key key;
+	struct buf value;
+	uint64_t length;
+
+	*arrival = 0;
+	record_key_message(&key, id);
+	if (!get(store, STORE_MESSAGES, &key, &value))
+		return 0;
+	length = record_peek_length(buf_data(&value), buf_length(&value),
+	    arrival);
+	buf_release(&value);
+	return length;
+}
+
 uint64_t rows_find_identifier(struct store *store)
 {
 	struct wire_reader reader;
@@ -271,6 +302,48 @@ bool rows_has_slices(struct store *store, uint64_t id)
 	return found;
 }
 
+/* The domain of the one slice that a scan finds, if it is this message's and
+ * below until. */
+static char *scan_domain(struct store *store, const struct store_scan *scan,
+    uint64_t id, uint32_t until, struct arena *arena)
+{
+	struct store_page page = { 0 };
+	char *domain = NULL;
+	uint64_t found;
+	uint32_t slice;
+
+	store_scan(store, scan, &page);
+	if (page.count > 0 && record_key_get_slice(page.rows[0].key.data,
+	    page.rows[0].key.length, &found, &slice) == 0 && found == id &&
+	    slice < until)
+		domain = record_peek_domain(page.rows[0].value.data,
+		    page.rows[0].value.length, arena);
+	store_page_release(&page);
+	return domain;
+}
+
+char *rows_domain_before(struct store *store, uint64_t id, uint32_t slice,
+    struct arena *arena)
+{
+	struct record_key from;
+
+	record_key_slice(&from, id, slice);
+	return scan_domain(store, &(struct store_scan){ .table = STORE_SLICES,
+	    .from = key_bytes(&from), .backwards = true, .max_rows = 1,
+	    .max_bytes = PAGE_BYTES }, id, slice, arena);
+}
+
+char *rows_domain_behind(struct store *store, uint64_t id, uint32_t slice,
+    uint32_t until, struct arena *arena)
+{
+	struct record_key from;
+
+	record_key_slice(&from, id, slice);
+	return scan_domain(store, &(struct store_scan){ .table = STORE_SLICES,
+	    .from = key_bytes(&from), .after = true, .max_rows = 1,
+	    .max_bytes = PAGE_BYTES }, id, until, arena);
+}
+
 void rows_put_schedule(struct store *store, const struct place *place,
     const struct record_schedule *row)
 {
@@ -283,6 +356,24 @@ void rows_put_schedule(struct store *store, const struct place *place,
 		bug("schedule-row");
 	put(store, STORE_SCHEDULE, &key, &value);
 	buf_release(&value);
+}
+
+struct record_schedule *rows_find_schedule(struct store *store,
+    const struct place *place, struct arena *arena)
+{
+	struct record_schedule *schedule;
+	struct record_key key;
+	struct buf value;
+
+	record_key_schedule(&key, place->due, place->id, place->slice);
+	if (!get(store, STORE_SCHEDULE, &key, &value))
+		return NULL;
+	schedule = record_get_schedule(buf_data(&value), buf_length(&value),
+	    arena);
+	buf_release(&value);
+	if (schedule == NULL)
+		damaged("schedule", place->id);
+	return schedule;
 }
 
 void rows_delete_schedule(struct store *store, const struct place *place)
@@ -325,15 +416,4 @@ size_t rows_each_schedule(struct store *store, const struct place *from,
 	store_page_release(&page);
 	arena_free(arena);
 	return count;
-}
-
-int place_compare(const struct place *one, const struct place *other)
-{
-	if (one->due != other->due)
-		return one->due < other->due ? -1 : 1;
-	if (one->id != other->id)
-		return one->id < other->id ? -1 : 1;
-	if (one->slice != other->slice)
-		return one->slice < other->slice ? -1 : 1;
-	return 0;
 }

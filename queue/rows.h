@@ -28,6 +28,12 @@ void	 rows_delete_message(struct store *store, uint64_t id);
 size_t	 rows_each_message(struct store *store, uint64_t id, size_t most,
 	    void (*visit)(void *arg, uint64_t id,
 	    const struct record_message *record), void *arg);
+/* The largest identifier of all, 0 if there is no message. */
+uint64_t rows_last_message(struct store *store);
+/* Stored bytes of a message's body, and when it came in (wall, ms); 0 for both
+ * if there is no such message. */
+uint64_t rows_find_length(struct store *store, uint64_t id,
+	    int64_t *arrival);
 /* No identifier up to this one may be given again; 0 in an empty store. */
 uint64_t rows_find_identifier(struct store *store);
 void	 rows_put_identifier(struct store *store, uint64_t last);
@@ -48,8 +54,17 @@ bool	 rows_next_slice(struct store *store, uint64_t id, uint32_t *slice,
 /* Whether the message has a slice left. */
 bool	 rows_has_slices(struct store *store, uint64_t id);
 
+/* The domains of the slices of a message before and behind one (which need not
+ * be there itself); null for none. The one behind is below number until. */
+char	*rows_domain_before(struct store *store, uint64_t id,
+	    uint32_t slice, struct arena *arena);
+char	*rows_domain_behind(struct store *store, uint64_t id,
+	    uint32_t slice, uint32_t until, struct arena *arena);
+
 void	 rows_put_schedule(struct store *store, const struct place *place,
 	    const struct record_schedule *row);
+struct record_schedule	*rows_find_schedule(struct store *store,
+			    const struct place *place, struct arena *arena);
 void	 rows_delete_schedule(struct store *store, const struct place *place);
 /*
  * Visits rows of the schedule from place on, most of them at once; visit says
@@ -59,7 +74,5 @@ void	 rows_delete_schedule(struct store *store, const struct place *place);
 size_t	 rows_each_schedule(struct store *store, const struct place *from,
 	    size_t most, bool (*visit)(void *arg, const struct place *place,
 	    const struct record_schedule *row), void *arg);
-
-int	 place_compare(const struct place *one, const struct place *other);
 
 #endif

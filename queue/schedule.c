@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The window over the schedule on disk.
+ * What is held in memory of the schedule on disk.
  *
  *	   rows due, in order                           now
  *	---+----------------------+---------------------+------------
  *	   looked at before       high: not looked at   not due
  *	        cursor
  *
- * Rows before `high` were looked at: loaded, or passed over for a destination
- * that had enough (its more_from is the first such row). When that destination
- * has room again the cursor goes back to its more_from and runs forward once
- * more, until all who asked for it are full, and then jumps to high. So a row
- * is looked at again only for a destination that can use it.
+ * A row before `high` is with its group (queue/waiting.h), or was passed over
+ * since its group or its destination had enough (a window that is full stops
+ * the way of high instead): then the
+ * group has `more`, and more_from is the first such row; rows of the group from
+ * there on are not held. A group that has room again asks for another look. A
+ * look takes all who asked until then, goes once from the least more_from to
+ * high, and gives each what it has room for; who has enough leaves it. So a row
+ * is looked at again only for who can use it, and looks, however many ask, do
+ * not keep what is behind high from being seen: that has a page in each turn.
  *
- * Nothing is ever lost here: a row that nobody remembers is found at the next
- * start at the latest, and every way of adding a row goes through
- * schedule_added(), which loads it, leaves it in front of high, or notes it.
+ * Who waits may be out of date: nobody looks for those whose row goes or moves.
+ * Their slice says so when their turn comes (dispatch.c), and what came twice is
+ * in a job or moved by then.
+ * What must not be is that a row is neither held nor to be found; every way of
+ * adding a row goes through schedule_added(), which holds it, leaves it to a
+ * look, or notes it. A start begins with all rows.
  */
 #include "queue/schedule.h"
 
@@ -35,9 +42,29 @@ enum {
 	PAGE_ROWS = 256,
 	/* Destinations remembered; beyond, rows wait for the next purge. */
 	DESTINATIONS_MAX = 100000,
-	/* A resting destination keeps so many at hand for its next probe. */
+	/* Groups in all; beyond, senders share them. */
+	GROUPS_MAX = 131072,
+	/* A resting destination has so many at hand for its next probes. */
 	PROBES = 2,
-	PURGE_MILLISECONDS = 60 * 1000
+	/* What any group may have, whoever else fills its destination. */
+	GROUP_LEAST = 2,
+	/* One that did not answer lately asks for so many at a time. */
+	TROUBLED_MOST = 64,
+	/* Entries that are to be given up; no more rows until they are fewer. */
+	EXPIRED_MAX = 1000,
+	EXPIRED_MILLISECONDS = 20,
+	/* With so many in line it is not gone through after each failure. */
+	EXPIRE_AT_ONCE = 1000,
+	/* Of the time, looks that nobody is in a hurry for take a tenth. */
+	PATIENCE = 9,
+	/* No page takes so long, unless the clock was set. */
+	PAGE_MICROSECONDS = 1000 * 1000,
+	/* Waiters that turn out to be in a job, passed in one call. */
+	TAKE_TRIES = 256,
+	PURGE_MILLISECONDS = 60 * 1000,
+	/* Mail that came so shortly before a start goes before what waits
+	 * since longer: its hosts may well be up. */
+	RECENT_MILLISECONDS = 60 * 1000
 };
 
 /* Key of the hash: packed by hand, so no padding is hashed. */
@@ -48,22 +75,41 @@ struct slice_key {
 struct schedule {
 	struct queue		*queue;		/* outlives us */
 	struct destinations	*all;		/* owned */
-	struct hash		*entries;	/* by slice; borrowed */
+	struct hash		*entries;	/* by slice; owns those in it */
 	struct hash		*unsafe;	/* ids; see schedule_expect() */
-	size_t			 in_flight;
-	struct place		 cursor;
+
+	int64_t			 born;		/* wall, ms */
 	struct place		 high;
 	int64_t			 looked_at;	/* `now` of the last look */
 	bool			 exhausted;	/* the row at high is not due */
-	TAILQ_HEAD(, destination) rescanning;
-	struct entries		 expired;	/* in flight; their destination
-						 * rests: nobody tries them */
+	bool			 has_next;	/* and there is one: */
+	struct place		 next;
+
+	/* the look at rows that were passed over */
+	struct wait_groups	 asking;
+	struct wait_groups	 looking;
+	bool			 is_looking;
+	bool			 for_late;	/* see destination_for() */
+	bool			 hurry;		/* somebody asks who is well */
+	bool			 crowded;	/* rows found no room at all */
+	struct place		 cursor;
+	int64_t			 look_spent;	/* microseconds, on this one */
+	int64_t			 look_next;	/* monotonic, ms: not before,
+						 * unless in hurry */
+
+	struct entries		 expired;	/* nobody tries them */
+	size_t			 expired_count;
+	bool			 sweeping;
+	uint64_t		 sweep;
+
 	/* rows passed over since there were too many destinations */
 	bool			 overflow;
 	struct place		 overflow_from;
+	bool			 merging;	/* there are too many groups */
 	struct timer		 wake;		/* the row at high is due */
 	struct timer		 rest;		/* a destination's rest ends */
 	int64_t			 rest_due;
+	struct timer		 look;		/* the next look may begin */
 	struct timer		 purge;
 };
 
@@ -82,99 +128,12 @@ static struct entry *find(const struct schedule *schedule, uint64_t id,
 	return hash_find(schedule->entries, key.bytes, sizeof(key.bytes));
 }
 
-static size_t window_max(const struct schedule *schedule)
+static void remember(struct schedule *schedule, struct entry *entry)
 {
-	int64_t most = schedule->queue->conf->active_messages;
-
-	return most < 100 ? 100 : (size_t)most;
-}
-
-/* How many slices may wait in memory for one destination. */
-static unsigned share(const struct schedule *schedule)
-{
-	return (unsigned)(window_max(schedule) / 8);
-}
-
-static bool wants(const struct schedule *schedule,
-    const struct destination *destination)
-{
-	if (destination_is_resting(destination, schedule->looked_at))
-		return destination->waiting < PROBES;
-	return destination->waiting < share(schedule);
-}
-
-/* Certainly past its time: identifiers are made from the second of arrival. */
-static bool is_expired(const struct schedule *schedule,
-    const struct place *place, int64_t now)
-{
-	const struct conf *conf = schedule->queue->conf;
-	int64_t expiry = conf->message_expiry > conf->bounce_expiry ?
-	    conf->message_expiry : conf->bounce_expiry;
-
-	return ((int64_t)(place->id >> 20) + expiry) * 1000 < now;
-}
-
-static void stop_rescan(struct schedule *schedule,
-    struct destination *destination)
-{
-	if (!destination->rescanning)
-		return;
-	destination->rescanning = false;
-	TAILQ_REMOVE(&schedule->rescanning, destination, rescan_link);
-}
-
-/* Remembers that the row at place is to be looked at later. */
-static void pass_over(struct schedule *schedule,
-    struct destination *destination, const struct place *place)
-{
-	/* A new look that ends here has not seen what lies behind the cursor. */
-	if (destination->rescanning &&
-	    place_compare(&schedule->cursor, place) < 0)
-		place = &schedule->cursor;
-	if (!destination->more ||
-	    place_compare(place, &destination->more_from) < 0)
-		destination->more_from = *place;
-	destination->more = true;
-	stop_rescan(schedule, destination);
-}
-
-/* Looks again for rows of a destination that has room. */
-static void rescan(struct schedule *schedule, struct destination *destination)
-{
-	if (!destination->more || destination->rescanning)
-		return;
-	destination->more = false;
-	destination->rescanning = true;
-	TAILQ_INSERT_TAIL(&schedule->rescanning, destination, rescan_link);
-	if (place_compare(&destination->more_from, &schedule->cursor) < 0)
-		schedule->cursor = destination->more_from;
-	schedule->exhausted = false;
-}
-
-/* Half empty is early enough to read the next page. */
-static void refill(struct schedule *schedule, struct destination *destination)
-{
-	unsigned half = share(schedule) / 2;
-
-	if (destination_is_resting(destination, clock_wall()))
-		return;
-	if (destination->more && destination->waiting <= half)
-		rescan(schedule, destination);
-}
-
-static struct entry *entry_new(struct schedule *schedule,
-    struct destination *destination, const struct place *place,
-    uint32_t attempt)
-{
-	struct entry *entry = mem_alloc(sizeof(*entry));
 	struct slice_key key;
 
-	entry->place = *place;
-	entry->attempt = attempt;
-	entry->destination = destination;
-	slice_key(&key, place->id, place->slice);
+	slice_key(&key, entry->place.id, entry->place.slice);
 	hash_put(schedule->entries, key.bytes, sizeof(key.bytes), entry);
-	return entry;
 }
 
 static void forget(struct schedule *schedule, const struct entry *entry)
@@ -185,19 +144,226 @@ static void forget(struct schedule *schedule, const struct entry *entry)
 	hash_remove(schedule->entries, key.bytes, sizeof(key.bytes));
 }
 
-/* Null when there are too many: the row waits for the next purge. */
+static void step_behind(struct place *place)
+{
+	if (++place->slice == 0)
+		place->id++;
+}
+
+/* --- who has room --- */
+
+static size_t window_max(const struct schedule *schedule)
+{
+	int64_t most = schedule->queue->conf->active_messages;
+
+	return most < 100 ? 100 : (size_t)most;
+}
+
+/* How many may wait in memory for one destination. */
+static unsigned share(const struct schedule *schedule)
+{
+	return (unsigned)(window_max(schedule) / 8);
+}
+
+/* And in one group: there is always room for one group more. */
+static unsigned group_share(const struct schedule *schedule,
+    const struct wait_group *group)
+{
+	unsigned most = share(schedule) /
+	    (group->destination->waiting.group_count + 1);
+
+	return most < GROUP_LEAST ? GROUP_LEAST : most;
+}
+
+static bool is_idle(const struct destination *destination, int64_t now)
+{
+	return destination->paused || destination_is_resting(destination, now);
+}
+
+/* What the probes of many resting destinations take is not taken from those
+ * that are well. */
+static size_t allowance(const struct schedule *schedule)
+{
+	size_t probes = PROBES * destinations_resting(schedule->all);
+	size_t quarter = window_max(schedule) / 4;
+
+	return probes > quarter ? probes - quarter : 0;
+}
+
+static size_t held(const struct schedule *schedule)
+{
+	return room_waiters(destinations_room(schedule->all)) +
+	    hash_count(schedule->entries);
+}
+
+/* A fresh message has a quarter of the window that rows found on disk leave
+ * alone. */
+static bool has_room(const struct schedule *schedule, bool fresh)
+{
+	size_t most = window_max(schedule);
+
+	return held(schedule) < (fresh ? most : most - most / 4) +
+	    allowance(schedule);
+}
+
+/* One sender has half of the window at most, wherever the mail goes. */
+static bool has_sender_room(const struct schedule *schedule,
+    const struct wait_group *group)
+{
+	return room_waiters_of(destinations_room(schedule->all),
+	    group->slot) < window_max(schedule) / 2;
+}
+
+/* Whether the group takes one more. */
+static bool wants(const struct schedule *schedule, const struct wait_group *group,
+    bool fresh)
+{
+	const struct destination *destination = group->destination;
+	const struct wait_line *waiting = &destination->waiting;
+	unsigned times = fresh ? 2 : 1;
+
+	if (is_idle(destination, schedule->looked_at)) {
+		if (waiting->count < PROBES)
+			return true;
+		return held(schedule) < window_max(schedule) / 2 +
+		    allowance(schedule) &&
+		    waiting->count < share(schedule) &&
+		    group->count < group_share(schedule, group);
+	}
+	if (!has_sender_room(schedule, group))
+		return false;
+	/* Whatever fills the window does not keep out what comes now for a
+	 * place that nobody waits for. */
+	if (fresh && waiting->count == 0)
+		return true;
+	if (!has_room(schedule, fresh))
+		return false;
+	if (group->count < GROUP_LEAST)
+		return true;
+	if (group->looking && destination->failures > 0 &&
+	    waiting->count >= TROUBLED_MOST)
+		return false;
+	return waiting->count < times * share(schedule) &&
+	    group->count < times * group_share(schedule, group);
+}
+
+/* --- rows passed over --- */
+
+static void leave_looks(struct schedule *schedule, struct wait_group *group)
+{
+	if (group->asking)
+		TAILQ_REMOVE(&schedule->asking, group, look);
+	if (group->looking)
+		TAILQ_REMOVE(&schedule->looking, group, look);
+	group->asking = group->looking = false;
+}
+
+/* Where rows of the group begin that are not held; it has more. */
+static struct place bound_of(const struct schedule *schedule,
+    const struct wait_group *group)
+{
+	if (group->looking &&
+	    place_compare(&schedule->cursor, &group->more_from) > 0)
+		return schedule->cursor;
+	return group->more_from;
+}
+
+/* Whether a look will find that row of the group. */
+static bool is_beyond(const struct schedule *schedule,
+    const struct wait_group *group, const struct place *place)
+{
+	struct place bound = bound_of(schedule, group);
+
+	return group->more && place_compare(place, &bound) >= 0;
+}
+
+/* Remembers that the row at place is to be looked at later. */
+static void pass_over(struct schedule *schedule, struct wait_group *group,
+    const struct place *place)
+{
+	struct place from = *place;
+
+	if (group->more) {
+		struct place bound = bound_of(schedule, group);
+
+		if (place_compare(&bound, &from) < 0)
+			from = bound;
+	}
+	if (group->looking)
+		leave_looks(schedule, group);
+	schedule->crowded |= !has_room(schedule, false) ||
+	    !has_sender_room(schedule, group);
+	group->more = true;
+	group->more_from = from;
+}
+
+static void ask(struct schedule *schedule, struct wait_group *group)
+{
+	struct destination *destination = group->destination;
+
+	if (!group->more || group->asking || group->looking)
+		return;
+	group->asking = true;
+	TAILQ_INSERT_TAIL(&schedule->asking, group, look);
+	if (destination->failures == 0 && has_room(schedule, false) &&
+	    has_sender_room(schedule, group))
+		schedule->hurry = true;
+}
+
+/* Half empty is early enough to read on; who did not answer, when empty. */
+static void refill_group(void *arg, struct wait_group *group)
+{
+	struct schedule *schedule = arg;
+	unsigned low = group->destination->failures > 0 ? 0 :
+	    group_share(schedule, group) / 2;
+
+	if (group->count <= low)
+		ask(schedule, group);
+}
+
+static void refill(struct schedule *schedule, struct destination *destination)
+{
+	unsigned low = destination->failures > 0 ? 0 :
+	    destination->limit * 2;
+
+	if (destination->waiting.count <= low &&
+	    !is_idle(destination, clock_wall()))
+		waiting_each(&destination->waiting, refill_group, schedule);
+}
+
+/* Null when there are too many: the row waits for the next purge, and then for
+ * a look that is for destinations made since (late). */
 static struct destination *destination_for(struct schedule *schedule,
     const struct place *place, const struct record_schedule *row)
 {
-	if (destinations_count(schedule->all) < DESTINATIONS_MAX ||
-	    destination_find(schedule->all, row->domain, row->lane) != NULL)
-		return destination_get(schedule->all, row->domain, row->lane);
+	struct destination *destination = destination_find(schedule->all,
+	    row->domain, row->lane);
+
+	if (destination != NULL)
+		return destination;
+	if (destinations_count(schedule->all) < DESTINATIONS_MAX) {
+		destination = destination_get(schedule->all, row->domain,
+		    row->lane);
+		destination->late = schedule->overflow || schedule->for_late;
+		return destination;
+	}
 	if (!schedule->overflow ||
 	    place_compare(place, &schedule->overflow_from) < 0)
 		schedule->overflow_from = *place;
 	schedule->overflow = true;
 	return NULL;
 }
+
+static struct wait_group *group_for(struct schedule *schedule,
+    struct destination *destination, const struct record_schedule *row)
+{
+	if (room_groups(destinations_room(schedule->all)) >= GROUPS_MAX)
+		schedule->merging = destinations_may_merge(schedule->all);
+	return destination_group(schedule->all, destination, row->group,
+	    row->attempt > 0);
+}
+
+/* --- time --- */
 
 /* The end of the turn does the work. */
 static void on_wake(void *arg)
@@ -214,158 +380,364 @@ static void on_rest(void *arg)
 	schedule->rest_due = -1;
 }
 
+static void on_look(void *arg)
+{
+	(void)arg;
+}
+
 static void wake_at(struct schedule *schedule, int64_t due, int64_t now)
 {
 	timer_start(&schedule->wake, due > now ? due - now : 0, on_wake,
 	    schedule);
 }
 
+/* --- mail whose time is over --- */
+
+/* Certainly past its time: identifiers are made from the second of arrival. */
+static bool is_expired(const struct schedule *schedule,
+    const struct place *place, int64_t now)
+{
+	const struct conf *conf = schedule->queue->conf;
+	int64_t expiry = conf->message_expiry > conf->bounce_expiry ?
+	    conf->message_expiry : conf->bounce_expiry;
+
+	return ((int64_t)(place->id >> 20) + expiry) * 1000 < now;
+}
+
 /* It counts as taken until schedule_take_expired() has given it out. */
-static void give_up(struct schedule *schedule, struct entry *entry)
+static void give_up(struct schedule *schedule,
+    struct destination *destination, const struct place *place)
 {
-	entry->in_flight = true;
-	entry->destination->in_flight++;
-	schedule->in_flight++;
+	struct entry *entry;
+
+	if (find(schedule, place->id, place->slice) != NULL)
+		return;
+	entry = destination_take_place(destination, place);
+	remember(schedule, entry);
 	TAILQ_INSERT_TAIL(&schedule->expired, entry, link);
+	schedule->expired_count++;
 }
 
-static void give_up_list(struct schedule *schedule, struct entries *entries,
-    int64_t now)
+struct giving_up {
+	struct schedule		*schedule;
+	struct destination	*destination;
+	int64_t			 now;
+};
+
+static bool give_up_waiter(void *arg, const struct place *place)
 {
-	struct entry *entry, *next;
+	struct giving_up *giving_up = arg;
 
-	for (entry = TAILQ_FIRST(entries); entry != NULL; entry = next) {
-		next = TAILQ_NEXT(entry, link);
-		if (!is_expired(schedule, &entry->place, now))
-			continue;
-		destination_remove(schedule->all, entry);
-		give_up(schedule, entry);
-	}
+	if (giving_up->schedule->expired_count >= EXPIRED_MAX ||
+	    !is_expired(giving_up->schedule, place, giving_up->now))
+		return false;
+	give_up(giving_up->schedule, giving_up->destination, place);
+	return true;
 }
 
-/* Mail whose time is over does not wait for a host that rests. Rows that were
- * passed over are in the order of their arrival: a new look takes the expired
- * ones from the front and ends at the first that is not. */
+static void expire_group(void *arg, struct wait_group *group)
+{
+	struct giving_up *giving_up = arg;
+	struct schedule *schedule = giving_up->schedule;
+
+	/* A look takes the expired ones and ends at the first that is not. */
+	if (group->more &&
+	    is_expired(schedule, &group->more_from, giving_up->now)) {
+		ask(schedule, group);
+		schedule->hurry = true;
+	}
+	destination_sift(schedule->all, group, give_up_waiter, giving_up);
+}
+
+/* Mail whose time is over does not wait for a host that rests. */
 static void expire(void *arg, struct destination *destination)
 {
 	struct schedule *schedule = arg;
-	int64_t now = clock_wall();
+	struct giving_up giving_up = { schedule, destination, clock_wall() };
 
-	if (!destination_is_resting(destination, now))
-		return;
-	give_up_list(schedule, &destination->fresh, now);
-	give_up_list(schedule, &destination->old, now);
-	rescan(schedule, destination);
+	if (!destination->paused &&
+	    destination_is_resting(destination, giving_up.now))
+		waiting_each(&destination->waiting, expire_group, &giving_up);
+}
+
+/* A few destinations in a turn. */
+static void sweep(struct schedule *schedule)
+{
+	schedule->sweep = destinations_scan(schedule->all, schedule->sweep,
+	    expire, schedule);
+	schedule->sweeping = schedule->sweep != 0;
+}
+
+static void ask_if_empty(void *arg, struct wait_group *group)
+{
+	if (group->count == 0)
+		ask(arg, group);
+}
+
+/* What found no room once must not depend on somebody telling it. */
+static void remind(void *arg, struct destination *destination)
+{
+	if (!is_idle(destination, clock_wall()))
+		waiting_each(&destination->waiting, ask_if_empty, arg);
 }
 
 static void on_purge(void *arg)
 {
 	struct schedule *schedule = arg;
 
-	destinations_each(schedule->all, expire, schedule);
+	schedule->sweeping = true;
 	destinations_purge(schedule->all, clock_wall());
+	destinations_each(schedule->all, remind, schedule);
 	/* The wall clock may have been set while the timer ran. */
 	schedule->exhausted = false;
-	if (schedule->overflow) {
-		schedule->overflow = false;
-		if (place_compare(&schedule->overflow_from,
-		    &schedule->high) < 0)
-			schedule->high = schedule->overflow_from;
-		if (place_compare(&schedule->high, &schedule->cursor) < 0)
-			schedule->cursor = schedule->high;
-	}
+	if (schedule->overflow)
+		schedule->hurry = true;
 	timer_start(&schedule->purge, PURGE_MILLISECONDS, on_purge, schedule);
 }
 
-/* One row that is due and not in the window. */
+/* --- looking at rows --- */
+
+/* Not to be looked at: in a job, or not durable. */
+static bool is_busy(const struct schedule *schedule, const struct place *place)
+{
+	return find(schedule, place->id, place->slice) != NULL ||
+	    hash_find_id(schedule->unsafe, place->id) != NULL;
+}
+
+/* One row that is due and was not held before. */
+static void hold_row(struct schedule *schedule, struct wait_group *group,
+    const struct place *place)
+{
+	struct destination *destination = group->destination;
+
+	if (wants(schedule, group, false)) {
+		destination_add(schedule->all, group, place);
+	} else if (!destination->paused &&
+	    is_expired(schedule, place, schedule->looked_at)) {
+		give_up(schedule, destination, place);
+		waiting_drop(&destination->waiting,
+		    destinations_room(schedule->all), group);
+	} else {
+		pass_over(schedule, group, place);
+	}
+}
+
 static void consider(struct schedule *schedule, const struct place *place,
     const struct record_schedule *row)
 {
 	struct destination *destination;
+	struct wait_group *group;
 
-	if (find(schedule, place->id, place->slice) != NULL ||
-	    hash_find_id(schedule->unsafe, place->id) != NULL)
+	if (is_busy(schedule, place))
 		return;
 	destination = destination_for(schedule, place, row);
 	if (destination == NULL)
 		return;
-	if (wants(schedule, destination)) {
-		destination_add(schedule->all, entry_new(schedule,
-		    destination, place, row->attempt));
-	} else if (is_expired(schedule, place, schedule->looked_at)) {
-		give_up(schedule, entry_new(schedule, destination, place,
-		    row->attempt));
-	} else {
-		pass_over(schedule, destination, place);
-	}
+	/* It was about to be tried when we were stopped. */
+	destination->fresh |= row->attempt == 0 &&
+	    place->due > schedule->born - RECENT_MILLISECONDS;
+	group = group_for(schedule, destination, row);
+	if (!is_beyond(schedule, group, place))
+		hold_row(schedule, group, place);
 }
 
-/* Fresh mail keeps a quarter of the window for itself. */
-static bool has_room(const struct schedule *schedule)
-{
-	return hash_count(schedule->entries) <
-	    window_max(schedule) - window_max(schedule) / 4;
-}
-
+/* The next page of what was not looked at yet. */
 static bool look(void *arg, const struct place *place,
     const struct record_schedule *row)
 {
 	struct schedule *schedule = arg;
-	bool again = place_compare(place, &schedule->high) < 0;
 
-	if (again && TAILQ_EMPTY(&schedule->rescanning))
+	if (schedule->expired_count >= EXPIRED_MAX ||
+	    !has_room(schedule, false))
 		return false;
-	if (!has_room(schedule))
-		return false;
-	schedule->cursor = *place;
+	schedule->high = *place;
 	if (place->due > schedule->looked_at) {
-		if (again)	/* the clock was set back */
-			schedule->high = *place;
 		schedule->exhausted = true;
+		schedule->has_next = true;
+		schedule->next = *place;
 		wake_at(schedule, place->due, schedule->looked_at);
 		return false;
 	}
 	if (row != NULL)
 		consider(schedule, place, row);
-	schedule->cursor.slice++;	/* behind it */
-	if (schedule->cursor.slice == 0)
-		schedule->cursor.id++;
+	step_behind(&schedule->high);
 	return true;
 }
 
-/* The cursor met high: everybody who asked has seen all there is. */
-static void end_rescans(struct schedule *schedule)
-{
-	struct destination *destination;
-
-	while ((destination = TAILQ_FIRST(&schedule->rescanning)) != NULL)
-		stop_rescan(schedule, destination);
-}
-
-/* One page from the cursor on. */
 static void load(struct schedule *schedule)
 {
-	size_t seen;
+	if (rows_each_schedule(schedule->queue->store, &schedule->high,
+	    PAGE_ROWS, look, schedule) > 0)
+		return;
+	schedule->exhausted = true;	/* there are no more rows */
+	schedule->has_next = false;
+}
 
-	schedule->looked_at = clock_wall();
-	if (TAILQ_EMPTY(&schedule->rescanning) &&
-	    place_compare(&schedule->cursor, &schedule->high) < 0)
-		schedule->cursor = schedule->high;
-	seen = rows_each_schedule(schedule->queue->store, &schedule->cursor,
-	    PAGE_ROWS, look, schedule);
-	if (seen == 0)
-		schedule->exhausted = true;	/* there are no more rows */
-	if (place_compare(&schedule->cursor, &schedule->high) > 0 ||
-	    schedule->exhausted) {
-		if (place_compare(&schedule->cursor, &schedule->high) > 0)
-			schedule->high = schedule->cursor;
-		end_rescans(schedule);
+/* --- looking at them again --- */
+
+static void consider_again(struct schedule *schedule,
+    const struct place *place, const struct record_schedule *row)
+{
+	struct destination *destination;
+	struct wait_group *group;
+
+	if (is_busy(schedule, place))
+		return;
+	destination = schedule->for_late ? destination_for(schedule, place,
+	    row) : destination_find(schedule->all, row->domain, row->lane);
+	if (destination == NULL)
+		return;
+	group = group_for(schedule, destination, row);
+	if (group->looking ?
+	    place_compare(place, &group->more_from) >= 0 :
+	    destination->late && !group->more)
+		hold_row(schedule, group, place);
+	else
+		waiting_drop(&destination->waiting,
+		    destinations_room(schedule->all), group);
+}
+
+static bool look_again(void *arg, const struct place *place,
+    const struct record_schedule *row)
+{
+	struct schedule *schedule = arg;
+
+	if (schedule->expired_count >= EXPIRED_MAX)
+		return false;
+	schedule->cursor = *place;
+	if (place_compare(place, &schedule->high) >= 0 ||
+	    (TAILQ_EMPTY(&schedule->looking) && !schedule->for_late))
+		return false;
+	if (row != NULL)
+		consider_again(schedule, place, row);
+	step_behind(&schedule->cursor);
+	return true;
+}
+
+static bool may_look(const struct schedule *schedule, int64_t now)
+{
+	bool somebody = !TAILQ_EMPTY(&schedule->asking) || schedule->overflow;
+
+	return somebody && (schedule->hurry || now >= schedule->look_next);
+}
+
+/* All who asked until now. */
+static void begin_look(struct schedule *schedule)
+{
+	struct wait_group *group;
+	bool any = false;
+
+	while ((group = TAILQ_FIRST(&schedule->asking)) != NULL) {
+		TAILQ_REMOVE(&schedule->asking, group, look);
+		TAILQ_INSERT_TAIL(&schedule->looking, group, look);
+		group->asking = false;
+		group->looking = true;
+		if (!any || place_compare(&group->more_from,
+		    &schedule->cursor) < 0)
+			schedule->cursor = group->more_from;
+		any = true;
 	}
+	schedule->for_late = schedule->overflow;
+	if (schedule->overflow && (!any || place_compare(
+	    &schedule->overflow_from, &schedule->cursor) < 0))
+		schedule->cursor = schedule->overflow_from;
+	schedule->overflow = false;
+	schedule->hurry = false;
+	schedule->is_looking = true;
+	schedule->look_spent = 0;
+}
+
+static void forget_late(void *arg, struct destination *destination)
+{
+	(void)arg;
+	destination->late = false;
+}
+
+/* Those who are still in it have seen all there is. */
+static void end_look(struct schedule *schedule, int64_t now)
+{
+	struct wait_group *group;
+
+	while ((group = TAILQ_FIRST(&schedule->looking)) != NULL) {
+		leave_looks(schedule, group);
+		group->more = false;
+		waiting_drop(&group->destination->waiting,
+		    destinations_room(schedule->all), group);
+	}
+	if (schedule->for_late && !schedule->overflow)
+		destinations_each(schedule->all, forget_late, NULL);
+	schedule->for_late = false;
+	schedule->is_looking = false;
+	schedule->look_next = now + PATIENCE * schedule->look_spent / 1000;
+}
+
+/* A page of the look that is under way. */
+static void load_again(struct schedule *schedule, int64_t now)
+{
+	int64_t begin = clock_wall_micro(), spent;
+	bool ended;
+
+	if (!schedule->is_looking)
+		begin_look(schedule);
+	ended = rows_each_schedule(schedule->queue->store, &schedule->cursor,
+	    PAGE_ROWS, look_again, schedule) == 0 ||
+	    place_compare(&schedule->cursor, &schedule->high) >= 0 ||
+	    (TAILQ_EMPTY(&schedule->looking) && !schedule->for_late);
+	spent = clock_wall_micro() - begin;
+	if (spent > 0 && spent < PAGE_MICROSECONDS)
+		schedule->look_spent += spent;
+	if (ended)
+		end_look(schedule, now);
+}
+
+/* --- the turn --- */
+
+static void drop_waiting(void *arg, struct destination *destination)
+{
+	struct schedule *schedule = arg;
+
+	destination_clear(schedule->all, destination);
+}
+
+/* Everything is looked at anew. */
+static void restart(struct schedule *schedule)
+{
+	struct wait_group *group;
+
+	while ((group = TAILQ_FIRST(&schedule->asking)) != NULL)
+		leave_looks(schedule, group);
+	while ((group = TAILQ_FIRST(&schedule->looking)) != NULL)
+		leave_looks(schedule, group);
+	destinations_each(schedule->all, drop_waiting, schedule);
+	memset(&schedule->high, 0, sizeof(schedule->high));
+	schedule->is_looking = schedule->for_late = false;
+	schedule->hurry = schedule->overflow = false;
+	schedule->exhausted = schedule->has_next = false;
+}
+
+static void merge(struct schedule *schedule)
+{
+	schedule->merging = false;
+	restart(schedule);
+	destinations_merge_groups(schedule->all);
+	log_info("groups-merged");
 }
 
 static void rested(void *arg, struct destination *destination)
 {
 	refill(arg, destination);
+}
+
+static void run_looks(struct schedule *schedule)
+{
+	int64_t now = clock_monotonic();
+
+	if (schedule->is_looking || may_look(schedule, now))
+		load_again(schedule, now);
+	else if (!TAILQ_EMPTY(&schedule->asking) &&
+	    !timer_is_running(&schedule->look))
+		timer_start(&schedule->look, schedule->look_next - now,
+		    on_look, schedule);
 }
 
 void schedule_run(struct schedule *schedule)
@@ -374,27 +746,49 @@ void schedule_run(struct schedule *schedule)
 	int64_t next = destinations_wake_due(schedule->all, now, rested,
 	    schedule);
 
-	if (!schedule->exhausted && has_room(schedule))
-		load(schedule);
-	if (!schedule->exhausted && has_room(schedule))
-		wake_at(schedule, now, now);	/* the next page, next turn */
+	schedule->looked_at = now;
+	if (schedule->merging)
+		merge(schedule);
+	if (schedule->expired_count < EXPIRED_MAX) {
+		if (!schedule->exhausted && has_room(schedule, false))
+			load(schedule);
+		if (schedule->crowded &&
+		    held(schedule) < window_max(schedule) / 4) {
+			schedule->crowded = false;
+			destinations_each(schedule->all, remind, schedule);
+		}
+		run_looks(schedule);
+		if (schedule->sweeping)
+			sweep(schedule);
+	}
+	/* The next page, next turn. */
+	if ((!schedule->exhausted && has_room(schedule, false)) ||
+	    schedule->is_looking || schedule->sweeping || schedule->merging)
+		timer_start(&schedule->look, 0, on_look, schedule);
+	else if (schedule->expired_count > 0)
+		timer_start(&schedule->look, EXPIRED_MILLISECONDS, on_look,
+		    schedule);
 	if (next >= 0 && next != schedule->rest_due) {
 		schedule->rest_due = next;
 		timer_start(&schedule->rest, next - now, on_rest, schedule);
 	}
 }
 
+/* --- life --- */
+
 struct schedule *schedule_new(struct queue *queue)
 {
 	struct schedule *schedule = mem_alloc(sizeof(*schedule));
 
 	schedule->queue = queue;
-	schedule->all = destinations_new(queue->conf);
+	schedule->all = destinations_new(queue->conf, queue->orders);
 	schedule->entries = hash_new();
 	schedule->unsafe = hash_new();
-	TAILQ_INIT(&schedule->rescanning);
+	TAILQ_INIT(&schedule->asking);
+	TAILQ_INIT(&schedule->looking);
 	TAILQ_INIT(&schedule->expired);
 	schedule->rest_due = -1;
+	schedule->born = clock_wall();
 	timer_start(&schedule->purge, PURGE_MILLISECONDS, on_purge, schedule);
 	return schedule;
 }
@@ -404,47 +798,18 @@ struct destinations *schedule_destinations(struct schedule *schedule)
 	return schedule->all;
 }
 
-static void drop_waiting(void *arg, const void *key, size_t length,
-    void *value)
-{
-	struct schedule *schedule = arg;
-	struct entry *entry = value;
-
-	(void)key;
-	(void)length;
-	if (entry->in_flight)
-		return;
-	destination_remove(schedule->all, entry);
-	forget(schedule, entry);
-	mem_free(entry);
-}
-
-static void forget_more(void *arg, struct destination *destination)
-{
-	stop_rescan(arg, destination);
-	destination->more = false;
-}
-
 void schedule_reload(struct schedule *schedule)
 {
-	hash_each(schedule->entries, drop_waiting, schedule);
-	destinations_each(schedule->all, forget_more, schedule);
+	restart(schedule);
 	destinations_configure(schedule->all, schedule->queue->conf);
-	memset(&schedule->cursor, 0, sizeof(schedule->cursor));
-	memset(&schedule->high, 0, sizeof(schedule->high));
-	schedule->overflow = false;
-	schedule->exhausted = false;
 }
 
-static void free_flight(void *arg, const void *key, size_t length, void *value)
+static void free_entry(void *arg, const void *key, size_t length, void *value)
 {
-	struct entry *entry = value;
-
 	(void)arg;
 	(void)key;
 	(void)length;
-	if (entry->in_flight)
-		mem_free(entry);	/* the others belong to destinations */
+	mem_free(value);
 }
 
 void schedule_free(struct schedule *schedule)
@@ -453,13 +818,17 @@ void schedule_free(struct schedule *schedule)
 		return;
 	timer_stop(&schedule->wake);
 	timer_stop(&schedule->rest);
+	timer_stop(&schedule->look);
 	timer_stop(&schedule->purge);
-	hash_each(schedule->entries, free_flight, NULL);
+	restart(schedule);
+	hash_each(schedule->entries, free_entry, NULL);
 	destinations_free(schedule->all);
 	hash_free(schedule->entries);
 	hash_free(schedule->unsafe);
 	mem_free(schedule);
 }
+
+/* --- rows come and go --- */
 
 void schedule_expect(struct schedule *schedule, uint64_t id)
 {
@@ -471,11 +840,54 @@ void schedule_safe(struct schedule *schedule, uint64_t id)
 	hash_remove_id(schedule->unsafe, id);
 }
 
-void schedule_failed(struct schedule *schedule,
-    struct destination *destination, const struct status *status)
+static bool is_before_next(const struct schedule *schedule,
+    const struct place *place)
 {
-	destination_failed(schedule->all, destination, status, clock_wall());
-	expire(schedule, destination);
+	return !schedule->has_next ||
+	    place_compare(place, &schedule->next) < 0;
+}
+
+/* Not due: it will be found, if the row that is waited for is not a later
+ * one. */
+static void wait_for(struct schedule *schedule, const struct place *place,
+    int64_t now)
+{
+	if (place_compare(place, &schedule->high) < 0) {
+		schedule->high = *place;	/* the clock was set back */
+		schedule->exhausted = false;
+	} else if (schedule->exhausted && is_before_next(schedule, place)) {
+		schedule->has_next = true;
+		schedule->next = *place;
+		wake_at(schedule, place->due, now);
+	}
+}
+
+/* A row that is due, of somebody who may have others. */
+static void add_due(struct schedule *schedule, struct wait_group *group,
+    const struct place *place, bool fresh)
+{
+	bool beyond = is_beyond(schedule, group, place);
+	bool takes = !beyond && wants(schedule, group, fresh);
+
+	if (place_compare(place, &schedule->high) < 0) {
+		;		/* it was told here, or never */
+	} else if (schedule->exhausted && is_before_next(schedule, place) &&
+	    (takes || has_room(schedule, false))) {
+		/* There is nobody before it who was not told here. */
+		schedule->high = *place;
+		step_behind(&schedule->high);
+	} else {
+		/* It will be come by; fresh mail need not wait for that. */
+		schedule->exhausted = false;
+		beyond |= !takes || !fresh;
+	}
+	if (beyond)
+		waiting_drop(&group->destination->waiting,
+		    destinations_room(schedule->all), group);
+	else if (takes)
+		destination_add(schedule->all, group, place);
+	else
+		pass_over(schedule, group, place);
 }
 
 void schedule_added(struct schedule *schedule, const struct place *place,
@@ -483,16 +895,10 @@ void schedule_added(struct schedule *schedule, const struct place *place,
 {
 	struct destination *destination;
 	int64_t now = clock_wall();
+	bool fresh = row->attempt == 0;
 
 	if (place->due > schedule->looked_at && place->due > now) {
-		/* Not due: it only has to lie in front of high. */
-		if (place_compare(place, &schedule->high) < 0)
-			schedule->high = *place;
-		if (place_compare(&schedule->high, &schedule->cursor) < 0)
-			schedule->cursor = schedule->high;
-		if (!timer_is_running(&schedule->wake) ||
-		    place_compare(place, &schedule->high) == 0)
-			wake_at(schedule, place->due, now);
+		wait_for(schedule, place, now);
 		return;
 	}
 	if (find(schedule, place->id, place->slice) != NULL)
@@ -500,94 +906,135 @@ void schedule_added(struct schedule *schedule, const struct place *place,
 	destination = destination_for(schedule, place, row);
 	if (destination == NULL)
 		return;
-	if (hash_count(schedule->entries) < window_max(schedule) &&
-	    !destination_is_resting(destination, now) &&
-	    destination->waiting < 2 * share(schedule)) {
-		destination_add(schedule->all, entry_new(schedule,
-		    destination, place, row->attempt));
-	} else if (place_compare(place, &schedule->high) < 0) {
-		pass_over(schedule, destination, place);
-	} else {
-		schedule->exhausted = false;
-	}
-}
-
-void schedule_removed(struct schedule *schedule, uint64_t id, uint32_t slice)
-{
-	struct entry *entry = find(schedule, id, slice);
-	struct destination *destination;
-
-	if (entry == NULL || entry->in_flight)
-		return;
-	destination = entry->destination;
-	destination_remove(schedule->all, entry);
-	forget(schedule, entry);
-	mem_free(entry);
-	refill(schedule, destination);
+	destination->fresh |= fresh;
+	add_due(schedule, group_for(schedule, destination, row), place, fresh);
 }
 
 bool schedule_is_in_flight(const struct schedule *schedule, uint64_t id,
     uint32_t slice)
 {
-	struct entry *entry = find(schedule, id, slice);
+	return find(schedule, id, slice) != NULL;
+}
 
-	return entry != NULL && entry->in_flight;
+/* --- jobs --- */
+
+static void release(struct schedule *schedule, struct entry *entry)
+{
+	struct destination *destination = entry->destination;
+
+	destination_done(schedule->all, entry);
+	refill(schedule, destination);
+}
+
+static void refill_taken(struct schedule *schedule, const struct entry *entry)
+{
+	struct wait_group *group = waiting_find(&entry->destination->waiting,
+	    entry->slot, entry->ring);
+
+	if (group != NULL)
+		refill_group(schedule, group);
+	refill(schedule, entry->destination);
 }
 
 struct entry *schedule_take(struct schedule *schedule,
     enum destination_kind kind)
 {
-	struct entry *entry = destinations_take(schedule->all, kind);
+	for (int i = 0; i < TAKE_TRIES; i++) {
+		struct entry *entry = destinations_take(schedule->all, kind);
 
-	if (entry == NULL)
-		return NULL;
-	schedule->in_flight++;
-	refill(schedule, entry->destination);
-	return entry;
+		if (entry == NULL)
+			return NULL;
+		if (find(schedule, entry->place.id, entry->place.slice) ==
+		    NULL) {
+			remember(schedule, entry);
+			refill_taken(schedule, entry);
+			return entry;
+		}
+		release(schedule, entry);	/* it was here twice */
+	}
+	return NULL;
 }
 
 struct entry *schedule_take_expired(struct schedule *schedule)
 {
 	struct entry *entry = TAILQ_FIRST(&schedule->expired);
 
-	if (entry != NULL)
+	if (entry != NULL) {
 		TAILQ_REMOVE(&schedule->expired, entry, link);
+		schedule->expired_count--;
+	}
 	return entry;
 }
 
 void schedule_keep_expired(struct schedule *schedule, struct entry *entry)
 {
 	TAILQ_INSERT_TAIL(&schedule->expired, entry, link);
+	schedule->expired_count++;
 }
 
 struct entry *schedule_adopt(struct schedule *schedule, uint64_t id,
     uint32_t number, const struct record_slice *slice)
 {
-	struct place place = { 0, id, number };
-	struct entry *entry = find(schedule, id, number);
+	struct place place = { slice->due, id, number };
+	struct entry *entry;
 
-	if (entry != NULL && entry->in_flight)
+	if (find(schedule, id, number) != NULL)
 		return NULL;
-	if (entry != NULL)
-		destination_remove(schedule->all, entry);
-	else
-		entry = entry_new(schedule, destination_get(schedule->all,
-		    slice->domain, record_slice_lane(slice)), &place, 0);
-	entry->in_flight = true;
-	entry->destination->in_flight++;
-	schedule->in_flight++;
+	entry = destination_take_place(destination_get(schedule->all,
+	    slice->domain, record_slice_lane(slice)), &place);
+	remember(schedule, entry);
 	return entry;
 }
 
 void schedule_finished(struct schedule *schedule, struct entry *entry)
 {
-	struct destination *destination = entry->destination;
-
 	forget(schedule, entry);
-	schedule->in_flight--;
-	mem_free(entry);
-	destination_done(schedule->all, destination);
-	refill(schedule, destination);
+	release(schedule, entry);
+}
+
+/* --- hosts --- */
+
+struct trimming {
+	struct schedule	*schedule;
+	struct wait_group	*group;
+	unsigned	 kept;
+};
+
+static bool trim_waiter(void *arg, const struct place *place)
+{
+	struct trimming *trimming = arg;
+
+	if (trimming->kept < PROBES) {
+		trimming->kept++;
+		return false;
+	}
+	pass_over(trimming->schedule, trimming->group, place);
+	return true;
+}
+
+static void trim_group(void *arg, struct wait_group *group)
+{
+	struct trimming *trimming = arg;
+
+	trimming->group = group;
+	destination_sift(trimming->schedule->all, group, trim_waiter,
+	    trimming);
+}
+
+void schedule_failed(struct schedule *schedule,
+    struct destination *destination, const struct status *status)
+{
+	struct trimming trimming = { .schedule = schedule };
+	int64_t now = clock_wall();
+
+	destination_failed(schedule->all, destination, status, now);
+	if (!destination_is_resting(destination, now))
+		return;
+	if (destination->waiting.count <= EXPIRE_AT_ONCE)
+		expire(schedule, destination);
+	/* Others need the room more. */
+	if (held(schedule) >= window_max(schedule) / 2 + allowance(schedule))
+		waiting_each(&destination->waiting, trim_group, &trimming);
 }
 
 void schedule_wake(struct schedule *schedule, const struct record_slice *slice)
@@ -601,12 +1048,38 @@ void schedule_wake(struct schedule *schedule, const struct record_slice *slice)
 	refill(schedule, destination);
 }
 
+/* --- figures --- */
+
 size_t schedule_window(const struct schedule *schedule)
 {
-	return hash_count(schedule->entries);
+	return held(schedule);
 }
 
 size_t schedule_in_flight(const struct schedule *schedule)
 {
-	return schedule->in_flight;
+	return hash_count(schedule->entries);
+}
+
+struct flight_visit {
+	void	(*visit)(void *arg, uint64_t id, uint32_t slice);
+	void	*arg;
+};
+
+static void visit_flight(void *arg, const void *key, size_t length,
+    void *value)
+{
+	struct flight_visit *each = arg;
+	struct entry *entry = value;
+
+	(void)key;
+	(void)length;
+	each->visit(each->arg, entry->place.id, entry->place.slice);
+}
+
+void schedule_each_in_flight(struct schedule *schedule, void (*visit)(
+    void *arg, uint64_t id, uint32_t slice), void *arg)
+{
+	struct flight_visit each = { visit, arg };
+
+	hash_each(schedule->entries, visit_flight, &each);
 }

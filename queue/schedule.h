@@ -3,12 +3,13 @@
  * Which slice is tried when. The truth is on disk, in the order of due times;
  * in memory is a window of it, bounded by active-messages, that holds what is
  * due now: slices that wait for a turn at their destination, and those in a
- * job. A destination has a share of the window; rows beyond it are passed over
- * and looked for again when the destination has room, so that a dead host can
- * neither fill the window nor costs a write.
+ * job. A destination has a share of the window, and each sender one of that;
+ * rows beyond it are passed over and looked for again when there is room, so
+ * that neither a dead host nor a flood can fill the window or costs a write.
  *
  * Rows of the schedule are written by record owners (commit, results, verbs)
- * in their batches; they tell us with schedule_added() and _removed().
+ * in their batches; they tell us with schedule_added(). Rows that go need not
+ * be told: who waits is compared with what is stored when its turn comes.
  */
 #ifndef POSTERN_QUEUE_SCHEDULE_H
 #define POSTERN_QUEUE_SCHEDULE_H
@@ -38,13 +39,11 @@ void	 schedule_safe(struct schedule *schedule, uint64_t id);
 /* A row is in the schedule. */
 void	 schedule_added(struct schedule *schedule, const struct place *place,
 	    const struct record_schedule *row);
-/* A row was taken out by somebody else than the owner of its job. */
-void	 schedule_removed(struct schedule *schedule, uint64_t id,
-	    uint32_t slice);
 bool	 schedule_is_in_flight(const struct schedule *schedule, uint64_t id,
 	    uint32_t slice);
 
-/* The next slice to try, or null; ours until schedule_finished(). */
+/* The next slice to try, or null; the caller has it until schedule_finished().
+ * It may be gone, or due at another time by now: compare it with its row. */
 struct entry	*schedule_take(struct schedule *schedule,
 		    enum destination_kind kind);
 /* The next one that is past its time and whose destination rests: it is to be
@@ -70,6 +69,9 @@ void	 schedule_wake(struct schedule *schedule,
 /* Loads what is due, called at the end of each turn. */
 void	 schedule_run(struct schedule *schedule);
 size_t	 schedule_window(const struct schedule *schedule);
+/* Whatever schedule_is_in_flight(). */
+void	 schedule_each_in_flight(struct schedule *schedule, void (*visit)(
+	    void *arg, uint64_t id, uint32_t slice), void *arg);
 size_t	 schedule_in_flight(const struct schedule *schedule);
 
 #endif

@@ -9,6 +9,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "queue/census.h"
+#include "queue/flow.h"
+#include "queue/history.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
@@ -30,7 +33,25 @@ int slice_load(struct slice *slice, struct queue *queue, uint64_t id,
 	}
 	slice->old_due = slice->record->due;
 	slice->was_held = slice->record->flags & SLICE_HELD;
+	slice->past = census_remember(slice->arena, slice->record);
+	slice->event = NULL;
+	slice->recipients = slice->record->recipient_count;
 	return 0;
+}
+
+void slice_begin(struct slice *slice, struct queue *queue, uint64_t id,
+    uint32_t number)
+{
+	slice->queue = queue;
+	slice->id = id;
+	slice->number = number;
+	slice->arena = arena_new(RECORD_ARENA_MAX);
+	slice->record = arena_alloc(slice->arena, sizeof(*slice->record));
+	slice->old_due = 0;
+	slice->was_held = true;		/* it has no row in the schedule */
+	slice->past = NULL;
+	slice->event = NULL;
+	slice->recipients = 0;
 }
 
 void slice_release(struct slice *slice)
@@ -44,24 +65,60 @@ void slice_drop(struct slice *slice, uint32_t position)
 {
 	struct record_slice *record = slice->record;
 
+	history_drop(slice, &record->recipients[position]);
 	record->recipient_count--;
 	for (uint32_t i = position; i < record->recipient_count; i++)
 		record->recipients[i] = record->recipients[i + 1];
 }
 
 /* The last slice is gone: so are row and body. */
-static void finish_message(struct queue *queue, uint64_t id)
+static void finish_message(struct queue *queue, uint64_t id,
+    const struct record_message *message)
 {
-	struct arena *arena = arena_new(RECORD_ARENA_MAX);
-	struct record_message *message = rows_find_message(queue->store, id,
-	    arena);
+	if (message == NULL)
+		return;
+	rows_delete_message(queue->store, id);
+	store_body_delete(queue->store, id, message->body_length);
+	flow_add(queue->flow, FLOW_REMOVED, 1);
+	log_info("removed", log_message(id));
+}
 
-	if (message != NULL) {
-		rows_delete_message(queue->store, id);
-		store_body_delete(queue->store, id, message->body_length);
-		log_info("removed", log_message(id));
-	}
+/* Nobody is left in it. */
+static void finish(struct slice *slice)
+{
+	struct queue *queue = slice->queue;
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct record_message *message = NULL;
+	bool last;
+
+	rows_delete_slice(queue->store, slice->id, slice->number);
+	if (slice->number == 0 || slice->event != NULL)
+		message = rows_find_message(queue->store, slice->id, arena);
+	/* Most have one; a redirected message counts those that were added. */
+	last = (message != NULL && message->slice_count == 1) ||
+	    !rows_has_slices(queue->store, slice->id);
+	if (last && message == NULL)
+		message = rows_find_message(queue->store, slice->id, arena);
+	census_gone(queue->census, slice->id, slice->number, slice->past,
+	    last);
+	history_finish(slice, message);
+	if (last)
+		finish_message(queue, slice->id, message);
 	arena_free(arena);
+}
+
+/* Whose mail it is: as its row says, or (it was held) its message. */
+static uint32_t find_group(struct slice *slice, const struct place *place)
+{
+	struct record_schedule *row = slice->was_held ? NULL :
+	    rows_find_schedule(slice->queue->store, place, slice->arena);
+	struct record_message *message;
+
+	if (row != NULL)
+		return row->group;
+	message = rows_find_message(slice->queue->store, slice->id,
+	    slice->arena);
+	return message == NULL ? 0 : record_group(message->envelope);
 }
 
 void slice_save(struct slice *slice)
@@ -70,28 +127,39 @@ void slice_save(struct slice *slice)
 	struct record_slice *record = slice->record;
 	struct place place = { slice->old_due, slice->id, slice->number };
 	bool held = record->flags & SLICE_HELD;
+	uint32_t group = held || record->recipient_count == 0 ? 0 :
+	    find_group(slice, &place);
 
 	if (!slice->was_held && (held || record->recipient_count == 0 ||
 	    record->due != slice->old_due))
 		rows_delete_schedule(queue->store, &place);
 	if (record->recipient_count == 0) {
-		rows_delete_slice(queue->store, slice->id, slice->number);
-		schedule_removed(queue->schedule, slice->id, slice->number);
-		if (!rows_has_slices(queue->store, slice->id))
-			finish_message(queue, slice->id);
+		finish(slice);
 		slice_release(slice);
 		return;
 	}
+	history_save(slice);
 	rows_put_slice(queue->store, slice->id, slice->number, record);
-	schedule_removed(queue->schedule, slice->id, slice->number);
+	census_changed(queue->census, slice->id, slice->number, slice->past,
+	    record);
 	if (!held) {
 		struct record_schedule row = { record->attempt,
-		    record->domain, record_slice_lane(record) };
+		    record->domain, record_slice_lane(record), group };
 
 		place.due = record->due;
 		rows_put_schedule(queue->store, &place, &row);
 		schedule_added(queue->schedule, &place, &row);
 	}
+	slice_release(slice);
+}
+
+void slice_save_in_place(struct slice *slice)
+{
+	struct queue *queue = slice->queue;
+
+	rows_put_slice(queue->store, slice->id, slice->number, slice->record);
+	census_changed(queue->census, slice->id, slice->number, slice->past,
+	    slice->record);
 	slice_release(slice);
 }
 
@@ -106,7 +174,7 @@ int64_t slice_expiry(const struct queue *queue,
 
 void slice_hold(struct slice *slice, uint32_t flags, const char *reason)
 {
-	slice->record->flags &= ~(uint32_t)SLICE_FILTERED;
+	slice->record->flags &= ~(uint32_t)(SLICE_FILTERED | SLICE_RULED);
 	slice->record->flags |= SLICE_HELD | flags;
 	slice->record->held_reason = arena_dup_string(slice->arena, reason);
 }
@@ -114,7 +182,7 @@ void slice_hold(struct slice *slice, uint32_t flags, const char *reason)
 void slice_retry(struct slice *slice, int64_t now)
 {
 	slice->record->flags &= ~(uint32_t)(SLICE_HELD | SLICE_DAMAGED |
-	    SLICE_FILTERED);
+	    SLICE_FILTERED | SLICE_RULED);
 	slice->record->held_reason = arena_dup_string(slice->arena, "");
 	slice->record->due = now;
 	schedule_wake(slice->queue->schedule, slice->record);

@@ -8,12 +8,12 @@
  */
 #include "queue/store_internal.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -25,10 +25,12 @@
 const char *const store_table_names[STORE_TABLE_COUNT] = {
 	[STORE_META] = "meta.db", [STORE_MESSAGES] = "messages.db",
 	[STORE_SLICES] = "slices.db", [STORE_SCHEDULE] = "schedule.db",
+	[STORE_ORDERS] = "orders.db", [STORE_ATTEMPTS] = "attempts.db",
 };
 
 enum {
 	LOG_BUFFER_BYTES = 4 << 20,	/* one turn's log rarely fills it */
+	LEAST_BYTES = 2 << 20,		/* of what depends on the disk */
 	LOG_REGION_BYTES = 1 << 20,	/* names of open tables */
 	TRANSACTIONS = 64,		/* one, and what opening takes */
 	WRITES_IN_ROW = 64,		/* then a checkpoint rests */
@@ -41,11 +43,28 @@ enum {
 
 /* --- errors --- */
 
+/* Why the library gave up: what it says from then on names no cause. */
+static _Atomic int panic_cause;
+
+static void on_event(DB_ENV *env, uint32_t event, void *information)
+{
+	int none = 0;
+
+	(void)env;
+	if (event == DB_EVENT_PANIC)
+		atomic_compare_exchange_strong(&panic_cause, &none,
+		    *(int *)information);
+}
+
 /* Unless the disk or memory said no, the tables themselves are in doubt. */
 static bool is_in_doubt(int error)
 {
-	return !store_os_met_full_disk() && error != ENOSPC && error != EIO && error != ENOMEM &&
-	    error != EMFILE && error != ENFILE && error != EDQUOT;
+	if (error == DB_RUNRECOVERY && atomic_load(&panic_cause) != 0)
+		error = atomic_load(&panic_cause);
+	return !store_os_met_full_disk() && !store_os_met_refusal() &&
+	    error != ENOSPC && error != EIO && error != ENOMEM &&
+	    error != EMFILE && error != ENFILE && error != EDQUOT &&
+	    error != EINTR;
 }
 
 void store_fail(struct store *store, const char *what, int error)
@@ -245,6 +264,41 @@ static bool is_same(const DBT *key, struct store_bytes other)
 	    memcmp(key->data, other.data, other.length) == 0;
 }
 
+static void page_add_row(struct store_page *page, const DBT *key,
+    const DBT *data)
+{
+	page->rows[page->count++] = (struct store_row){
+	    .key.length = key->size, .value.length = data->size };
+	page_add_bytes(page, key->data, key->size);
+	page_add_bytes(page, data->data, data->size);
+}
+
+/* The same the other way round: DB_SET_RANGE finds the row that comes after. */
+static int scan_rows_back(DBC *cursor, DBT *key, DBT *data,
+    const struct store_scan *scan, struct store_page *page)
+{
+	uint32_t step = DB_LAST;
+	int error = DB_NOTFOUND;
+
+	if (scan->from.data != NULL)
+		error = cursor->get(cursor, key, data, DB_SET_RANGE);
+	if (error == 0)
+		step = DB_PREV;
+	else if (error != DB_NOTFOUND)
+		return error;
+	for (;; step = DB_PREV) {
+		error = cursor->get(cursor, key, data, step);
+		if (error != 0)
+			return error;
+		if (page->count == scan->max_rows ||
+		    (page->count > 0 && page->used >= scan->max_bytes)) {
+			page->more = true;
+			return 0;
+		}
+		page_add_row(page, key, data);
+	}
+}
+
 /* Rows from the cursor into the page until it is full or the range ends. */
 static int scan_rows(DBC *cursor, DBT *key, DBT *data,
     const struct store_scan *scan, struct store_page *page)
@@ -266,10 +320,7 @@ static int scan_rows(DBC *cursor, DBT *key, DBT *data,
 			page->more = true;
 			return 0;
 		}
-		page->rows[page->count++] = (struct store_row){
-		    .key.length = key->size, .value.length = data->size };
-		page_add_bytes(page, key->data, key->size);
-		page_add_bytes(page, data->data, data->size);
+		page_add_row(page, key, data);
 	}
 }
 
@@ -277,8 +328,9 @@ void store_scan(struct store *store, const struct store_scan *scan,
     struct store_page *page)
 {
 	unsigned char key_bytes[STORE_KEY_MAX];
-	DB *db = table_of(store, scan->table);
-	DBC *cursor = cursor_open(store, db);
+	DB *db = scan->table == STORE_VOLUME ? store_volume_db(store,
+	    scan->volume) : table_of(store, scan->table);
+	DBC *cursor;
 	DBT key = { .data = key_bytes, .ulen = sizeof(key_bytes),
 	    .flags = DB_DBT_USERMEM };
 	DBT data = { .data = store->scratch, .ulen = STORE_VALUE_MAX,
@@ -287,6 +339,11 @@ void store_scan(struct store *store, const struct store_scan *scan,
 
 	if (scan->from.length > sizeof(key_bytes) || scan->max_rows == 0)
 		bug("scan without bounds");
+	page->count = page->used = 0;
+	page->more = false;
+	if (db == NULL)
+		return;			/* a volume that is gone */
+	cursor = cursor_open(store, db);
 	if (scan->from.data != NULL) {
 		memcpy(key_bytes, scan->from.data, scan->from.length);
 		key.size = (uint32_t)scan->from.length;
@@ -295,9 +352,8 @@ void store_scan(struct store *store, const struct store_scan *scan,
 		data.flags |= DB_DBT_PARTIAL;
 	page->rows = mem_resize(page->rows, scan->max_rows,
 	    sizeof(*page->rows));
-	page->count = page->used = 0;
-	page->more = false;
-	error = scan_rows(cursor, &key, &data, scan, page);
+	error = scan->backwards ? scan_rows_back(cursor, &key, &data, scan,
+	    page) : scan_rows(cursor, &key, &data, scan, page);
 	if (error != 0 && error != DB_NOTFOUND)
 		store_fail(store, "scan", error);
 	cursor_close(store, cursor);
@@ -388,8 +444,15 @@ static void on_care(void *arg)
 	more = store_segments_move(store) || more;
 	batch_commit(store);
 	more = store_segments_turn(store) || more;
+	more = store_volumes_turn(store) || more;
 	if (more)
 		timer_start(&store->care, CARE_MILLISECONDS, on_care, store);
+}
+
+void store_care(struct store *store)
+{
+	if (!timer_is_running(&store->care))
+		timer_start(&store->care, 0, on_care, store);
 }
 
 void store_commit_durable(struct store *store, store_done *done, void *arg)
@@ -414,6 +477,15 @@ void store_commit_durable(struct store *store, store_done *done, void *arg)
 		timer_start(&store->care, CARE_MILLISECONDS, on_care, store);
 }
 
+void store_commit_wait(struct store *store)
+{
+	store_commit_durable(store, NULL, NULL);
+	pthread_mutex_lock(&store->lock);
+	while (store->flushed < store->committed)
+		pthread_cond_wait(&store->flushed_some, &store->lock);
+	pthread_mutex_unlock(&store->lock);
+}
+
 /* --- opening --- */
 
 int store_environment_open(const struct store_options *options,
@@ -424,11 +496,14 @@ int store_environment_open(const struct store_options *options,
 
 	if (error != 0)
 		return error;
+	atomic_store(&panic_cause, 0);
 	env->set_errcall(env, on_message);
+	env->set_event_notify(env, on_event);
 	env->set_cachesize(env, (uint32_t)(options->cache_bytes >> 30),
 	    (uint32_t)(options->cache_bytes & ((1U << 30) - 1)), 1);
 	env->set_lg_max(env, (uint32_t)options->log_file_bytes);
-	env->set_lg_bsize(env, LOG_BUFFER_BYTES);
+	env->set_lg_bsize(env, options->log_file_bytes / 4 < LOG_BUFFER_BYTES ?
+	    (uint32_t)options->log_file_bytes / 4 : LOG_BUFFER_BYTES);
 	env->set_lg_regionmax(env, LOG_REGION_BYTES);
 	env->set_tx_max(env, TRANSACTIONS);
 	env->set_mp_max_write(env, WRITES_IN_ROW, WRITE_PAUSE_MICROSECONDS);
@@ -464,14 +539,13 @@ int store_db_open(DB_ENV *env, DB_TXN *txn, const char *name, DB **out)
 	return 0;
 }
 
+/* What a store of another version does not have is not made before that is
+ * known. */
 static int tables_open(struct store *store)
 {
-	int error = store_db_open(store->env, NULL, "store.db",
-	    &store->internal);
+	int error = store_db_open(store->env, NULL, "strays.db",
+	    &store->strays);
 
-	if (error == 0)
-		error = store_db_open(store->env, NULL, "strays.db",
-		    &store->strays);
 	for (int i = 0; error == 0 && i < STORE_TABLE_COUNT; i++)
 		error = store_db_open(store->env, NULL, store_table_names[i],
 		    &store->tables[i]);
@@ -488,6 +562,7 @@ static void table_close(DB **db)
 static void environment_close(struct store *store)
 {
 	store_segments_close(store);
+	store_volumes_close(store);
 	table_close(&store->internal);
 	table_close(&store->strays);
 	for (int i = 0; i < STORE_TABLE_COUNT; i++)
@@ -497,31 +572,6 @@ static void environment_close(struct store *store)
 		store->env->close(store->env, 0);
 	}
 	store->env = NULL;
-}
-
-/* 0, or -1 and logged: the rows were written by something else. */
-static int version_check(struct store *store)
-{
-	struct store_bytes key = { "version", 7 };
-	uint32_t version = htobe32(STORE_VERSION);
-	int64_t found = -1;
-	int64_t length = store_db_get(store, store->internal, key);
-
-	if (length < 0) {
-		store_db_put(store, store->internal, key,
-		    (struct store_bytes){ &version, sizeof(version) });
-		return 0;
-	}
-	if (length == sizeof(version)) {
-		memcpy(&version, store->scratch, sizeof(version));
-		found = be32toh(version);
-	}
-	if (found == STORE_VERSION)
-		return 0;
-	log_error("the store has another version", log_text("path",
-	    store->directory), log_number("found", found),
-	    log_number("wanted", STORE_VERSION));
-	return -1;
 }
 
 /* Berkeley DB would read settings from it; nobody else may change ours. */
@@ -548,12 +598,28 @@ static int marked_open(struct store *store)
 
 		if (error != 0 && !is_in_doubt(error))
 			return error;
+		/* Each may be sound, and not belong to this log. */
+		if (error == 0)
+			error = store_db_open(store->env, NULL, "store.db",
+			    &store->internal);
+		if (error == 0)
+			error = tables_open(store);
 		environment_close(store);
+		if (error != 0 && !is_in_doubt(error))
+			return error;
 		if (error == 0 && store_is_sound(directory)) {
 			log_info("the store is sound after recovery");
+			store->was_cleared = true;
 			store_os_unmark(directory);
 			return 0;
 		}
+		/* The tables are as the last checkpoint left them. */
+		if (error != 0)
+			log_error("recovery failed: what came in or left since "
+			    "the last checkpoint is in the log files that are "
+			    "put aside, and not in the tables",
+			    log_text("path", directory),
+			    log_text("error", db_strerror(error)));
 	}
 	store_salvage(&store->options, directory);
 	store_os_unmark(directory);
@@ -564,11 +630,19 @@ static int environment_open(struct store *store)
 {
 	int error = 0;
 
-	if (store_os_is_marked(store->directory))
+	if (store_os_is_marked(store->directory) && !store->options.as_it_is)
 		error = marked_open(store);
 	if (error == 0)
 		error = store_environment_open(&store->options,
 		    store->directory, &store->env);
+	/* Recovery is over. */
+	if (error == 0 && !store->was_cleared)
+		store_os_strict(store->directory);
+	if (error == 0)
+		error = store_db_open(store->env, NULL, "store.db",
+		    &store->internal);
+	if (error == 0 && store_version_check(store) != 0)
+		return -1;
 	if (error == 0)
 		error = tables_open(store);
 	if (error == 0)
@@ -581,24 +655,39 @@ static int environment_open(struct store *store)
 	return -1;
 }
 
+static uint64_t part_of(uint64_t all, unsigned parts, uint64_t most)
+{
+	uint64_t part = all / parts;
+
+	return part > most ? most : part < LEAST_BYTES ? LEAST_BYTES : part;
+}
+
+/* On a file system of 2 GiB or more all have their full size. On a small one
+ * log, reserve and headroom leave half of it to mail. */
 static void options_fill(struct store_options *options)
 {
+	struct statvfs about;
+	uint64_t all = UINT64_MAX;
+
+	if (statvfs(options->directory, &about) == 0)
+		all = (uint64_t)about.f_blocks * about.f_frsize;
 	if (options->cache_bytes == 0)
 		options->cache_bytes = 64 << 20;
 	if (options->log_file_bytes == 0)
-		options->log_file_bytes = 32 << 20;
+		options->log_file_bytes = part_of(all, 32, 32 << 20);
 	if (options->checkpoint_bytes == 0)
-		options->checkpoint_bytes = 64 << 20;
+		options->checkpoint_bytes = part_of(all, 32, 64 << 20);
 	if (options->segment_bytes == 0)
-		options->segment_bytes = 64 << 20;
+		options->segment_bytes = part_of(all, 16, 64 << 20);
 	if (options->reserve_bytes == 0)
-		options->reserve_bytes = 64 << 20;
-	if (options->log_file_bytes < 4 * (uint64_t)LOG_BUFFER_BYTES)
-		options->log_file_bytes = 4 * (uint64_t)LOG_BUFFER_BYTES;
+		options->reserve_bytes = part_of(all, 16, 64 << 20);
+	if (options->log_file_bytes < LEAST_BYTES)
+		options->log_file_bytes = LEAST_BYTES;
 }
 
 static void store_free(struct store *store)
 {
+	store_os_strict(NULL);
 	environment_close(store);
 	store_progress_close(store->progress);
 	if (store->lock_fd >= 0)
@@ -606,6 +695,7 @@ static void store_free(struct store *store)
 	store_bodies_release(store);
 	mem_free(store->waiters);
 	mem_free(store->scratch);
+	mem_free(store->salvaged);
 	mem_free(store->directory);
 	mem_free(store);
 }
@@ -617,7 +707,6 @@ static struct store *store_new(const struct store_options *options)
 	if (options->directory == NULL || options->directory[0] != '/')
 		bug("the store's directory is not absolute");
 	store->options = *options;
-	options_fill(&store->options);
 	/* Berkeley DB takes what is before the last slash for the folder: of
 	 * "/log.1", which is how a confined queue sees it, the empty path. */
 	store->directory = mem_dup_string(strcmp(options->directory, "/") == 0 ?
@@ -642,6 +731,7 @@ struct store *store_open(const struct store_options *options)
 		    store->directory), log_errno(errno));
 		goto fail;
 	}
+	options_fill(&store->options);
 	store->lock_fd = store_os_lock(store->directory);
 	if (store->lock_fd < 0)
 		goto fail;
@@ -649,7 +739,7 @@ struct store *store_open(const struct store_options *options)
 	store->progress = store_progress_open(store->directory);
 	store_os_log_tail(store->directory);
 	store_os_reserve(store->directory, store->options.reserve_bytes);
-	if (environment_open(store) != 0 || version_check(store) != 0)
+	if (environment_open(store) != 0)
 		goto fail;
 	store_segments_open(store);
 	store_bodies_sweep(store);

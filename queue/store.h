@@ -22,11 +22,12 @@ struct buf;
 struct store;
 
 enum store_table { STORE_META, STORE_MESSAGES, STORE_SLICES, STORE_SCHEDULE,
-    STORE_TABLE_COUNT };
+    STORE_ORDERS, STORE_ATTEMPTS, STORE_TABLE_COUNT,
+    STORE_VOLUME = STORE_TABLE_COUNT };	/* see volumes, below */
 
 enum { STORE_KEY_MAX = 512, STORE_VALUE_MAX = 1 << 20 };
 
-/* Zero members take the default. */
+/* Zero members take the default: what is said here, less on a small disk. */
 struct store_options {
 	const char	*directory;	/* absolute; ours alone */
 	uint64_t	 cache_bytes;		/* 64 MiB */
@@ -34,10 +35,13 @@ struct store_options {
 	uint64_t	 checkpoint_bytes;	/* 64 MiB of log between two */
 	uint64_t	 segment_bytes;		/* 64 MiB of bodies in a file */
 	uint64_t	 reserve_bytes;		/* 64 MiB for a full disk */
+	/* A copy to be looked at: neither upgraded nor salvaged. */
+	bool		 as_it_is;
 };
 
 /* Recovers, checks the version, sweeps bodies that nobody owns. Null: another
- * process has it, the version is unknown, the disk fails; logged. */
+ * process has it, its version is a later one or too old, the disk fails;
+ * logged. */
 struct store	*store_open(const struct store_options *options);
 /* Waits until all is durable; done() of what was waiting is not called. */
 void		 store_close(struct store *store);
@@ -73,9 +77,13 @@ struct store_page {
 };
 struct store_scan {
 	enum store_table	 table;
+	uint64_t		 volume;	/* of STORE_VOLUME: its number */
 	struct store_bytes	 from;		/* no data: the first row */
 	bool			 after;		/* begin behind `from` */
 	struct store_bytes	 until;		/* not included; no data: end */
+	/* From the last row before `from` on (no data: the last of all), down to
+	 * the first of the table: neither after nor until count. */
+	bool			 backwards;
 	size_t			 max_rows;
 	size_t			 max_bytes;	/* stops after passing it */
 	bool			 keys_only;
@@ -84,6 +92,32 @@ struct store_scan {
 void	 store_scan(struct store *store, const struct store_scan *scan,
 	    struct store_page *page);
 void	 store_page_release(struct store_page *page);
+
+/* --- volumes --- */
+
+/*
+ * Tables for rows that are only added: what was written first goes first, by
+ * the file, at no cost, and gives its room back. Rows go to the last volume;
+ * there always is one. A new one is begun, and the oldest dropped, when the
+ * batch at hand is over (or later, if a backup runs); a dropped one is not
+ * seen any more from the call on. The last is never dropped.
+ */
+enum { STORE_VOLUMES_MAX = 32 };
+struct store_volume {
+	uint64_t	 number;
+	int64_t		 begun;		/* what the caller said; 0: the first */
+};
+/* Oldest first; returns how many. */
+size_t	 store_volumes(const struct store *store,
+	    struct store_volume out[STORE_VOLUMES_MAX]);
+uint64_t store_volume_bytes(struct store *store, uint64_t number);
+void	 store_volume_begin(struct store *store, int64_t begun);
+void	 store_volume_drop(struct store *store);
+/* As store_put() and store_get(). */
+void	 store_volume_put(struct store *store, struct store_bytes key,
+	    struct store_bytes value);
+bool	 store_volume_get(struct store *store, uint64_t number,
+	    struct store_bytes key, struct buf *out);
 
 /* --- bodies --- */
 
@@ -115,6 +149,35 @@ typedef void store_done(void *arg);
  * in a later turn and in order, when all written until now is durable. */
 void	 store_commit_durable(struct store *store, store_done *done, void *arg);
 
+/* The same, and waits for it: for what is done before the loop serves anyone.
+ */
+void	 store_commit_wait(struct store *store);
+
+/* --- upgrades --- */
+
+/*
+ * A store of an earlier version opens with a mark in it, durable before
+ * anything else is changed, that makes programs of that version refuse it;
+ * from then on its owner brings the rows up to date (queue/upgrade.h), in
+ * batches with a mark of their own. 0: the rows are of our version.
+ */
+uint32_t store_upgrade_from(const struct store *store);
+/* How far the step from that version has come: what was marked in the last
+ * batch that is there; nothing at its beginning. */
+enum { STORE_UPGRADE_MARK_MAX = STORE_KEY_MAX + 16 };
+void	 store_upgrade_mark(struct store *store, struct store_bytes mark);
+void	 store_upgrade_marked(struct store *store, struct buf *out);
+/* All rows have this version now. */
+void	 store_upgrade_to(struct store *store, uint32_t version);
+
+/* --- after damage --- */
+
+/* The folder with the damaged files of a salvage whose outcome was not looked
+ * at yet (its path); null: none. Borrowed. */
+const char	*store_salvaged(const struct store *store);
+/* It was: part of this turn's batch. */
+void		 store_salvage_settled(struct store *store);
+
 /* --- care --- */
 
 /* Bytes that may still be taken in: free space of the file system and pages
@@ -122,11 +185,19 @@ void	 store_commit_durable(struct store *store, store_done *done, void *arg);
  * use: answer 452. Cheap; a tenth of a second old at most. */
 uint64_t store_space(const struct store *store);
 
+/* Absolute, as it was opened; borrowed. */
+const char	*store_directory(const struct store *store);
+/* Bytes of the files that a copy has, as they are now in a directory. */
+uint64_t store_backup_bytes(const char *directory);
 /* A copy of the whole store in a new directory, opened like the original.
  * In a thread; one at a time (-1: one is running). done is called once. */
 typedef void store_backup_done(void *arg, bool success);
 int	 store_backup(struct store *store, const char *directory,
 	    store_backup_done *done, void *arg);
+
+/* Whether each table of a store that is closed, and was closed well, is whole:
+ * every checksum, then what Berkeley DB says of it; logged. */
+bool	 store_is_sound(const char *directory);
 
 struct store_stats {
 	uint64_t	 commits, flushes, checkpoints;

@@ -3,9 +3,11 @@
  * What the files of the store share; nobody else includes this. Besides the
  * callers' tables there are:
  *
- *	store.db	version, one row for each segment, loose and purge marks
+ *	store.db	version, how far an upgrade and a salvage have come, one
+ *			row for each segment, loose and purge marks
  *	strays.db	bodies moved out of segments, deleted chunk by chunk
  *	segment.*.db	bodies as they came; dropped whole when none lives
+ *	history.*.db	volumes, one after the other, dropped whole
  */
 #ifndef POSTERN_QUEUE_STORE_INTERNAL_H
 #define POSTERN_QUEUE_STORE_INTERNAL_H
@@ -23,9 +25,11 @@
 #include "queue/store.h"
 
 struct hash;
+struct store_volumes;
 
 enum {
-	STORE_VERSION = 1,
+	STORE_VERSION = 2,
+	STORE_VERSION_OLDEST = 1,	/* that we can upgrade */
 	STORE_PAGE_BYTES = 4096,	/* the atomic unit of the file system */
 	/* With its checksum a chunk fills one overflow page of 4,064 bytes. */
 	STORE_CHUNK_BYTES = 4056,
@@ -67,6 +71,12 @@ struct store {
 	DB_TXN			*batch;		/* null: nothing written yet */
 	unsigned char		*scratch;	/* STORE_VALUE_MAX; owned */
 	double			 open_seconds;
+	struct store_volumes	*volumes;	/* owned */
+	uint32_t		 upgrade_from;	/* 0: the rows are ours */
+	char			*salvaged;	/* owned; null: no news */
+	/* It was marked, and nothing was found: pages of zeros that are read
+	 * belong to nothing. */
+	bool			 was_cleared;
 
 	struct segment		*segments;	/* ascending; owned */
 	size_t			 segment_count, segments_open;
@@ -132,6 +142,12 @@ void	 store_os_reserve_restore(void);
 /* A write failed for want of space since the store was opened: what Berkeley
  * DB makes of it says nothing about the tables. */
 bool	 store_os_met_full_disk(void);
+/* So it does when a file could not be opened or renamed. */
+bool	 store_os_met_refusal(void);
+/* From now on a page of zeros that is read from a table ends the process, with
+ * a mark in that directory (borrowed); null: no more. Not while recovery or
+ * salvage read. */
+void	 store_os_strict(const char *directory);
 /* The next log file, written with zeros, so that a flush allocates nothing. */
 void	 store_os_spare(const char *directory, uint64_t bytes);
 /* Before recovery: takes away a spare that was never begun as a log file. */
@@ -148,6 +164,8 @@ uint64_t store_os_file_bytes(const char *directory, const char *name);
 void	 store_fail(struct store *store, const char *what, int error)
 	    __attribute__((noreturn));
 DB_TXN	*store_batch(struct store *store);
+/* Housekeeping is wanted, in one of the next turns. */
+void	 store_care(struct store *store);
 void	 store_db_put(struct store *store, DB *db, struct store_bytes key,
 	    struct store_bytes value);
 void	 store_db_delete(struct store *store, DB *db, struct store_bytes key);
@@ -180,6 +198,15 @@ bool	 store_segments_turn(struct store *store);
 /* One bounded step of moving bodies out of old segments. True: more to do. */
 bool	 store_segments_move(struct store *store);
 
+/* store_volume.c */
+void	 store_volumes_open(struct store *store);
+void	 store_volumes_close(struct store *store);
+/* Between batches: begins and drops volumes. True: more to do. */
+bool	 store_volumes_turn(struct store *store);
+bool	 store_volume_is_orphan(const struct store *store, const char *name);
+/* Null: no such volume. */
+DB	*store_volume_db(struct store *store, uint64_t number);
+
 /* store_body.c */
 void	 store_bodies_sweep(struct store *store);
 void	 store_bodies_release(struct store *store);
@@ -193,12 +220,15 @@ void	 store_strays_count(struct store *store, int64_t bytes);
 void	 store_chunk_key(uint64_t id, uint32_t chunk, unsigned char *key);
 enum { STORE_CHUNK_KEY = 12 };
 
-/* store_salvage.c: makes a sound store of a damaged one. */
+/* store_upgrade.c: see queue/store.h. -1: not ours to open; logged. */
+int	 store_version_check(struct store *store);
+
+/* store_salvage.c: makes a sound store of a damaged one, and leaves a row that
+ * says so under this key: the folder with the damaged files. */
+#define STORE_SALVAGED_KEY "salvaged"
 void	 store_salvage(const struct store_options *options,
 	    const char *directory);
 /* One was stopped half way: the tables are not what they seem. */
 bool	 store_salvage_is_begun(const char *directory);
-/* Whether every table of a closed store reads well. */
-bool	 store_is_sound(const char *directory);
 
 #endif

@@ -43,6 +43,10 @@ static struct {
 	uint64_t	 reserve_bytes;
 	atomic_bool	 reserve_whole;
 	atomic_bool	 no_space_met;	/* and the reserve was gone */
+	atomic_bool	 refused;	/* by the kernel: an open or a rename */
+
+	/* Where a page of zeros ends the process; null: it may be read. */
+	_Atomic(const char *) strict;
 
 	struct store_fault fault;
 	atomic_long	 fault_calls;
@@ -193,6 +197,7 @@ void store_os_reserve(const char *directory, uint64_t bytes)
 	path_of(directory, "reserve", os.reserve);
 	os.reserve_bytes = bytes;
 	atomic_store(&os.no_space_met, false);
+	atomic_store(&os.refused, false);
 	atomic_store(&os.reserve_whole, reserve_make());
 }
 
@@ -212,6 +217,11 @@ void store_os_reserve_restore(void)
 bool store_os_met_full_disk(void)
 {
 	return atomic_load(&os.no_space_met);
+}
+
+bool store_os_met_refusal(void)
+{
+	return atomic_load(&os.refused);
 }
 
 /* True: there is room again; the call that met a full disk may go on. */
@@ -282,6 +292,34 @@ static ssize_t hook_write(int fd, const void *data, size_t length)
 	return (ssize_t)length;
 }
 
+static bool is_zero(const char *data, size_t length)
+{
+	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
+}
+
+void store_os_strict(const char *directory)
+{
+	atomic_store(&os.strict, directory);
+}
+
+/*
+ * Berkeley DB takes a page of zeros for one that was never used, whatever
+ * points to it: what was on it would be gone in silence. Recovery alone may
+ * meet such pages.
+ */
+static ssize_t hook_pread(int fd, void *data, size_t length, off_t offset)
+{
+	ssize_t n = pread(fd, data, length, offset);
+	const char *directory = atomic_load(&os.strict);
+
+	if (directory == NULL || offset == 0 || n != STORE_PAGE_BYTES ||
+	    kind_of(fd) != FILE_TABLE || !is_zero(data, (size_t)n))
+		return n;
+	store_os_mark_damaged(directory);
+	fatal("a page of a table has gone", log_text("path", directory),
+	    log_number("page", offset / STORE_PAGE_BYTES));
+}
+
 static int hook_fsync(int fd)
 {
 	int error = fault_now(STORE_FAULT_FSYNC);
@@ -289,6 +327,17 @@ static int hook_fsync(int fd)
 	if (error == 0 && fdatasync(fd) == 0)
 		return 0;
 	fatal("cannot flush", log_errno(error != 0 ? error : errno));
+}
+
+/*
+ * The descriptor is gone whatever close says. Berkeley DB would close it again,
+ * perhaps another thread's by then, and use what it has freed.
+ */
+static int hook_close(int fd)
+{
+	if (close(fd) != 0 && errno != EINTR)
+		fatal("cannot close", log_errno(errno));
+	return 0;
 }
 
 static const char *name_of(const char *path)
@@ -322,9 +371,18 @@ static bool take_spare(const char *path)
 	return rename(spare, path) == 0;
 }
 
+/* That there is no such file, or is one already, is an answer. */
+static int refusal_note(int result)
+{
+	if (result < 0 && errno != ENOENT && errno != EEXIST)
+		atomic_store(&os.refused, true);
+	return result;
+}
+
 static int open_existing(const char *path, int flags)
 {
-	return descriptor_note(path, open(path, flags & ~(O_CREAT | O_EXCL)));
+	return descriptor_note(path, refusal_note(open(path, flags &
+	    ~(O_CREAT | O_EXCL))));
 }
 
 static int hook_open(const char *path, int flags, ...)
@@ -336,7 +394,7 @@ static int hook_open(const char *path, int flags, ...)
 
 	if (error != 0) {
 		errno = error;
-		return -1;
+		return refusal_note(-1);
 	}
 	flags |= O_CLOEXEC | O_NOFOLLOW;
 	if ((flags & O_CREAT) == 0)
@@ -360,13 +418,13 @@ static int hook_open(const char *path, int flags, ...)
 		atomic_store(&os.no_space_met, true);
 	if (fd >= 0)
 		sync_directory_of(path);
-	return descriptor_note(path, fd);
+	return descriptor_note(path, refusal_note(fd));
 }
 
 static int hook_rename(const char *from, const char *to)
 {
 	if (rename(from, to) != 0)
-		return -1;
+		return refusal_note(-1);
 	sync_directory_of(to);
 	return 0;
 }
@@ -375,6 +433,8 @@ static void install(void)
 {
 	if (db_env_set_func_write(hook_write) != 0 ||
 	    db_env_set_func_fsync(hook_fsync) != 0 ||
+	    db_env_set_func_close(hook_close) != 0 ||
+	    db_env_set_func_pread(hook_pread) != 0 ||
 	    db_env_set_func_open(hook_open) != 0 ||
 	    db_env_set_func_rename(hook_rename) != 0)
 		bug("hooks");

@@ -35,6 +35,7 @@ struct salvage {
 	DB_TXN		*batch;
 	unsigned	 rows_in_batch;
 	uint64_t	 rows;
+	bool		 lost_messages;	/* their table was not sound */
 };
 
 struct names {
@@ -160,6 +161,15 @@ static FILE *open_or_die(const char *path, const char *mode)
 	return file;
 }
 
+/* What cannot be read is not damaged, nor is it the end: nothing is put aside
+ * or left out for a disk that fails just now. */
+static void read_whole_or_die(FILE *file, const char *path)
+{
+	if (ferror(file))
+		fatal("cannot read", log_text("path", path),
+		    log_errno(errno));
+}
+
 /* --- judging --- */
 
 static void say_nothing(const DB_ENV *env, const char *prefix,
@@ -190,6 +200,7 @@ static bool pages_are_sound(const char *path)
 	for (uint32_t number = 0; sound &&
 	    fread(page, sizeof(page), 1, file) == 1; number++)
 		sound = is_sound_page(page, number);
+	read_whole_or_die(file, path);
 	fclose(file);
 	return sound;
 }
@@ -293,6 +304,7 @@ static void mend(FILE *from, FILE *to, const char *path)
 			fatal("cannot write", log_text("path", path),
 			    log_errno(errno));
 	}
+	read_whole_or_die(from, path);
 }
 
 /* A dump line, " 0a1b...", to bytes in place; -1: no data line. */
@@ -388,6 +400,8 @@ static void table_save(struct salvage *salvage, const char *name)
 	salvage->rows = 0;
 	check(store_db_open(salvage->env, NULL, name, &salvage->into), name);
 	sound = table_is_sound(path) && copy_rows(salvage, path);
+	if (!sound && strcmp(name, store_table_names[STORE_MESSAGES]) == 0)
+		salvage->lost_messages = true;
 	if (!sound)
 		dump_rows(salvage, path);
 	batch_end(salvage);
@@ -406,7 +420,9 @@ static bool has_message(DB *messages, uint64_t big_id)
 	return messages->exists(messages, NULL, &key, 0) == 0;
 }
 
-/* Messages known only by another table's keys, which begin with the id. */
+/* Messages known only by another table's keys, which begin with the id. Bodies
+ * of what was delivered long since are among those of a segment: they say
+ * something only when rows of messages were lost. */
 static void name_lost(struct salvage *salvage, DB *messages, const char *name,
     uint64_t *living)
 {
@@ -426,8 +442,8 @@ static void name_lost(struct salvage *salvage, DB *messages, const char *name,
 		last = id;
 		if (has_message(messages, id))
 			(*living)++;
-		else
-			log_error("message without envelope",
+		else if (salvage->lost_messages)
+			log_error("body or recipients without an envelope",
 			    log_message(be64toh(id)), log_text("in", name));
 	}
 	cursor->close(cursor);
@@ -467,6 +483,26 @@ static void segment_row(struct salvage *salvage, DB *messages, DB *internal,
 	batch_end(salvage);
 }
 
+/* A volume of the history whose row was lost: kept, and as old as can be. */
+static void volume_row(struct salvage *salvage, DB *internal,
+    const char *name)
+{
+	struct { char tag[SEGMENT_TAG]; uint64_t number; } key = { "volume",
+	    0 };
+	uint64_t number, begun = 0;
+	DBT at = { .data = &key, .size = sizeof(key) };
+	DBT data = { .data = &begun, .size = sizeof(begun) };
+
+	if (sscanf(name, "history.%16" SCNx64 ".db", &number) != 1)
+		return;
+	key.number = htobe64(number);
+	if (internal->exists(internal, NULL, &at, 0) == 0)
+		return;
+	salvage->into = internal;
+	row_add(salvage, &at, &data);
+	batch_end(salvage);
+}
+
 static int compare_firsts(const void *a, const void *b)
 {
 	const uint64_t *left = a, *right = b;
@@ -485,6 +521,8 @@ static void account(struct salvage *salvage, const struct names *names)
 	    store_table_names[STORE_MESSAGES], &messages), "messages");
 	check(store_db_open(salvage->env, NULL, "store.db", &internal),
 	    "store.db");
+	for (size_t i = 0; i < names->count; i++)
+		volume_row(salvage, internal, names->list[i]);
 	for (size_t i = 0; i < names->count; i++)
 		if (sscanf(names->list[i], "segment.%16" SCNx64 ".db",
 		    &firsts[count]) == 1)
@@ -582,23 +620,31 @@ static void put_aside(struct salvage *salvage)
 	rename_in(salvage->directory, moving_name, aside_name);
 }
 
-/* The name the old files are kept under. */
-static void keep_aside(struct salvage *salvage)
+/* The name the old files will be kept under goes into the new tables: their
+ * owner looks at what became of each message. */
+static void name_aside(struct salvage *salvage, char *name, size_t size)
 {
-	char name[32];
+	DBT key = { .data = (char[]){ STORE_SALVAGED_KEY },
+	    .size = sizeof(STORE_SALVAGED_KEY) - 1 };
+	DBT data = { .data = name };
 	int number = 1;
 
 	do
-		snprintf(name, sizeof(name), "damaged.%d", number);
+		snprintf(name, size, "damaged.%d", number);
 	while (exists(salvage->directory, name) && ++number < SETS_ASIDE);
-	rename_in(salvage->directory, aside_name, name);
-	log_warn("salvage is complete", log_text("kept", name));
+	data.size = (uint32_t)strlen(name);
+	check(store_db_open(salvage->env, NULL, "store.db", &salvage->into),
+	    "store.db");
+	row_add(salvage, &key, &data);
+	batch_end(salvage);
+	check(salvage->into->close(salvage->into, 0), "close");
 }
 
 void store_salvage(const struct store_options *options, const char *directory)
 {
 	struct salvage salvage = { .directory = directory };
 	struct names names;
+	char name[32];
 
 	put_aside(&salvage);
 	log_warn("salvaging the store", log_text("from", salvage.aside));
@@ -609,9 +655,11 @@ void store_salvage(const struct store_options *options, const char *directory)
 		table_save(&salvage, names.list[i]);
 	account(&salvage, &names);
 	names_release(&names);
+	name_aside(&salvage, name, sizeof(name));
 	check(salvage.env->txn_checkpoint(salvage.env, 0, 0, DB_FORCE),
 	    "checkpoint");
 	check(salvage.env->log_flush(salvage.env, NULL), "flush");
 	check(salvage.env->close(salvage.env, 0), "close");
-	keep_aside(&salvage);
+	rename_in(directory, aside_name, name);
+	log_warn("salvage is complete", log_text("kept", name));
 }

@@ -421,7 +421,8 @@ static bool has_row(const struct store *store, const char *name)
 
 static bool is_orphan(const struct store *store, const char *name)
 {
-	return strncmp(name, "segment.", 8) == 0 && !has_row(store, name);
+	return (strncmp(name, "segment.", 8) == 0 && !has_row(store, name)) ||
+	    store_volume_is_orphan(store, name);
 }
 
 static bool has_orphan(const struct store *store)
@@ -506,6 +507,7 @@ static void strays_open(struct store *store)
 void store_segments_open(struct store *store)
 {
 	open_rows(store);
+	store_volumes_open(store);
 	remove_orphans(store);
 	if (store->segment_count == 0) {
 		segment_begin(store, 1);

@@ -8,9 +8,12 @@
  */
 #include "queue/store_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -218,6 +221,32 @@ void store_threads_stop(struct store *store)
 	pthread_cond_destroy(&store->wanted);
 	pthread_cond_destroy(&store->stop);
 	pthread_cond_destroy(&store->flushed_some);
+}
+
+const char *store_directory(const struct store *store)
+{
+	return store->directory;
+}
+
+uint64_t store_backup_bytes(const char *directory)
+{
+	DIR *stream = opendir(directory);
+	struct dirent *entry;
+	struct stat about;
+	uint64_t bytes = 0;
+
+	while (stream != NULL && (entry = readdir(stream)) != NULL) {
+		const char *dot = strrchr(entry->d_name, '.');
+
+		if ((strncmp(entry->d_name, "log.", 4) == 0 ||
+		    (dot != NULL && strcmp(dot, ".db") == 0)) &&
+		    fstatat(dirfd(stream), entry->d_name, &about,
+		    AT_SYMLINK_NOFOLLOW) == 0)
+			bytes += (uint64_t)about.st_size;
+	}
+	if (stream != NULL)
+		closedir(stream);
+	return bytes;
 }
 
 static void *backup_main(void *arg)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "queue/change.h"
+#include "queue/flow.h"
 #include "queue/message.h"
 #include "queue/queue.h"
 #include "queue/record.h"
@@ -17,125 +18,119 @@
 #include "queue/verbs.h"
 #include "queue/walk.h"
 
-static uint32_t hold(struct walk *walk, struct slice *slice)
-{
-	uint32_t count = slice->record->recipient_count;
+static const char *const note_arguments[] = { "note", NULL };
 
-	if (slice->was_held) {
-		slice_release(slice);
-		return 0;
-	}
+static uint32_t count_held(const struct walk *walk, const struct slice *slice)
+{
+	(void)walk;
+	return slice->was_held ? slice->record->recipient_count : 0;
+}
+
+static uint32_t count_others(const struct walk *walk,
+    const struct slice *slice)
+{
+	(void)walk;
+	return slice->was_held ? 0 : slice->record->recipient_count;
+}
+
+static void hold(struct walk *walk, struct slice *slice)
+{
 	slice_hold(slice, 0, walk->note == NULL ? "held by the operator" :
 	    walk->note);
 	slice_save(slice);
-	return count;
 }
 
-static uint32_t release(struct walk *walk, struct slice *slice)
+static void release(struct walk *walk, struct slice *slice)
 {
-	uint32_t count = slice->record->recipient_count;
-
 	(void)walk;
-	if (!slice->was_held) {
-		slice_release(slice);
-		return 0;
-	}
 	slice_retry(slice, clock_wall());
 	slice_save(slice);
-	return count;
 }
 
-/* What is held stays held; what is being tried is let be. */
-static uint32_t retry(struct walk *walk, struct slice *slice)
+/* What is being tried is let be. */
+static void retry(struct walk *walk, struct slice *slice)
 {
-	uint32_t count = slice->record->recipient_count;
-
-	if (slice->was_held) {
-		slice_release(slice);
-		return 0;
-	}
 	if (schedule_is_in_flight(walk->queue->schedule, slice->id,
-	    slice->number)) {
+	    slice->number))
 		slice_release(slice);
-		return count;
-	}
-	slice_retry(slice, clock_wall());
-	slice_save(slice);
-	return count;
+	else
+		release(walk, slice);
 }
 
-static uint32_t delete(struct walk *walk, struct slice *slice)
+static void delete(struct walk *walk, struct slice *slice)
 {
 	struct record_slice *record = slice->record;
-	uint32_t before = record->recipient_count;
 
-	for (uint32_t i = before; i-- > 0;) {
-		if (!selector_takes_recipient(&walk->selector, walk->queue,
-		    record, &record->recipients[i]))
+	for (uint32_t i = record->recipient_count; i-- > 0;) {
+		if (!change_chooses(walk, slice, i))
 			continue;
+		flow_add(walk->queue->flow, FLOW_DELETED, 1);
 		log_info("deleted", log_message(slice->id), log_text("r",
 		    record->recipients[i].who.address));
 		slice_drop(slice, i);
 	}
-	before -= record->recipient_count;
 	slice_save(slice);
-	return before;
 }
 
 /* Those who are not meant keep their place: fail only the others. */
-static uint32_t bounce(struct walk *walk, struct slice *slice)
+static void bounce(struct walk *walk, struct slice *slice)
 {
 	bool chosen[QUEUE_SLICE_RECIPIENTS];
 	struct status status;
 
 	for (uint32_t i = 0; i < slice->record->recipient_count; i++)
-		chosen[i] = selector_takes_recipient(&walk->selector,
-		    walk->queue, slice->record,
-		    &slice->record->recipients[i]);
+		chosen[i] = change_chooses(walk, slice, i);
 	status_set(&status, STATUS_FAILED, REASON_OPERATOR, "5.0.0",
 	    walk->note == NULL ? "returned by the postmaster" : walk->note);
-	return results_fail(slice, &status, chosen);
+	results_fail(slice, &status, chosen);
 }
 
-static void visit_hold(struct walk *walk, uint64_t id,
+static bool visit_hold(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	(void)message;
-	change_message(walk, id, hold);
+	static const struct change change = { count_others, hold };
+
+	return change_message(walk, id, message, &change);
 }
 
-static void visit_release(struct walk *walk, uint64_t id,
+static bool visit_release(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	(void)message;
-	change_message(walk, id, release);
+	static const struct change change = { count_held, release };
+
+	return change_message(walk, id, message, &change);
 }
 
-static void visit_retry(struct walk *walk, uint64_t id,
+/* What is held stays held. */
+static bool visit_retry(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	(void)message;
-	change_message(walk, id, retry);
+	static const struct change change = { count_others, retry };
+
+	return change_message(walk, id, message, &change);
 }
 
-static void visit_delete(struct walk *walk, uint64_t id,
+static bool visit_delete(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	(void)message;
-	change_message(walk, id, delete);
+	static const struct change change = { change_count_chosen, delete };
+
+	return change_message(walk, id, message, &change);
 }
 
-static void visit_bounce(struct walk *walk, uint64_t id,
+static bool visit_bounce(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	(void)message;
-	change_message(walk, id, bounce);
+	static const struct change change = { change_count_chosen, bounce };
+
+	return change_message(walk, id, message, &change);
 }
 
 void verb_hold(struct control *control, const json_t *arguments)
 {
 	static const struct walk_verb verb = { .name = "hold",
-	    .changes = true, .page = CHANGE_PAGE, .visit = visit_hold };
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_hold,
+	    .arguments = note_arguments };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }
@@ -179,7 +174,8 @@ void verb_delete(struct control *control, const json_t *arguments)
 void verb_bounce(struct control *control, const json_t *arguments)
 {
 	static const struct walk_verb verb = { .name = "bounce",
-	    .changes = true, .page = CHANGE_PAGE, .visit = visit_bounce };
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_bounce,
+	    .arguments = note_arguments };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "queue/dsn.h"
 #include "queue/envelope.h"
+#include "queue/history.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
@@ -23,12 +24,13 @@
 #include "queue/view.h"
 #include "queue/walk.h"
 
-enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 1500 };
+enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 1500, SHOW_ATTEMPTS = 1000 };
 
 struct listing {
 	struct walk	*walk;
 	const struct envelope *envelope;
 	json_t		*recipients;	/* owned */
+	json_t		*attempts;	/* owned; null: not wanted */
 	size_t		 most;		/* in the array */
 	uint64_t	 selected;
 	bool		 any[SLICE_IS_HELD + 1];	/* states seen */
@@ -76,6 +78,8 @@ static json_t *holder_value(const struct record_slice *slice)
 		return json_null();
 	if (slice->flags & SLICE_DAMAGED)
 		return json_string("queue");
+	if (slice->flags & SLICE_RULED)
+		return json_string("rule");
 	return json_string(slice->flags & SLICE_FILTERED ? "filter" :
 	    "operator");
 }
@@ -168,6 +172,17 @@ static void add_recipient(struct listing *listing,
 	json_array_append_new(listing->recipients, value);
 }
 
+/* Only show has these. */
+static void add_attempts(struct listing *listing, uint64_t id,
+    uint32_t number)
+{
+	json_t *attempts = history_attempts_json(listing->walk->queue, id,
+	    number, SHOW_ATTEMPTS - json_array_size(listing->attempts));
+
+	json_array_extend(listing->attempts, attempts);
+	json_decref(attempts);
+}
+
 static void add_slice(struct listing *listing, uint64_t id, uint32_t number,
     const struct record_slice *slice)
 {
@@ -175,6 +190,7 @@ static void add_slice(struct listing *listing, uint64_t id, uint32_t number,
 	int64_t next;
 	enum slice_state state = slice_state_of(walk->queue, id, number,
 	    slice, &next);
+	uint64_t before = listing->selected;
 
 	if (!selector_takes_slice(&walk->selector, state, slice))
 		return;
@@ -187,6 +203,8 @@ static void add_slice(struct listing *listing, uint64_t id, uint32_t number,
 			continue;
 		add_recipient(listing, slice, recipient, state, next);
 	}
+	if (listing->selected > before && listing->attempts != NULL)
+		add_attempts(listing, id, number);
 }
 
 static const char *state_of(const struct listing *listing)
@@ -202,18 +220,16 @@ static json_t *message_value(const struct listing *listing, uint64_t id,
     const struct record_message *message)
 {
 	const char *tag = envelope_tls_tag(message->envelope);
-	struct view view;
 	json_t *object;
 	char name[32];
 
-	view_init(&view, message->envelope, message->body_length);
 	snprintf(name, sizeof(name), "%llx", (unsigned long long)id);
 	object = json_pack("{s:s, s:o, s:o, s:I, s:s, s:b, s:I, s:O}",
 	    "id", name,
 	    "sender", text_value(message->envelope->sender),
 	    "arrival", time_value(message->arrival),
-	    "size", (json_int_t)(view_length(&view) +
-	    message->envelope->prefix_length),
+	    "size", (json_int_t)view_message_size(message->envelope,
+	    message->body_length),
 	    "state", state_of(listing),
 	    "notification", message->envelope->flags & ENVELOPE_BOUNCE,
 	    "selected", (json_int_t)listing->selected,
@@ -228,6 +244,7 @@ static void add_origin(json_t *object, const struct record_message *message)
 	const struct envelope *envelope = message->envelope;
 
 	json_object_set_new(object, "client", text_value(envelope->client));
+	json_object_set_new(object, "user", text_value(envelope->user));
 	json_object_set_new(object, "helo", text_value(envelope->helo));
 	json_object_set_new(object, "protocol",
 	    text_value(envelope->protocol));
@@ -251,6 +268,8 @@ static void visit(struct walk *walk, uint64_t id,
 	uint32_t number = 0;
 
 	listing.recipients = json_array();
+	if (most == SHOW_RECIPIENTS)
+		listing.attempts = json_array();
 	while (rows_next_slice(walk->queue->store, id, &number, arena,
 	    &slice)) {
 		if (slice != NULL)
@@ -263,25 +282,31 @@ static void visit(struct walk *walk, uint64_t id,
 	if (listing.selected > 0) {
 		json_t *object = message_value(&listing, id, message);
 
-		if (most == SHOW_RECIPIENTS)
+		if (most == SHOW_RECIPIENTS) {
 			add_origin(object, message);
+			json_object_set(object, "attempts",
+			    listing.attempts);
+		}
 		walk->messages++;
 		walk->recipients += listing.selected;
 		walk_send(walk, object);
 	}
 	json_decref(listing.recipients);
+	json_decref(listing.attempts);
 }
 
-static void visit_list(struct walk *walk, uint64_t id,
+static bool visit_list(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
 	visit(walk, id, message, LIST_RECIPIENTS);
+	return true;
 }
 
-static void visit_show(struct walk *walk, uint64_t id,
+static bool visit_show(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
 	visit(walk, id, message, SHOW_RECIPIENTS);
+	return true;
 }
 
 void verb_list(struct control *control, const json_t *arguments)

@@ -36,9 +36,10 @@ static bool needs_names(enum conf_level level)
 	    level == LEVEL_FINGERPRINT;
 }
 
-static const char *read_level(struct walk *walk, const json_t *value)
+static const char *read_level(struct walk *walk, const json_t *arguments)
 {
-	const char *word = json_string_value(value);
+	const char *word = json_string_value(json_object_get(arguments,
+	    "level"));
 
 	walk->level = -1;
 	if (word == NULL)
@@ -62,10 +63,15 @@ static const char *read_level(struct walk *walk, const json_t *value)
 	    "dane, dane-only, sts, strict and default";
 }
 
-static uint32_t set_tls(struct walk *walk, struct slice *slice)
+static uint32_t count_all(const struct walk *walk, const struct slice *slice)
+{
+	(void)walk;
+	return slice->record->recipient_count;
+}
+
+static void set_tls(struct walk *walk, struct slice *slice)
 {
 	struct record_slice *record = slice->record;
-	uint32_t count = record->recipient_count;
 
 	record->tls_level = walk->level;
 	record->tls_reason = arena_dup_string(slice->arena, walk->note);
@@ -78,7 +84,6 @@ static uint32_t set_tls(struct walk *walk, struct slice *slice)
 	else if (!slice->was_held)
 		slice_retry(slice, record->tls_set);
 	slice_save(slice);
-	return count;
 }
 
 /* Below what REQUIRETLS demands, and meant to be. */
@@ -88,18 +93,24 @@ static bool is_below(int level)
 	    level == LEVEL_ENCRYPT;
 }
 
-static void visit(struct walk *walk, uint64_t id,
+static bool visit(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
+	static const struct change change = { count_all, set_tls };
 	uint32_t flags = message->envelope->flags;
 
-	if (change_message(walk, id, set_tls) == 0)
-		return;
+	if (!change_message(walk, id, message, &change))
+		return false;
+	if (walk->taken == 0)
+		return true;
 	if (flags & ENVELOPE_REQUIRETLS && is_below(walk->level))
 		walk->kept++;
+	if (walk->dry_run)
+		return true;
 	log_info("set-tls", log_message(id), log_text("level",
 	    level_word(walk)), log_text("note", walk->note),
 	    log_number("uid", (int64_t)walk->uid));
+	return true;
 }
 
 static void conclude(const struct walk *walk, json_t *answer)
@@ -116,9 +127,11 @@ static void conclude(const struct walk *walk, json_t *answer)
 
 void verb_set_tls(struct control *control, const json_t *arguments)
 {
+	static const char *const own[] = { "note", "level", NULL };
 	static const struct walk_verb verb = { .name = "set-tls",
 	    .changes = true, .page = CHANGE_PAGE, .visit = visit,
-	    .read_level = read_level, .conclude = conclude };
+	    .arguments = own,
+	    .read = read_level, .conclude = conclude };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }

@@ -1,52 +1,71 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stats: the queue by domain, the domain with most recipients first, and one
- * object with the totals and what the process is doing. The slices are read a
- * page a turn; domains beyond a bound are counted together as "(others)".
+ * stats: the queue by domain, by host, by what it does, by why and by how old,
+ * and one object with the totals and what the process is doing. Without a
+ * selection the answer is in memory (census.h). With one, all slices are read,
+ * for a few milliseconds a turn, and those that are meant are counted.
+ *
+ *	WAITING ---the census is whole, or time is up---> WRITING
+ *	WALKING ---all slices were seen-----------------> WRITING
  */
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/control.h"
-#include "base/hash.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "queue/census.h"
 #include "queue/destination.h"
 #include "queue/dispatch.h"
+#include "queue/flow.h"
 #include "queue/intake.h"
+#include "queue/message.h"
 #include "queue/queue.h"
 #include "queue/record.h"
+#include "queue/report.h"
 #include "queue/rows.h"
 #include "queue/schedule.h"
 #include "queue/selector.h"
 #include "queue/space.h"
 #include "queue/store.h"
+#include "queue/tally.h"
+#include "queue/verb_stats.h"
 #include "queue/verbs.h"
 
-enum { PAGE_SLICES = 256, DOMAINS_MAX = 20000, LINES_A_TURN = 500 };
+enum { PAGE_SLICES = 64, STEP_MILLISECONDS = 4, LINES_A_TURN = 500,
+    /* A queue that was opened just now is counted first, unless it is large. */
+    PATIENCE_MILLISECONDS = 500, POLL_MILLISECONDS = 10,
+    PROGRESS_MILLISECONDS = 250 };
 
-struct domain_count {
-	char		*domain;	/* owned */
-	uint64_t	 last_id;	/* counted already */
-	uint64_t	 messages;
-	uint64_t	 recipients;
-	uint64_t	 by_state[SLICE_IS_HELD + 1];	/* recipients */
-	int64_t		 oldest;	/* arrival, wall ms */
-};
+enum stage { STATS_WAITING, STATS_WALKING, STATS_WRITING };
 
 struct stats {
 	struct queue		*queue;		/* outlives us */
 	struct control		*control;	/* outlives us */
-	struct hash		*by_domain;	/* borrowed */
-	struct domain_count	*domains[DOMAINS_MAX + 1];	/* owned */
-	size_t			 domain_count;
-	struct domain_count	 total;
-	uint64_t		 id;		/* next page */
-	uint32_t		 number;
-	bool			 counted;
-	size_t			 written;	/* domains */
+	enum stage		 stage;
+	int64_t			 patience;	/* monotonic, ms */
+	struct report		*report;	/* owned; null: not made yet */
+	bool			 wanted[REPORT_TABLES];
+	uint64_t		 limit;		/* of rows of a table */
+	unsigned		 table;		/* being written */
+	size_t			 row;
 	struct timer		 timer;
+
+	/* while walking */
+	struct selector		 selector;	/* owned */
+	struct tally		*tally;		/* owned */
+	uint64_t		 id;		/* where the next page begins */
+	uint32_t		 number;
+	size_t			 position;	/* in the selector's ids */
+	struct arena		*arena;		/* owned; of the message */
+	uint64_t		 message_id;
+	struct record_message	*message;	/* null: not selected */
+	char			*former;	/* domain taken last; in arena */
+	bool			 wants_progress;
+	int64_t			 told;		/* monotonic, ms */
+	uint64_t		 seen;		/* messages */
 };
 
 static void stats_free(void *arg)
@@ -54,88 +73,167 @@ static void stats_free(void *arg)
 	struct stats *stats = arg;
 
 	timer_stop(&stats->timer);
-	for (size_t i = 0; i < stats->domain_count; i++) {
-		mem_free(stats->domains[i]->domain);
-		mem_free(stats->domains[i]);
-	}
-	hash_free(stats->by_domain);
+	report_free(stats->report);
+	selector_release(&stats->selector);
+	tally_free(stats->tally);
+	if (stats->arena != NULL)
+		arena_free(stats->arena);
 	mem_free(stats);
 }
 
-static struct domain_count *count_for(struct stats *stats, const char *domain)
-{
-	struct domain_count *count;
+/* --- walking --- */
 
-	if (stats->domain_count >= DOMAINS_MAX &&
-	    hash_find_text(stats->by_domain, domain) == NULL)
-		domain = "(others)";
-	count = hash_find_text(stats->by_domain, domain);
-	if (count != NULL)
-		return count;
-	count = mem_alloc(sizeof(*count));
-	count->domain = mem_dup_string(domain);
-	stats->domains[stats->domain_count++] = count;
-	hash_put_text(stats->by_domain, domain, count);
+static const enum tally_state states[] = {
+	[SLICE_IS_ACTIVE] = TALLY_DUE, [SLICE_IS_DEFERRED] = TALLY_PENDING,
+	[SLICE_IS_HELD] = TALLY_HELD
+};
+
+/* Whether the message of a slice is meant; it is looked at once. */
+static bool takes_message(struct stats *stats, uint64_t id)
+{
+	if (id == stats->message_id)
+		return stats->message != NULL;
+	arena_reset(stats->arena);
+	stats->message_id = id;
+	stats->former = NULL;
+	stats->seen++;
+	stats->message = rows_find_message(stats->queue->store, id,
+	    stats->arena);
+	if (stats->message != NULL && !selector_takes_message(
+	    &stats->selector, stats->message, clock_wall()))
+		stats->message = NULL;
+	return stats->message != NULL;
+}
+
+/* The statuses of the recipients that are meant; how many there are. */
+static uint32_t take_recipients(const struct stats *stats,
+    const struct record_slice *slice, const struct status **statuses)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < slice->recipient_count; i++)
+		if (selector_takes_recipient(&stats->selector, stats->queue,
+		    slice, &slice->recipients[i]))
+			statuses[count++] = slice_trouble(stats->queue, slice,
+			    &slice->recipients[i]);
 	return count;
 }
 
-/* The slices of one message at one domain follow each other. */
-static void add(struct domain_count *count, uint64_t id,
-    const struct record_slice *slice, enum slice_state state)
+/* As the census counts messages. */
+static void count_message(struct stats *stats, const char *domain)
 {
-	if (count->last_id != id)
-		count->messages++;
-	count->last_id = id;
-	count->recipients += slice->recipient_count;
-	count->by_state[state] += slice->recipient_count;
-	if (count->oldest == 0 || slice->arrival < count->oldest)
-		count->oldest = slice->arrival;
+	const struct record_message *message = stats->message;
+
+	if (stats->former == NULL)
+		tally_message(stats->tally, message->arrival,
+		    message->body_length, 1);
+	if (stats->former != NULL && strcmp(stats->former, domain) == 0)
+		return;
+	tally_message_at(stats->tally, domain, message->body_length, 1);
+	stats->former = arena_dup_string(stats->arena, domain);
+}
+
+static void consider(struct stats *stats, uint64_t id, uint32_t number,
+    const struct record_slice *slice)
+{
+	const struct status *statuses[QUEUE_SLICE_RECIPIENTS];
+	struct tally_slice taken = { .statuses = statuses };
+	enum slice_state state;
+	int64_t next;
+
+	if (slice == NULL || !takes_message(stats, id))
+		return;
+	state = slice_state_of(stats->queue, id, number, slice, &next);
+	if (!selector_takes_slice(&stats->selector, state, slice))
+		return;
+	taken.recipient_count = take_recipients(stats, slice, statuses);
+	if (taken.recipient_count == 0)
+		return;
+	taken.domain = slice->domain;
+	taken.lane = record_slice_lane(slice);
+	taken.state = states[state];
+	taken.arrival = slice->arrival;
+	tally_add(stats->tally, &taken);
+	count_message(stats, slice->domain);
 }
 
 static void visit(void *arg, uint64_t id, uint32_t number,
     const struct record_slice *slice)
 {
 	struct stats *stats = arg;
-	enum slice_state state;
-	int64_t next;
 
 	stats->id = id;
 	stats->number = number + 1;
 	if (stats->number == 0)
 		stats->id++;
-	if (slice == NULL)
+	consider(stats, id, number, slice);
+}
+
+/* The next slice of the messages that were named; false if there is none. */
+static bool walk_ids(struct stats *stats)
+{
+	const struct selector *selector = &stats->selector;
+	struct arena *arena;
+	struct record_slice *slice;
+	uint32_t number = stats->number;
+	uint64_t id;
+
+	if (stats->position == selector->id_count)
+		return false;
+	id = selector->ids[stats->position];
+	arena = arena_new(RECORD_ARENA_MAX);
+	if (rows_next_slice(stats->queue->store, id, &number, arena,
+	    &slice)) {
+		consider(stats, id, number, slice);
+		stats->number = number + 1;
+	}
+	if (stats->number <= number) {	/* none, or behind the last */
+		stats->position++;
+		stats->number = 0;
+	}
+	arena_free(arena);
+	return true;
+}
+
+/* False at the end. */
+static bool walk_page(struct stats *stats)
+{
+	if (stats->selector.ids != NULL)
+		return walk_ids(stats);
+	return rows_each_slice(stats->queue->store, stats->id, stats->number,
+	    PAGE_SLICES, visit, stats) > 0;
+}
+
+static void tell_progress(struct stats *stats)
+{
+	const struct census *census = stats->queue->census;
+	int64_t now = clock_monotonic();
+	json_t *progress;
+
+	if (!stats->wants_progress ||
+	    now - stats->told < PROGRESS_MILLISECONDS)
 		return;
-	state = slice_state_of(stats->queue, id, number, slice, &next);
-	add(count_for(stats, slice->domain), id, slice, state);
-	add(&stats->total, id, slice, state);
+	stats->told = now;
+	progress = json_pack("{s:I}", "seen", (json_int_t)stats->seen);
+	if (census_is_complete(census))
+		json_object_set_new(progress, "total", json_integer(
+		    (json_int_t)tally_messages(census_tally(census))));
+	control_send(stats->control, json_pack("{s:o}", "progress",
+	    progress));
 }
 
-static json_t *count_value(const struct domain_count *count)
-{
-	char oldest[64] = "";
+/* --- writing --- */
 
-	if (count->oldest != 0)
-		clock_format_iso(count->oldest, oldest, sizeof(oldest));
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s}",
-	    "messages", (json_int_t)count->messages,
-	    "recipients", (json_int_t)count->recipients,
-	    "active", (json_int_t)count->by_state[SLICE_IS_ACTIVE],
-	    "deferred", (json_int_t)count->by_state[SLICE_IS_DEFERRED],
-	    "held", (json_int_t)count->by_state[SLICE_IS_HELD],
-	    "oldest", oldest);
-}
-
-static void send_total(struct stats *stats)
+static void add_process(json_t *total, struct queue *queue)
 {
-	struct queue *queue = stats->queue;
 	struct store_stats store;
-	json_t *total = count_value(&stats->total);
 
 	store_stats(queue->store, &store);
 	json_object_update_new(total, json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 	    "window", (json_int_t)schedule_window(queue->schedule),
 	    "in_flight", (json_int_t)schedule_in_flight(queue->schedule),
+	    "slots", (json_int_t)dispatch_slots(queue->dispatch),
 	    "receiving", (json_int_t)intake_open(queue->intake),
 	    "destinations", (json_int_t)destinations_count(
 	    schedule_destinations(queue->schedule)),
@@ -143,55 +241,121 @@ static void send_total(struct stats *stats)
 	    "commits", (json_int_t)store.commits,
 	    "flushes", (json_int_t)store.flushes,
 	    "body_bytes", (json_int_t)store.body_bytes_live,
-	    "stored_bytes", (json_int_t)store.body_bytes_stored));
-	control_send(stats->control, json_pack("{s:o}", "total", total));
+	    "stored_bytes", (json_int_t)store.body_bytes_stored,
+	    "counters", flow_value(queue->flow)));
 }
 
-static int compare(const void *left, const void *right)
+void stats_send_total(struct queue *queue, struct control *control,
+    const struct report *report, double share)
 {
-	const struct domain_count *one = *(struct domain_count *const *)left;
-	const struct domain_count *other =
-	    *(struct domain_count *const *)right;
+	json_t *total = report_total(report);
 
-	if (one->recipients != other->recipients)
-		return one->recipients > other->recipients ? -1 : 1;
-	return strcmp(one->domain, other->domain);
+	add_process(total, queue);
+	if (share < 1)
+		json_object_set_new(total, "counting", json_real(share));
+	control_send(control, json_pack("{s:o}", "total", total));
 }
 
-/* A page of the table; at the end the totals. */
+/* The next row of a table that is wanted; false behind the last. */
+static bool find_row(struct stats *stats)
+{
+	while (stats->table < REPORT_TABLES) {
+		if (stats->wanted[stats->table] && stats->row < stats->limit &&
+		    stats->row < report_rows(stats->report,
+		    (enum report_table)stats->table))
+			return true;
+		stats->table++;
+		stats->row = 0;
+	}
+	return false;
+}
+
+static double share_of(const struct stats *stats)
+{
+	return stats->tally != NULL ? 1 : census_share(stats->queue->census);
+}
+
 static void write_lines(struct stats *stats)
 {
 	for (unsigned i = 0; i < LINES_A_TURN; i++) {
-		struct domain_count *count;
-		json_t *object;
-
-		if (stats->written == stats->domain_count) {
-			send_total(stats);
+		if (!find_row(stats)) {
+			stats_send_total(stats->queue, stats->control,
+			    stats->report, share_of(stats));
 			control_end(stats->control, CONTROL_OK, "");
 			return;		/* stats is gone */
 		}
-		count = stats->domains[stats->written++];
-		object = count_value(count);
-		json_object_set_new(object, "domain",
-		    json_string(count->domain));
-		control_send(stats->control, object);
+		control_send(stats->control, report_row(stats->report,
+		    (enum report_table)stats->table, stats->row++));
 	}
+}
+
+/* --- stages --- */
+
+static void step(void *arg);
+
+static void go_on(struct stats *stats, int64_t milliseconds)
+{
+	timer_start(&stats->timer, milliseconds, step, stats);
+}
+
+static void enter_writing(struct stats *stats)
+{
+	struct queue *queue = stats->queue;
+
+	stats->report = stats->tally != NULL ?
+	    report_new(queue, stats->tally, REPORT_FINAL, NULL) :
+	    report_new(queue, census_tally(queue->census), REPORT_KEPT,
+	    NULL);
+	stats->stage = STATS_WRITING;
+	write_lines(stats);
+}
+
+static void wait_for_census(struct stats *stats)
+{
+	struct census *census = stats->queue->census;
+
+	if (!census_is_complete(census) &&
+	    clock_monotonic() < stats->patience)
+		go_on(stats, POLL_MILLISECONDS);
+	else if (!census_is_up_to_date(census))
+		go_on(stats, 0);
+	else
+		enter_writing(stats);
+}
+
+/* As long a pause as it worked: mail has the other half. */
+static void walk(struct stats *stats)
+{
+	int64_t began = clock_monotonic();
+	bool more = true;
+
+	while (more && clock_monotonic() - began < STEP_MILLISECONDS)
+		more = walk_page(stats);
+	if (!more) {
+		enter_writing(stats);
+		return;
+	}
+	tell_progress(stats);
+	go_on(stats, STEP_MILLISECONDS);
 }
 
 static void step(void *arg)
 {
 	struct stats *stats = arg;
 
-	if (!stats->counted && rows_each_slice(stats->queue->store, stats->id,
-	    stats->number, PAGE_SLICES, visit, stats) > 0) {
-		timer_start(&stats->timer, 0, step, stats);
+	switch (stats->stage) {
+	case STATS_WAITING:
+		wait_for_census(stats);
 		return;
+	case STATS_WALKING:
+		walk(stats);
+		return;
+	case STATS_WRITING:
+		write_lines(stats);
+		return;
+	default:
+		bug("stats-stage");
 	}
-	if (!stats->counted)
-		qsort(stats->domains, stats->domain_count,
-		    sizeof(stats->domains[0]), compare);
-	stats->counted = true;
-	write_lines(stats);
 }
 
 static void produce(struct control *control, void *arg)
@@ -203,17 +367,77 @@ static void produce(struct control *control, void *arg)
 		step(stats);
 }
 
+static void stop(struct control *control, void *arg)
+{
+	(void)arg;
+	control_end(control, CONTROL_STOPPED, "stopped");
+}
+
+/* --- arguments --- */
+
+/* Null, or what is wrong. */
+static const char *read_table(struct stats *stats, const json_t *value)
+{
+	const char *name = json_string_value(value);
+	int table = name == NULL ? -1 : report_table_find(name);
+
+	if (name != NULL && strcmp(name, "all") == 0)
+		for (table = 0; table < REPORT_TABLES - 1; table++)
+			stats->wanted[table] = true;
+	if (table < 0)
+		return "\"by\": domain, host, state, reason, age or all is "
+		    "expected";
+	stats->wanted[table] = true;
+	return NULL;
+}
+
+static const char *read_tables(struct stats *stats, const json_t *by)
+{
+	const char *error = NULL;
+
+	if (by == NULL)
+		stats->wanted[REPORT_DOMAINS] = true;
+	else if (!json_is_array(by))
+		error = read_table(stats, by);
+	for (size_t i = 0; error == NULL && i < json_array_size(by); i++)
+		error = read_table(stats, json_array_get(by, i));
+	return error;
+}
+
+static const char *read_arguments(struct stats *stats,
+    const json_t *arguments)
+{
+	static const char *const own[] = { "by", "progress", NULL };
+	const char *error = selector_read(&stats->selector, arguments, own);
+
+	if (error == NULL)
+		error = read_tables(stats, json_object_get(arguments, "by"));
+	stats->limit = stats->selector.limit;
+	stats->wants_progress = json_is_true(json_object_get(arguments,
+	    "progress"));
+	return error;
+}
+
 void verb_stats(struct control *control, const json_t *arguments)
 {
-	struct stats *stats;
+	struct stats *stats = mem_alloc(sizeof(*stats));
+	const char *error;
 
-	if (json_object_size(arguments) > 0) {
-		control_end(control, CONTROL_USAGE, "stats takes no arguments");
-		return;
-	}
-	stats = mem_alloc(sizeof(*stats));
 	stats->queue = verbs_queue();
 	stats->control = control;
-	stats->by_domain = hash_new();
+	stats->patience = clock_monotonic() + PATIENCE_MILLISECONDS;
+	error = read_arguments(stats, arguments);
+	if (error != NULL) {
+		stats_free(stats);
+		control_end(control, CONTROL_USAGE, error);
+		return;
+	}
+	stats->stage = STATS_WAITING;
+	if (!selector_is_empty(&stats->selector)) {
+		stats->stage = STATS_WALKING;
+		stats->tally = tally_new(NULL);
+		stats->arena = arena_new(RECORD_ARENA_MAX);
+	}
+	control_on_stop(control, stop);
 	control_produce(control, produce, stats_free, stats);
 }

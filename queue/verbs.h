@@ -12,8 +12,11 @@ struct queue;
 
 struct queue	*verbs_queue(void);
 
-control_handler	 verb_list, verb_show, verb_stats, verb_cat, verb_hold,
+control_handler	 verb_list, verb_show, verb_stats, verb_top, verb_cat, verb_hold,
 	    verb_release, verb_retry, verb_flush, verb_delete, verb_bounce,
-	    verb_set_tls;
+	    verb_set_tls, verb_redirect,
+	    verb_rule_add, verb_rule_list, verb_rule_remove, verb_pause,
+	    verb_resume, verb_history, verb_export, verb_import, verb_backup,
+	    verb_verify;
 
 #endif

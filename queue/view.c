@@ -32,6 +32,14 @@ uint64_t view_length(const struct view *view)
 	return length;
 }
 
+uint64_t view_message_size(const struct envelope *envelope, uint64_t stored)
+{
+	struct view view;
+
+	view_init(&view, envelope, stored);
+	return view_length(&view) + envelope->prefix_length;
+}
+
 bool view_part(const struct view *view, uint64_t offset, size_t most,
     struct view_part *part)
 {

@@ -31,6 +31,8 @@ struct view_part {
 void	 view_init(struct view *view, const struct envelope *envelope,
 	    uint64_t stored);
 uint64_t view_length(const struct view *view);
+/* All that goes out of a message: prefix and view. */
+uint64_t view_message_size(const struct envelope *envelope, uint64_t stored);
 /* What lies at offset, most bytes of it and never none; false at the end. */
 bool	 view_part(const struct view *view, uint64_t offset, size_t most,
 	    struct view_part *part);

@@ -20,8 +20,10 @@
 #include "base/process.h"
 #include "base/wire.h"
 #include "queue/message.h"
+#include "queue/pattern.h"
 
-enum { JOB_ARENA_MAX = 4 << 20, CHANNEL_MAX = 64 << 20 };
+enum { JOB_ARENA_MAX = 4 << 20, CHANNEL_MAX = 64 << 20,
+    PAUSES_ARENA_MAX = 2 << 20 };
 
 struct open_job {
 	struct job		 job;		/* first: cast from struct job */
@@ -49,6 +51,8 @@ struct worker {
 	struct hash		*results;	/* by key, borrowed */
 	LIST_HEAD(, open_job)	 open;		/* owned */
 	TAILQ_HEAD(results, result) waiting;	/* owned */
+	struct arena		*pauses_arena;	/* owned; null: none came */
+	struct queue_pauses	 pauses;	/* in it */
 	worker_job		*take;
 	void			*arg;
 	void			(*idle)(void *arg);	/* null: nobody waits */
@@ -180,6 +184,22 @@ static int on_settled(struct worker *worker, struct channel_message *message)
 	return 0;
 }
 
+/* They replace those that were told before. */
+static int on_pauses(struct worker *worker, struct channel_message *message)
+{
+	struct arena *arena = arena_new(PAUSES_ARENA_MAX);
+	struct queue_pauses pauses;
+
+	if (queue_get_pauses(&message->body, arena, &pauses) < 0) {
+		arena_free(arena);
+		return -1;
+	}
+	arena_free(worker->pauses_arena);
+	worker->pauses_arena = arena;
+	worker->pauses = pauses;
+	return 0;
+}
+
 static void on_message(void *arg, struct channel *channel,
     struct channel_message *message)
 {
@@ -196,6 +216,9 @@ static void on_message(void *arg, struct channel *channel,
 		break;
 	case QUEUE_SETTLED:
 		result = on_settled(worker, message);
+		break;
+	case QUEUE_PAUSES:
+		result = on_pauses(worker, message);
 		break;
 	default:
 		bug("worker-message");
@@ -218,6 +241,7 @@ static const struct channel_rule rules[] = {
 	{ QUEUE_JOB, false, QUEUE_JOB_BYTES },
 	{ QUEUE_BODY, false, WORKER_READ_MAX + 64 },
 	{ QUEUE_SETTLED, false, 64 },
+	{ QUEUE_PAUSES, false, QUEUE_PAUSES_BYTES },
 };
 
 static const struct channel_handler handler = {
@@ -253,6 +277,7 @@ void worker_free(struct worker *worker)
 		result_free(worker, TAILQ_FIRST(&worker->waiting));
 	hash_free(worker->jobs);
 	hash_free(worker->results);
+	arena_free(worker->pauses_arena);
 	mem_free(worker);
 }
 
@@ -364,6 +389,14 @@ void worker_finish(struct job *job, const struct status *statuses,
 	TAILQ_INSERT_TAIL(&worker->waiting, result, link);
 	job_free(open);
 	send_result(worker, result);
+}
+
+const char *worker_paused(const struct worker *worker, const char *host)
+{
+	for (uint32_t i = 0; i < worker->pauses.count; i++)
+		if (pattern_matches(worker->pauses.list[i].place, host))
+			return worker->pauses.list[i].reason;
+	return NULL;
 }
 
 unsigned worker_open_jobs(const struct worker *worker)

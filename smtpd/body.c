@@ -130,6 +130,28 @@ static void make_prefix(struct session *session, const char *literal)
 	buf_release(&out);
 }
 
+/* Who is answerable here, as limits count (limits.h); "" for strangers. The
+ * queue takes no control characters. */
+static char *submitter(struct session *session)
+{
+	char *name;
+
+	if (session->user[0] != '\0')
+		name = arena_dup_string(session->arena, session->user);
+	else if (session->certificate[0] != '\0')
+		name = arena_print(session->arena, "certificate %s",
+		    session->certificate);
+	else if (session->uid >= 0)
+		name = arena_print(session->arena, "uid %" PRId64,
+		    session->uid);
+	else
+		name = arena_dup_string(session->arena, "");
+	for (char *byte = name; *byte != '\0'; byte++)
+		if ((unsigned char)*byte < ' ' || *byte == 0x7f)
+			*byte = '?';
+	return name;
+}
+
 static void complete_envelope(struct session *session)
 {
 	struct envelope *envelope = session->transaction->envelope;
@@ -143,6 +165,7 @@ static void complete_envelope(struct session *session)
 	else
 		envelope->client = arena_print(session->arena, "%.255s %s",
 		    client_name(session), literal);
+	envelope->user = submitter(session);
 	envelope->helo = arena_dup_string(session->arena, session->hello);
 	envelope->protocol = arena_dup_string(session->arena,
 	    protocol(session));

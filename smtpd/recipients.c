@@ -8,14 +8,12 @@
 #include "smtpd/recipients.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "base/xtext.h"
 #include "conf/conf.h"
 #include "policy/directory_client.h"
@@ -102,40 +100,14 @@ void recipients_add(struct session *session, const char *address)
 	    .notify = (uint8_t)transaction->waiting_notify });
 }
 
-/* RFC 3461 4: "+" and two digits for what xtext does not have. */
-static void write_xtext(char *out, size_t size, const char *text)
-{
-	size_t length = 0;
-
-	for (; *text != '\0' && length + 4 < size; text++) {
-		unsigned char byte = (unsigned char)*text;
-
-		if (byte < '!' || byte > '~' || byte == '+' || byte == '=')
-			length += (size_t)snprintf(out + length,
-			    size - length, "+%02X", (unsigned)byte);
-		else
-			out[length++] = (char)byte;
-	}
-	out[length] = '\0';
-}
-
-/* RFC 3461 5.2.1 lets us say which address the mail was for; it goes into
- * reports, and an alias would be lost otherwise. Null if it is too long. */
+/* It goes into reports, and an alias would be lost otherwise. Null if it is too
+ * long. */
 static char *original_of(struct session *session, const char *given)
 {
-	char text[PARAMETER_ORCPT_MAX * 3];
-	const char *type = "rfc822";
+	char text[XTEXT_ORIGINAL_MAX + 1];
 
-	if (utf8_is_ascii(given)) {
-		write_xtext(text, sizeof(text), given);
-	} else {
-		type = "utf-8";
-		if (utf8_addr_write(text, sizeof(text), given) < 0)
-			return NULL;
-	}
-	if (strlen(type) + 1 + strlen(text) > PARAMETER_ORCPT_MAX)
-		return NULL;
-	return arena_print(session->arena, "%s;%s", type, text);
+	return xtext_write_original(text, sizeof(text), given) < 0 ? NULL :
+	    arena_dup_string(session->arena, text);
 }
 
 /* Who asked to hear of success hears that there are several now. */

@@ -105,6 +105,13 @@ int control_client_ask(const struct conf *conf, enum role role,
 	return code;
 }
 
+int control_client_ask_long(const struct conf *conf, enum role role,
+    const char *verb, json_t *arguments, void (*line)(void *arg,
+    const json_t *object), void *arg)
+{
+	return control_client_ask(conf, role, verb, arguments, line, arg);
+}
+
 int control_client_tell(const struct conf *conf, unsigned verb,
     void (*line)(void *arg, const json_t *object), void *arg)
 {

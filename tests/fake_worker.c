@@ -27,6 +27,7 @@ void (*fake_worker_finished)(const struct job *job,
     const struct status *statuses, bool tls_trouble);
 unsigned fake_worker_reads;
 uint64_t fake_worker_offset;
+const char *fake_worker_pause;
 static unsigned open_jobs;
 static uint64_t last_key;
 
@@ -152,6 +153,13 @@ void worker_finish(struct job *job, const struct status *statuses,
 	if (fake_worker_finished != NULL)
 		fake_worker_finished(job, statuses, tls_trouble);
 	fake_job_free(job);
+}
+
+const char *worker_paused(const struct worker *worker, const char *host)
+{
+	(void)worker;
+	return fake_worker_pause != NULL &&
+	    strcmp(fake_worker_pause, host) == 0 ? "their move" : NULL;
 }
 
 unsigned worker_open_jobs(const struct worker *worker)

@@ -44,5 +44,7 @@ extern void	(*fake_worker_finished)(const struct job *job,
 /* Reads answered so far, and the largest offset asked for. */
 extern unsigned	 fake_worker_reads;
 extern uint64_t	 fake_worker_offset;
+/* What worker_paused() finds, and why it is; null: nothing. */
+extern const char	*fake_worker_pause;
 
 #endif

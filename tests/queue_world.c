@@ -259,6 +259,8 @@ void world_submit(struct world *world, const char *sender,
 	memset(answer, 0, sizeof(*answer));
 	envelope->sender = arena_dup_string(arena, sender);
 	envelope->flags = world->envelope_flags;
+	if (world->user != NULL)
+		envelope->user = arena_dup_string(arena, world->user);
 	envelope->prefix = arena_dup_string(arena, "Received: by test\r\n");
 	envelope->prefix_length = strlen(envelope->prefix);
 	add_recipients(envelope, arena, recipients);

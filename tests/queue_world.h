@@ -40,6 +40,7 @@ struct world {
 	/* enum envelope_flag of the messages that world_submit() sends: with
 	 * the envelope, and at the end */
 	uint32_t		 envelope_flags, end_flags;
+	const char		*user;		/* who submits it; null: "" */
 };
 
 /* options: more lines of configuration, or "". */

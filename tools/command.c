@@ -48,8 +48,9 @@ static const struct command commands[] = {
 	    "from texts", command_table },
 	{ "conf", "check|print|sample|manual [-c FILE]",
 	    "work with the configuration file", command_conf },
-	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|set-tls|"
-	    "stats ...", "look at queued mail and change it", command_queue },
+	{ "queue", "list|show|cat|hold|release|retry|delete|bounce|redirect|"
+	    "set-tls|stats|top|history ...", "look at queued mail, at what "
+	    "became of it, and change it: postern-queue(8)", command_queue },
 	{ "policy", "explain|probe|list|forget|memory|exception|events|"
 	    "outcomes ...", "what TLS mail to a domain needs, why, and what "
 	    "its hosts have shown", command_policy },

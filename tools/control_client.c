@@ -6,6 +6,7 @@
 #include "tools/control_client.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/control.h"
 #include "base/mem.h"
 #include "conf/bundle.h"
@@ -22,9 +24,13 @@
 
 /* A plan, then a probe of its hosts: the longest that is worked on in silence
  * takes three minutes. */
-enum { ANSWER_SECONDS = 240 };
+enum { ANSWER_SECONDS = 240, ANSWER_BLOCK = 64 << 10, ANSWER_MAX = 16 << 20 };
+
+/* Where an interrupt is told to; of the one request under way. */
+static volatile sig_atomic_t interrupt_fd = -1;
 
 struct answer {
+	bool	stoppable;	/* an interrupt stops the role, not us */
 	void	(*line)(void *arg, const json_t *object);
 	void	*arg;
 	char	*message;	/* null: what is to be said is printed */
@@ -158,9 +164,9 @@ int control_client_try(const struct conf *conf)
 	return result;
 }
 
-static void take_line(struct answer *answer, const char *text)
+static void take_line(struct answer *answer, const char *text, size_t length)
 {
-	json_t *object = json_loads(text, 0, NULL);
+	json_t *object = json_loadb(text, length, 0, NULL);
 	const json_t *end = json_object_get(object, "end");
 	const char *message;
 
@@ -180,17 +186,46 @@ static void take_line(struct answer *answer, const char *text)
 	json_decref(object);
 }
 
+/* False at the end, or when nothing comes any more. A descriptor with a time
+ * limit is not read on by itself after a signal. */
+static bool receive(int fd, struct buf *in)
+{
+	char *room = buf_reserve(in, ANSWER_BLOCK);
+	ssize_t got;
+
+	if (room == NULL)
+		return false;
+	do
+		got = recv(fd, room, ANSWER_BLOCK, 0);
+	while (got == -1 && errno == EINTR);
+	if (got > 0)
+		buf_commit(in, (size_t)got);
+	return got > 0;
+}
+
+static void take_lines(struct answer *answer, struct buf *in, size_t known)
+{
+	long end;
+
+	while (!answer->ended && (end = buf_find(in, '\n', known)) != -1) {
+		take_line(answer, buf_data(in), (size_t)end);
+		buf_consume(in, (size_t)end + 1);
+		known = 0;
+	}
+}
+
 static int read_answers(int fd, struct answer *answer)
 {
-	FILE *in = fdopen(fd, "r");
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t length;
+	struct buf in;
+	size_t known = 0;
 
-	while (!answer->ended && (length = getline(&line, &size, in)) > 0)
-		take_line(answer, line);
-	free(line);
-	fclose(in);
+	buf_init(&in, ANSWER_MAX);
+	while (!answer->ended && receive(fd, &in)) {
+		take_lines(answer, &in, known);
+		known = buf_length(&in);
+	}
+	buf_release(&in);
+	close(fd);
 	if (!answer->ended) {
 		say(answer, "the server closed the connection before its "
 		    "answer was complete");
@@ -219,14 +254,52 @@ static int open_request(const struct conf *conf,
 	return fd;
 }
 
+/* The role answers with how far it came. */
+static void on_interrupt(int number)
+{
+	static const char stop[] = "{\"stop\":true}\n";
+	int error = errno;
+
+	(void)number;
+	if (interrupt_fd != -1)
+		send(interrupt_fd, stop, sizeof(stop) - 1, MSG_NOSIGNAL);
+	errno = error;
+}
+
+/* A second interrupt ends the command as it always does. */
+static int read_stoppable(int fd, const sigset_t *mask, struct answer *answer)
+{
+	struct sigaction action = { .sa_handler = on_interrupt,
+	    .sa_flags = SA_RESTART | (int)SA_RESETHAND }, former;
+	int code;
+
+	interrupt_fd = fd;
+	sigaction(SIGINT, &action, &former);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	code = read_answers(fd, answer);
+	interrupt_fd = -1;
+	sigaction(SIGINT, &former, NULL);
+	return code;
+}
+
 static int converse(const struct conf *conf,
     const struct control_hello *hello, const char *request,
     struct answer *answer)
 {
-	int fd = open_request(conf, hello, request, answer);
+	sigset_t interrupt, mask;
+	int fd, error;
 
+	/* An interrupt comes before the request is made, or behind it. */
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, &mask);
+	fd = open_request(conf, hello, request, answer);
+	error = errno;
+	if (fd != -1 && answer->stoppable)
+		return read_stoppable(fd, &mask, answer);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (fd == -1)
-		return errno == EACCES ? CONTROL_DENIED : CONTROL_UNAVAILABLE;
+		return error == EACCES ? CONTROL_DENIED : CONTROL_UNAVAILABLE;
 	return read_answers(fd, answer);
 }
 
@@ -272,6 +345,16 @@ int control_client_ask(const struct conf *conf, enum role role,
     const json_t *object), void *arg)
 {
 	struct answer answer = { .line = line, .arg = arg };
+
+	return ask(conf, role, verb, arguments, &answer);
+}
+
+int control_client_ask_long(const struct conf *conf, enum role role,
+    const char *verb, json_t *arguments, void (*line)(void *arg,
+    const json_t *object), void *arg)
+{
+	struct answer answer = { .line = line, .arg = arg,
+	    .stoppable = true };
 
 	return ask(conf, role, verb, arguments, &answer);
 }

@@ -37,6 +37,12 @@ int	 control_client_try(const struct conf *conf);
 int	 control_client_ask(const struct conf *conf, enum role role,
 	    const char *verb, json_t *arguments,
 	    void (*line)(void *arg, const json_t *object), void *arg);
+/* The same for a verb that may take long: an interrupt (SIGINT) asks the role to
+ * stop (control_on_stop()), and the answer says how far it came; a second one
+ * ends the command. */
+int	 control_client_ask_long(const struct conf *conf, enum role role,
+	    const char *verb, json_t *arguments,
+	    void (*line)(void *arg, const json_t *object), void *arg);
 /* For a verb that goes on in a way of its own on the same connection: its
  * descriptor (owned) once the request has been sent, or -1 after a sentence on
  * stderr, with EACCES in errno for a socket that we may not use. */

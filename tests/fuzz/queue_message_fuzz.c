@@ -110,6 +110,17 @@ static bool read_slots(struct wire_reader *reader)
 	return true;
 }
 
+static bool read_pauses(struct wire_reader *reader)
+{
+	struct queue_pauses pauses;
+
+	if (queue_get_pauses(reader, arena, &pauses) < 0)
+		return false;
+	must(pauses.count <= QUEUE_PAUSES_MAX);
+	queue_put_pauses(&writer, &pauses);
+	return true;
+}
+
 static bool read_read(struct wire_reader *reader)
 {
 	struct queue_read read;
@@ -149,7 +160,7 @@ static bool read_accepted(struct wire_reader *reader)
 }
 
 /* The rows' latest versions; earlier ones are written as these. */
-enum { MESSAGE_LATEST = 3, SLICE_LATEST = 3 };
+enum { MESSAGE_LATEST = 4, SLICE_LATEST = 3, SCHEDULE_LATEST = 3 };
 
 static void must_equal_again(const struct buf *row)
 {
@@ -164,8 +175,9 @@ static void check_old_message(unsigned version)
 	    buf_length(&again), arena);
 	struct buf row;
 
-	must(message != NULL && message->envelope->piece_count == 0 &&
-	    message->envelope->hold == NULL);
+	must(message != NULL && message->envelope->user[0] == '\0');
+	must(version >= 3 || (message->envelope->piece_count == 0 &&
+	    message->envelope->hold == NULL));
 	must(version >= 2 || message->envelope->forward_sender == NULL);
 	buf_init(&row, 16 << 20);
 	must(record_put_message(&row, message) == 0);
@@ -242,17 +254,18 @@ static bool read_schedule_row(struct wire_reader *reader)
 	if (row == NULL || record_put_schedule(&again, row) != 0)
 		return false;
 	must(row->lane < LANE_COUNT);
-	if (*reader->position > 1)
+	if (*reader->position >= SCHEDULE_LATEST)
 		return true;
 	row = record_get_schedule(buf_data(&again), buf_length(&again), arena);
-	must(row != NULL && row->lane == LANE_COMMON);
+	must(row != NULL && (*reader->position > 1 ||
+	    row->lane == LANE_COMMON));
 	return false;
 }
 
 static reader_function *const readers[] = { read_envelope, read_begin,
     read_end, read_identifiers, read_job, read_body, read_slots, read_read,
     read_result, read_accepted, read_message_row, read_slice_row,
-    read_schedule_row };
+    read_schedule_row, read_pauses };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

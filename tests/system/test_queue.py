@@ -89,6 +89,15 @@ def state_of(one, identifier):
     (["--sender", "ann*", "--limit", "1"], "one"),
     (["--sender", "[a]nn@example.org"], ""),
     (["--domain", "nowhere.example"], ""),
+    (["--larger", "1M"], ""),
+    (["--larger", "10", "--smaller", "1k"], "one two both clear later"),
+    (["--host", "127.0.0.1", "--domain", "later.example"], "later"),
+    (["--host", "*0.0.1", "--reason", "reply"], "later"),
+    (["--host", "mx.nowhere.example"], ""),
+    (["--user", "<>"], "one two both clear later"),
+    (["--user", "uid *"], ""),
+    (["--tag", "none", "--sender", "eve@*"], "later"),
+    (["--tag", "requiretls"], ""),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
 def test_selectors(world, words, found):
     """Each alone and together; exit 1 and a word when nothing matches."""
@@ -117,11 +126,17 @@ def test_identifiers(world):
     (["list", "--reason", "bad-luck"], "no such reason"),
     (["list", "--sender", ""], "not empty"),
     (["list", "--limit", "0"], "a number of messages"),
-    (["cat"], "cat wants one identifier"),
-    (["cat", "1", "2"], "cat wants one identifier"),
-    (["cat", "--original"], "cat wants one identifier"),
-    (["delete", "--all", "--original"], "is for cat"),
-    (["stats", "--all"], "no arguments"),
+    (["list", "--tag", "tls"], "requiretls, optional or none"),
+    (["list", "--larger", "big"], "a size is expected"),
+    (["list", "--host", ""], "not empty"),
+    (["list", "--domain", "a.example", "--domain", "b.example"],
+     "given twice"),
+    (["cat"], "say which messages"),
+    (["cat", "--original"], "say which messages"),
+    (["delete", "--all", "--original"], "is no option"),
+    (["delete", "--all", "-v"], "goes with --dry-run"),
+    (["redirect", "--all"], "ADDRESS is missing"),
+    (["stats", "--by", "colour"], "domain, host, state"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
 def test_wrong_selectors(world, words, needle):
     code, out, err = world.command("queue", *words)
@@ -201,8 +216,7 @@ def test_cat_is_what_was_sent(world):
         prefix.replace(b"\r\n", b"")
     assert world.command("queue", "cat", "--original", identifier,
                          text=False, check=0)[1] == body
-    code, _, err = world.command("queue", "cat", "123abc")
-    assert code == 1 and "no such message" in err
+    assert world.command("queue", "cat", "123abc")[0] == 1
 
 
 def test_nothing_reaches_the_terminal(world):

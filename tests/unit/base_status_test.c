@@ -208,7 +208,7 @@ static void test_reason_numbers(void **state)
 	    "loop", "no-starttls", "starttls-refused", "tls-handshake",
 	    "certificate", "policy", "mailbox", "local", "expired", "operator",
 	    "media", "dane-mismatch", "sts-mx", "sts-cert", "requiretls",
-	    "login" };
+	    "login", "paused" };
 
 	(void)state;
 	assert_int_equal(STATUS_REASONS, COUNT(names));

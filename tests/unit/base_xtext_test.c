@@ -188,6 +188,32 @@ static void test_quoted(void **state)
 	buf_release(&out);
 }
 
+static void test_original(void **state)
+{
+	static const struct { const char *address, *original; } cases[] = {
+		{ "joe@example.org", "rfc822;joe@example.org" },
+		{ "a+b=c@example.org", "rfc822;a+2Bb+3Dc@example.org" },
+		{ "j\xc3\xb6@example.org", "utf-8;j\\x{F6}@example.org" },
+	};
+	char out[XTEXT_ORIGINAL_MAX + 20], address[XTEXT_ORIGINAL_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(xtext_write_original(out, sizeof(out),
+		    cases[i].address), 0);
+		assert_string_equal(out, cases[i].original);
+	}
+	memset(address, 'x', sizeof(address));
+	address[XTEXT_ORIGINAL_MAX - 7] = '\0';
+	assert_int_equal(xtext_write_original(out, sizeof(out), address), 0);
+	assert_int_equal(strlen(out), XTEXT_ORIGINAL_MAX);
+	assert_int_equal(xtext_write_original(out, 20, address), -1);
+	assert_int_equal(xtext_write_original(out, 3, address), -1);
+	address[XTEXT_ORIGINAL_MAX - 7] = 'x';
+	address[XTEXT_ORIGINAL_MAX - 6] = '\0';
+	assert_int_equal(xtext_write_original(out, sizeof(out), address), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_addr),
 		cmocka_unit_test(test_addr_write),
 		cmocka_unit_test(test_quoted),
+		cmocka_unit_test(test_original),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

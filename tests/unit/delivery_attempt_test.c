@@ -312,6 +312,31 @@ static void written_loopback(void **state)
 	assert_int_equal(last.reason, REASON_CONNECT);
 }
 
+/* What the operator has paused is not connected to, by name or address, and
+ * whatever else is wrong, the mail waits. */
+static void paused_host(void **state)
+{
+	static const char *const pauses[] = { "mx.b.test", "127.0.0.1" };
+	struct job *job;
+
+	(void)state;
+	plan.host_count = 1;
+	snprintf(host.name, sizeof(host.name), "mx.b.test");
+	assert_int_equal(endpoint_parse(&address, "127.0.0.1", 1), 0);
+	for (size_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
+		job = make_job(TRANSPORT_SMTP, "b@b.test");
+		snprintf(job->next.host, sizeof(job->next.host), "127.0.0.1");
+		fake_worker_pause = pauses[i];
+		attempt_start(&scene, job);
+		loop_run();
+		fake_worker_pause = NULL;
+		assert_int_equal(finished, i + 1);
+		assert_int_equal(last.outcome, STATUS_DEFERRED);
+		assert_int_equal(last.reason, REASON_PAUSED);
+		assert_non_null(strstr(last.text, "their move"));
+	}
+}
+
 /* An address with a line end in it is said to nobody. */
 static void unsafe_address(void **state)
 {
@@ -724,6 +749,7 @@ int main(void)
 		WITH_SCENE(stop_while_asking),
 		WITH_SCENE(bad_addresses),
 		WITH_SCENE(written_loopback),
+		WITH_SCENE(paused_host),
 		WITH_SCENE(unsafe_address),
 		WITH_SCENE(stop_early),
 		WITH_SCENE(stop_before_last_host),

@@ -15,13 +15,19 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "queue/bounce.h"
+#include "queue/commit.h"
 #include "queue/dsn.h"
 #include "queue/envelope.h"
 #include "queue/queue.h"
+#include "queue/record.h"
 #include "queue/results.h"
+#include "queue/rows.h"
+#include "queue/slice.h"
 #include "tests/queue_world.h"
 
 static struct world world;
@@ -131,6 +137,65 @@ static void test_fields(void **state)
 	has(part, "Content-Type: text/rfc822-headers\r\n\r\n"
 	    "Received: x\r\nSubject: hello\r\n\r\n");
 	lacks(message, "Will-Retry-Until");	/* RFC 3464 2.3.9 */
+	/* Where the remote's own log does not have it. */
+	has(part, "Final-Log-ID: 123f\r\n");
+	lacks(strstr(part, "Remote-MTA"), "no such user\r\nFinal-Log-ID");
+}
+
+/* SMTP-125, SMTP-132, RFC 3464 2.3.9: a delay, and until when. */
+static void test_delay_fields(void **state)
+{
+	struct status busy, untried;
+	struct dsn_recipient recipients[] = {
+	    { &joe, &busy, 1700000000000 }, { &eve, &untried, 0 } };
+	struct dsn dsn = { .hostname = "mx.test", .to = "a@sender.test",
+	    .id = 0xabc, .now = 1700000100000, .original_id = 0x123f,
+	    .arrival = 1699999000000, .recipients = recipients,
+	    .recipient_count = 2, .retry_until = 1700431000000,
+	    .original = "Subject: hello\r\n\r\n", .original_length = 18 };
+	char until[64];
+	const char *part;
+
+	(void)state;
+	status_from_reply(&busy, 450, "4.2.1 busy");
+	status_set_host(&busy, "mx1.one.test", "192.0.2.7");
+	status_set(&untried, STATUS_DEFERRED, REASON_NONE, "4.0.0", "not yet");
+	assert_int_equal(dsn_write(&text, &dsn), 0);
+	clock_format_mail(1700431000000, until, sizeof(until));
+	has(buf_string(&text), "Subject: Delayed mail: ");
+	has(buf_string(&text), "THIS IS A WARNING ONLY.");
+	has(buf_string(&text), until);
+	lacks(buf_string(&text), "will not be tried again");
+	part = strstr(buf_string(&text), "message/delivery-status\r\n\r\n");
+	assert_non_null(part);
+	has(part, "Action: delayed\r\nStatus: 4.2.1\r\n"
+	    "Remote-MTA: dns; mx1.one.test\r\n"
+	    "Diagnostic-Code: smtp; 450 4.2.1 busy\r\n"
+	    "Last-Attempt-Date: ");
+	has(part, "Action: delayed\r\nStatus: 4.0.0\r\n"
+	    "Diagnostic-Code: x-postern; none (not yet)\r\n"
+	    "Final-Log-ID: 123f\r\nWill-Retry-Until: ");
+}
+
+/* There is a sentence for each reason, of failures and of delays. */
+static void test_sentences(void **state)
+{
+	struct status status;
+	struct dsn_recipient one = { .who = &eve, .status = &status };
+	struct dsn dsn = { .hostname = "mx.test", .to = "a@sender.test",
+	    .recipients = &one, .recipient_count = 1, .retry_until = 1 };
+
+	(void)state;
+	for (int reason = 0; reason < 2 * STATUS_REASONS; reason++) {
+		bool fails = reason < STATUS_REASONS;
+
+		status_set(&status, fails ? STATUS_FAILED : STATUS_DEFERRED,
+		    (enum status_reason)(reason % STATUS_REASONS),
+		    fails ? "5.0.0" : "4.0.0", "words");
+		buf_reset(&text);
+		assert_int_equal(dsn_write(&text, &dsn), 0);
+		lacks(buf_string(&text), "(null)");
+	}
 }
 
 /* The first part tells a person what happened, TLS included. */
@@ -354,6 +419,190 @@ static void test_return_full(void **state)
 	assert_true(world.jobs[0]->flags & ENVELOPE_HAS_8BIT);
 }
 
+/* --- delays --- */
+
+static int setup_delay(void **state)
+{
+	(void)state;
+	world_open(&world, "delay-warning = 1h\nretry-first = 1s\n");
+	return 0;
+}
+
+/* The oldest message there is; its first slice as if it had come so long ago. */
+static void make_older(struct slice *slice, uint64_t id, int hours)
+{
+	assert_int_equal(slice_load(slice, world.queue, id, 0), 0);
+	slice->record->arrival -= hours * INT64_C(3600000);
+	slice_save(slice);
+}
+
+static void keep_id(void *arg, uint64_t id, const struct record_message *row)
+{
+	(void)row;
+	if (*(uint64_t *)arg == 0)
+		*(uint64_t *)arg = id;
+}
+
+static uint64_t first_message(void)
+{
+	uint64_t id = 0;
+
+	rows_each_message(world.queue->store, 0, 1, keep_id, &id);
+	return id;
+}
+
+/* Sends, waits, and lets the attempt fail for now, so many hours later. */
+static void defer_late(const char *sender, unsigned notify, int hours)
+{
+	struct status status;
+	struct slice slice;
+
+	status_from_reply(&status, 451, "4.3.0 not now");
+	send_from(sender, ENVELOPE_RET_FULL, notify,
+	    "Subject: x\r\n\r\nthe body\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	make_older(&slice, first_message(), hours);
+	world_finish(&world, 0, &status);
+}
+
+static struct job *notification(void)
+{
+	for (size_t i = 0; i < world.job_count; i++)
+		if (world.jobs[i]->flags & ENVELOPE_BOUNCE)
+			return world.jobs[i];
+	return NULL;
+}
+
+static bool has_notification(void *arg)
+{
+	(void)arg;
+	return notification() != NULL;
+}
+
+/* SMTP-125, SMTP-132: told of once, with the header only. */
+static void test_delay(void **state)
+{
+	struct status status;
+	struct job *job;
+
+	(void)state;
+	defer_late("a@sender.test", 0, 2);
+	assert_true(world_wait(has_notification, NULL, 60000));
+	job = notification();
+	assert_string_equal(job->sender, "");
+	assert_string_equal(job->recipients[0].address, "a@sender.test");
+	assert_int_equal(job->recipients[0].notify, NOTIFY_NEVER);
+	has(job->body, "Action: delayed\r\nStatus: 4.3.0\r\n");
+	has(job->body, "\r\nWill-Retry-Until: ");
+	has(job->body, "Subject: x\r\n");
+	lacks(job->body, "the body");
+	assert_int_equal(world_count_messages(&world), 2);
+	/* It is tried again, and nothing is said again; the end is told. */
+	assert_true(world_wait_jobs(&world, 2));
+	status_from_reply(&status, 451, "4.3.0 not now");
+	world_finish(&world, job == world.jobs[0] ? 1 : 0, &status);
+	assert_true(world_wait_jobs(&world, 2));
+	assert_int_equal(world_count_messages(&world), 2);
+}
+
+/* SMTP-125: not before its time, not for who does not want to hear, and not
+ * for the null sender (SMTP-127). */
+static void test_delay_unwanted(void **state)
+{
+	static const struct { const char *sender; unsigned notify; int hours; }
+	    cases[] = {
+		{ "a@sender.test", 0, 0 },
+		{ "a@sender.test", NOTIFY_NEVER, 2 },
+		{ "a@sender.test", NOTIFY_SUCCESS | NOTIFY_FAILURE, 2 },
+		{ "", 0, 2 } };
+	struct status status;
+
+	(void)state;
+	world_delivered(&status);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t taken = world.taken;
+
+		defer_late(cases[i].sender, cases[i].notify, cases[i].hours);
+		/* Tried again: the only job there is. */
+		assert_true(world_wait_jobs(&world, 1));
+		assert_int_equal(world.taken, taken + 2);
+		assert_false(world.jobs[0]->flags & ENVELOPE_BOUNCE);
+		assert_int_equal(world_count_messages(&world), 1);
+		if (cases[i].notify & NOTIFY_SUCCESS)
+			status.notifies = true;
+		world_finish(&world, 0, &status);
+		assert_true(world_wait_empty(&world));
+		status.notifies = false;
+	}
+}
+
+static void test_delay_wanted(void **state)
+{
+	(void)state;
+	defer_late("a@sender.test", NOTIFY_DELAY, 2);
+	assert_true(world_wait(has_notification, NULL, 60000));
+	has(notification()->body, "Action: delayed\r\n");
+}
+
+/* A message that came hours ago, held or in its first attempt. */
+static uint64_t put_old(bool is_held)
+{
+	struct arena *arena = arena_new(4 << 20);
+	struct envelope *envelope = envelope_new(arena);
+	struct commit_message message = { .envelope = envelope,
+	    .arrival = clock_wall() - 2 * INT64_C(3600000),
+	    .body_length = 3, .rest = "x\r\n", .rest_length = 3 };
+	static uint64_t number;
+
+	message.id = ((uint64_t)message.arrival / 1000 << 20) + ++number;
+	envelope->sender = arena_dup_string(arena, "a@sender.test");
+	if (is_held)
+		envelope->hold = arena_dup_string(arena, "suspect");
+	envelope_add_recipient(envelope, arena, "joe@one.test", NULL, 0);
+	digest_of("x\r\n", 3, message.digest);
+	commit_accept(world.queue->commit, &message, arena, NULL, NULL);
+	return message.id;
+}
+
+static uint32_t flags_of(uint64_t id)
+{
+	struct slice slice;
+	uint32_t flags;
+
+	assert_int_equal(slice_load(&slice, world.queue, id, 0), 0);
+	flags = slice.record->flags;
+	slice_release(&slice);
+	return flags;
+}
+
+static bool is_told(void *arg)
+{
+	return flags_of(*(uint64_t *)arg) & SLICE_WARNED;
+}
+
+/* SMTP-125: also when nobody tries it, and once, over a restart too; what is
+ * held is not told of. */
+static void test_delay_untried(void **state)
+{
+	uint64_t held, other, id;
+
+	(void)state;
+	held = put_old(true);
+	id = put_old(false);
+	assert_true(world_wait(is_told, &id, 60000));
+	assert_true(world_wait(has_notification, NULL, 60000));
+	has(notification()->body, "Action: delayed\r\nStatus: 4.0.0\r\n");
+	has(notification()->body, "It has not been tried yet");
+	assert_false(flags_of(held) & SLICE_WARNED);
+	assert_int_equal(world_count_messages(&world), 3);
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world_connect(&world);
+	other = put_old(false);
+	assert_true(world_wait(is_told, &other, 60000));
+	assert_int_equal(world_count_messages(&world), 5);
+}
+
 /* --- UTF-8 --- */
 
 static struct envelope_recipient jorg = {
@@ -575,8 +824,12 @@ int main(void)
 #define TEXT(f) cmocka_unit_test_setup_teardown(f, setup_text, teardown_text)
 #define WORLD(f) cmocka_unit_test_setup_teardown(f, setup_world, \
     teardown_world)
+#define DELAY(f) cmocka_unit_test_setup_teardown(f, setup_delay, \
+    teardown_world)
 	const struct CMUnitTest tests[] = {
 		TEXT(test_fields),
+		TEXT(test_delay_fields),
+		TEXT(test_sentences),
 		TEXT(test_words),
 		TEXT(test_parts),
 		TEXT(test_no_envid),
@@ -591,6 +844,10 @@ int main(void)
 		WORLD(test_notify_success),
 		WORLD(test_notify_relayed),
 		WORLD(test_return_full),
+		DELAY(test_delay),
+		DELAY(test_delay_unwanted),
+		DELAY(test_delay_wanted),
+		DELAY(test_delay_untried),
 		WORLD(test_requiretls),
 		WORLD(test_requiretls_codes),
 		WORLD(test_requiretls_success),

@@ -68,7 +68,7 @@ static int setup(void **state)
 static int setup_empty(void **state)
 {
 	(void)state;
-	world_open(&world, "");
+	world_open(&world, "active-messages = 10000");
 	world_drop_worker(&world, DESTINATION_DELIVERY);
 	return 0;
 }
@@ -342,7 +342,9 @@ static void test_cat(void **state)
 	    (unsigned long long)ids[3]);
 	assert_int_equal(world_command(&world, "cat", arguments, true,
 	    &lines), CONTROL_OK);
-	for (size_t i = 0; i + 1 < json_array_size(lines); i++)
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(
+	    lines, 0), "size")), sizeof(expected) - 1);
+	for (size_t i = 1; i + 1 < json_array_size(lines); i++)
 		length += (size_t)hex_parse((uint8_t *)content + length,
 		    sizeof(content) - length,
 		    text_at(json_array_get(lines, i), "hex"));

@@ -74,6 +74,7 @@ static struct envelope *sample(void)
 	envelope->pieces[2] = (struct envelope_piece){ 0, 0, "" };
 	envelope->original_length = 800;
 	envelope->hold = arena_dup_string(arena, "virus");
+	envelope->user = arena_dup_string(arena, "joe@sender.test");
 	return envelope;
 }
 
@@ -96,6 +97,7 @@ static void check_envelope(const struct envelope *envelope)
 	assert_null(envelope->pieces[1].text);
 	assert_string_equal(envelope->pieces[2].text, "");
 	assert_int_equal(envelope->original_length, 800);
+	assert_string_equal(envelope->user, "joe@sender.test");
 	assert_string_equal(envelope->hold, "virus");
 }
 
@@ -362,11 +364,11 @@ static void test_message_largest(void **state)
 	buf_release(&row);
 }
 
-/* Rows of versions 1 and 2, byte for byte as they were written. */
+/* Rows of all versions, byte for byte as they were written. */
 static void test_old_messages(void **state)
 {
 	(void)state;
-	for (uint8_t version = 1; version <= 3; version++) {
+	for (uint8_t version = 1; version <= 4; version++) {
 		struct record_message *message;
 		struct envelope *envelope = sample();
 		uint8_t digest[DIGEST_BYTES] = { 0xab };
@@ -384,6 +386,8 @@ static void test_old_messages(void **state)
 			envelope_put_forward_sender(&writer, envelope);
 		if (version >= 3)
 			envelope_put_content(&writer, envelope);
+		if (version >= 4)
+			envelope_put_user(&writer, envelope);
 		message = record_get_message(buf_data(&buf),
 		    buf_length(&buf), arena);
 		assert_non_null(message);
@@ -396,6 +400,8 @@ static void test_old_messages(void **state)
 		    version >= 3 ? 3 : 0);
 		assert_int_equal(message->envelope->hold != NULL,
 		    version >= 3);
+		assert_string_equal(message->envelope->user, version >= 4 ?
+		    "joe@sender.test" : "");
 		check_cuts(read_message_row);
 	}
 }
@@ -526,6 +532,7 @@ static void test_old_rows(void **state)
 	row = record_get_schedule(buf_data(&buf), buf_length(&buf), arena);
 	assert_non_null(row);
 	assert_int_equal(row->attempt, 3);
+	assert_int_equal(row->group, 0);
 	assert_string_equal(row->domain, "x.test");
 	assert_int_equal(row->lane, LANE_COMMON);
 	/* The rest of a newer row is no part of an old one. */
@@ -556,19 +563,53 @@ static void test_lanes(void **state)
 		struct record_slice slice = { .flags = cases[i].flags,
 		    .tls_level = cases[i].level };
 		struct record_schedule row = { 1, (char[]){ "x.test" },
-		    record_slice_lane(&slice) };
+		    record_slice_lane(&slice), 0x89abcdef }, *read;
 
 		assert_int_equal(row.lane, cases[i].lane);
 		buf_reset(&buf);
 		assert_int_equal(record_put_schedule(&buf, &row), 0);
-		assert_int_equal(record_get_schedule(buf_data(&buf),
-		    buf_length(&buf), arena)->lane, row.lane);
+		read = record_get_schedule(buf_data(&buf), buf_length(&buf),
+		    arena);
+		assert_non_null(read);
+		assert_int_equal(read->lane, row.lane);
+		assert_int_equal(read->group, row.group);
 	}
 	buf_reset(&buf);
 	assert_int_equal(record_put_schedule(&buf, &(struct record_schedule){
-	    1, (char[]){ "x.test" }, LANE_COUNT }), 0);
+	    1, (char[]){ "x.test" }, LANE_COUNT, 0 }), 0);
 	assert_null(record_get_schedule(buf_data(&buf), buf_length(&buf),
 	    arena));
+}
+
+static uint32_t group_of(const char *sender, const char *user)
+{
+	struct envelope *envelope = sample();
+
+	envelope->sender = arena_dup_string(arena, sender);
+	envelope->user = user == NULL ? NULL : arena_dup_string(arena, user);
+	return record_group(envelope);
+}
+
+/* Who takes turns with whom: users as such, strangers by their sender, a list
+ * as one sender whomever it wrote to. Rows keep the number: it is the same in
+ * each process. */
+static void test_groups(void **state)
+{
+	(void)state;
+	assert_int_equal(group_of("a@x.test", NULL), group_of("a@x.test", ""));
+	assert_int_not_equal(group_of("a@x.test", ""),
+	    group_of("b@x.test", ""));
+	assert_int_not_equal(group_of("a@x.test", ""),
+	    group_of("a@y.test", ""));
+	assert_int_equal(group_of("a@x.test", "alice"),
+	    group_of("b@y.test", "alice"));
+	assert_int_not_equal(group_of("a@x.test", "alice"),
+	    group_of("a@x.test", "bob"));
+	assert_int_equal(group_of("list+joe=one.test@x.test", ""),
+	    group_of("list+ann=two.test@x.test", ""));
+	assert_int_equal(group_of("", ""), group_of("", NULL));
+	assert_int_equal(group_of("", ""), 2166136261u);
+	assert_int_equal(group_of("a@b", ""), 0x11930f92u);
 }
 
 /* REQ-17: one tag or the other. */
@@ -604,7 +645,8 @@ static void test_envelope_tags(void **state)
 /* A later version is not guessed at. */
 static void test_row_version(void **state)
 {
-	struct record_schedule row = { 3, (char[]){ "x.test" }, LANE_COMMON };
+	struct record_schedule row = { 3, (char[]){ "x.test" }, LANE_COMMON,
+	    7 };
 	char *bytes;
 
 	(void)state;
@@ -882,6 +924,7 @@ int main(void)
 		TEST(test_slice_levels),
 		TEST(test_old_rows),
 		TEST(test_lanes),
+		TEST(test_groups),
 		TEST(test_envelope_tags),
 		TEST(test_row_version),
 		TEST(test_keys),

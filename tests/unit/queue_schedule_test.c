@@ -23,6 +23,7 @@
 #include "conf/conf.h"
 #include "queue/commit.h"
 #include "queue/envelope.h"
+#include "queue/message.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/results.h"
@@ -79,12 +80,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+static struct envelope *new_envelope(struct arena *arena, unsigned sender)
+{
+	struct envelope *envelope = envelope_new(arena);
+
+	envelope->sender = arena_print(arena, "a%u@sender.test", sender);
+	envelope->flags = commit_flags;
+	return envelope;
+}
+
 /* Straight into the store, as if it had arrived so long ago. */
-static void commit(const char *to, int64_t age_seconds)
+static void commit_envelope(struct envelope *envelope, struct arena *arena,
+    int64_t age_seconds)
 {
 	static uint64_t old_ids;
-	struct arena *arena = arena_new(1 << 20);
-	struct envelope *envelope = envelope_new(arena);
 	int64_t arrival = clock_wall() - age_seconds * 1000;
 	struct commit_message message = { .envelope = envelope,
 	    .arrival = arrival, .body_length = 3, .rest = "x\r\n",
@@ -93,10 +102,27 @@ static void commit(const char *to, int64_t age_seconds)
 	message.id = age_seconds == 0 ? queue_take_id(world.queue) :
 	    ((uint64_t)(arrival / 1000) << 20) + old_ids++;
 	digest_of("x\r\n", 3, message.digest);
-	envelope->sender = arena_dup_string(arena, "a@sender.test");
-	envelope_add_recipient(envelope, arena, to, NULL, 0);
-	envelope->flags = commit_flags;
 	commit_accept(world.queue->commit, &message, arena, NULL, NULL);
+}
+
+static void commit_from(unsigned sender, const char *to, int64_t age_seconds)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct envelope *envelope = new_envelope(arena, sender);
+
+	envelope_add_recipient(envelope, arena, to, NULL, 0);
+	commit_envelope(envelope, arena, age_seconds);
+}
+
+static void commit(const char *to, int64_t age_seconds)
+{
+	commit_from(0, to, age_seconds);
+}
+
+static bool is_all_gone(void *arg)
+{
+	(void)arg;
+	return world_count_messages(&world) == 0;
 }
 
 static void commit_many(const char *to, int count)
@@ -190,6 +216,305 @@ static void test_flapping(void **state)
 	assert_int_equal(schedule_window(world.queue->schedule), 0);
 }
 
+/* --- whatever happens, no row is lost --- */
+
+enum { MODEL_DOMAINS = 12, MODEL_SENDERS = 5 };
+
+static unsigned failing;	/* bits: domains whose host is down */
+static bool at_end;
+
+/* Some hosts are down, some answer in part, and some jobs never end: their
+ * worker dies. */
+static void answer_by_model(struct world *w, struct job *job)
+{
+	struct status status;
+	int domain = (int)strtol(job->domain + 1, NULL, 10);
+
+	world_delivered(&status);
+	if (failing >> domain & 1)
+		status_set(&status, STATUS_DEFERRED, REASON_CONNECT, "4.4.1",
+		    "no answer");
+	else if (!at_end && rand() % 8 == 0)
+		status_set(&status, STATUS_DEFERRED, REASON_REPLY, "4.2.1",
+		    "greylisted");
+	if (!at_end && rand() % 50 == 0)
+		w->jobs[w->job_count++] = job;
+	else
+		worker_finish(job, &status, false);
+}
+
+static void change_model(int step)
+{
+	static const char *const verbs[] = { "hold", "release", "retry",
+	    "delete" };
+	char text[64];
+	char *errors = NULL;
+
+	snprintf(text, sizeof(text), "{\"domain\":\"d%d.test\"}",
+	    rand() % MODEL_DOMAINS);
+	switch (step % 8) {
+	case 0: failing = (unsigned)rand(); break;
+	case 1: failing = 0; break;
+	case 2: world_drop_worker(&world, DESTINATION_DELIVERY);
+		world_turn(2);
+		world_new_worker(&world, DESTINATION_DELIVERY);
+		break;
+	case 3: queue_reload(world.queue, conf_read("test.conf",
+		    "hostname = mx.test\npostmaster = \"p@mx.test\"\n"
+		    "active-messages = 100\nretry-first = 1s\n"
+		    "retry-max = 1s\nroute d3.test { host = relay.test }\n",
+		    &errors));
+		break;
+	case 4: world_drop_worker(&world, DESTINATION_DELIVERY);
+		world_stop_queue(&world);
+		world_start_queue(&world);
+		world_new_worker(&world, DESTINATION_DELIVERY);
+		break;
+	default:
+		world_command(&world, verbs[rand() % 4], text, true, NULL);
+	}
+}
+
+/* Messages of several senders for several hosts, and in any order: hosts that
+ * fail and come back, a worker and the queue that die, another configuration,
+ * holds, releases, retries and deletions. The window is full nearly all the
+ * time. In the end every row was tried, and nothing is left. */
+static void test_model(void **state)
+{
+	char to[64];
+
+	(void)state;
+	world.on_job = answer_by_model;
+	for (int seed = 1; seed <= 4; seed++) {
+		srand((unsigned)seed);
+		at_end = false;
+		for (int step = 0; step < 40; step++) {
+			for (int i = rand() % 60; i > 0; i--) {
+				snprintf(to, sizeof(to), "b@d%d.test",
+				    rand() % 3 == 0 ? 0 :
+				    rand() % MODEL_DOMAINS);
+				commit_from((unsigned)rand() % MODEL_SENDERS,
+				    to, 0);
+			}
+			world_turn(rand() % 3);
+			if (rand() % 3 == 0)
+				change_model(rand());
+			assert_true(schedule_window(world.queue->schedule) <=
+			    100 + 3 * MODEL_DOMAINS);
+		}
+		failing = 0;
+		at_end = true;
+		world_drop_worker(&world, DESTINATION_DELIVERY);
+		world_new_worker(&world, DESTINATION_DELIVERY);
+		world_command(&world, "release", "{\"all\":true}", true,
+		    NULL);
+		assert_true(world_wait(is_all_gone, NULL, 60000));
+		assert_int_equal(world_count_slices(&world), 0);
+		assert_int_equal(world_count_schedule(&world), 0);
+	}
+}
+
+/* --- senders --- */
+
+static unsigned slot_of(unsigned sender)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct destinations *all = schedule_destinations(
+	    world.queue->schedule);
+	struct destination *destination = destination_get(all, "slot.test",
+	    LANE_COMMON);
+	struct wait_group *group = destination_group(all, destination,
+	    record_group(new_envelope(arena, sender)), false);
+	unsigned slot = group->slot;
+
+	waiting_drop(&destination->waiting, destinations_room(all), group);
+	arena_free(arena);
+	return slot;
+}
+
+/* Who shares a turn with whom is another matter after each start: until the
+ * first two senders do not. */
+static void start_apart(void)
+{
+	do {
+		world_stop_queue(&world);
+		world_start_queue(&world);
+	} while (slot_of(1) == slot_of(2));
+}
+
+static struct { unsigned sender; } order[4096];
+static size_t order_count;
+
+static void note_order(struct world *w, struct job *job)
+{
+	struct status status;
+
+	(void)w;
+	world_delivered(&status);
+	if (order_count < sizeof(order) / sizeof(order[0]))
+		order[order_count++].sender = (unsigned)strtol(
+		    job->sender + 1, NULL, 10);
+	worker_finish(job, &status, false);
+}
+
+static bool order_is(void *arg)
+{
+	return order_count >= *(size_t *)arg;
+}
+
+/* One sender's 3,000 messages for a place, thirty windows full, were there
+ * first; ten of another one wait for no more than a round each: also when all
+ * of them are found on disk, after a restart. */
+static void test_flood(void **state)
+{
+	size_t expected = 3010, last = 0;
+
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	order_count = 0;
+	world.on_job = note_order;
+	for (int i = 0; i < 3000; i++) {
+		commit_from(1, "b@alive.test", 60);
+		if (i % 100 == 99)
+			world_turn(0);
+	}
+	for (int i = 0; i < 10; i++)
+		commit_from(2, "b@alive.test", 10);
+	world_turn(10);
+	start_apart();
+	world_turn(100);
+	world_new_worker(&world, DESTINATION_DELIVERY);
+	assert_true(world_wait(order_is, &expected, 60000));
+	for (size_t i = 0; i < order_count; i++)
+		last = order[i].sender == 2 ? i : last;
+	print_message("the last of ten behind %zu of 3,000\n", last - 9);
+	assert_true(last < 400);
+}
+
+static size_t many_done, own_done, done_before_own;
+
+static void note_many(struct world *w, struct job *job)
+{
+	struct status statuses[QUEUE_SLICE_RECIPIENTS];
+
+	(void)w;
+	for (size_t i = 0; i < job->recipient_count; i++)
+		world_delivered(&statuses[i]);
+	if (strcmp(job->sender, "a2@sender.test") == 0 &&
+	    own_done++ == 0)
+		done_before_own = many_done;
+	else
+		many_done++;
+	worker_finish(job, statuses, false);
+}
+
+/* Who is asked hangs, but for one. */
+static void note_recent(void *arg, struct job *job)
+{
+	struct world *w = arg;
+	struct status status;
+
+	world_delivered(&status);
+	if (strcmp(job->sender, "a2@sender.test") != 0) {
+		w->jobs[w->job_count++] = job;
+		return;
+	}
+	own_done++;
+	worker_finish(job, &status, false);
+}
+
+static bool own_is_done(void *arg)
+{
+	(void)arg;
+	return own_done > 0;
+}
+
+static void commit_to_many(bool one_domain)
+{
+	struct arena *arena = arena_new(64 << 20);
+	struct envelope *envelope = new_envelope(arena, 1);
+	char to[64];
+
+	for (int i = 0; i < 10000; i++) {
+		snprintf(to, sizeof(to), "r%d@d%d.test", i,
+		    one_domain ? 0 : i);
+		envelope_add_recipient(envelope, arena, to, NULL, 0);
+	}
+	commit_envelope(envelope, arena, 0);
+}
+
+/* After a restart nothing is known of hosts. Sixty that hang have mail
+ * that waits since long: what came just before goes on beside them. */
+static void test_recent_first(void **state)
+{
+	char to[64];
+
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	for (int i = 0; i < 60; i++) {
+		snprintf(to, sizeof(to), "b@d%d.test", i);
+		commit_from((unsigned)i + 10, to, 3600 / 2);
+	}
+	commit_from(2, "b@quiet.test", 0);
+	world_turn(50);
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world.workers[DESTINATION_DELIVERY] = worker_new(note_recent, &world);
+	world_connect_worker(&world, DESTINATION_DELIVERY, 4);
+	own_done = 0;
+	assert_true(world_wait(own_is_done, NULL, 60000));
+	/* Half of the slots are for hosts like the others. */
+	assert_true(world.job_count <= 2);
+}
+
+/* A window and slots that are full of mail for hosts that hang, woken by hand,
+ * keep no fresh mail from a host that is well. */
+static void test_full_window(void **state)
+{
+	char to[64];
+
+	(void)state;
+	own_done = 0;
+	world.on_job = note_many;
+	commit_from(2, "b@quiet.test", 0);
+	assert_true(world_wait(own_is_done, NULL, 60000));
+	world.on_job = NULL;		/* nothing is ever answered */
+	for (int i = 0; i < 2000; i++) {
+		snprintf(to, sizeof(to), "b@d%d.test", i % 500);
+		commit_from((unsigned)i + 10, to, 0);
+		if (i % 100 == 99)
+			world_turn(0);
+	}
+	world_command(&world, "retry", "{\"all\":true}", true, NULL);
+	world_turn(50);
+	assert_true(schedule_window(world.queue->schedule) >= 100);
+	own_done = 0;
+	world.on_job = note_many;
+	commit_from(2, "b@quiet.test", 0);
+	assert_true(world_wait(own_is_done, NULL, 60000));
+}
+
+/* One message with 10,000 recipients, in as many domains and in one, does not
+ * hold up somebody else's that comes behind it. */
+static void test_many_recipients(void **state)
+{
+	for (int one_domain = 0; one_domain < 2; one_domain++) {
+		(void)state;
+		many_done = own_done = 0;
+		world.on_job = note_many;
+		world_drop_worker(&world, DESTINATION_DELIVERY);
+		start_apart();
+		world_new_worker(&world, DESTINATION_DELIVERY);
+		commit_to_many(one_domain);
+		commit_from(2, one_domain ? "b@d0.test" : "b@quiet.test", 0);
+		assert_true(world_wait(own_is_done, NULL, 60000));
+		print_message("%s: after %zu others\n", one_domain ?
+		    "one domain" : "10,000 domains", done_before_own);
+		assert_true(done_before_own <= 2000);
+		assert_true(world_wait(is_all_gone, NULL, 60000));
+	}
+}
+
 static bool is_notified(void *arg)
 {
 	return notified >= *(uint64_t *)arg;
@@ -254,8 +579,9 @@ static void test_last_attempt_reasons(void **state)
 	    world.queue->schedule), "dead.test", LANE_COMMON);
 	commit("b@dead.test", 7200);
 	world_turn(50);
-	entry = TAILQ_FIRST(&destination->fresh);
+	entry = schedule_take(world.queue->schedule, DESTINATION_DELIVERY);
 	assert_non_null(entry);
+	assert_ptr_equal(entry->destination, destination);
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
 		status_set(&destination->trouble, STATUS_DEFERRED, reasons[i],
 		    "4.7.5", "x");
@@ -263,6 +589,7 @@ static void test_last_attempt_reasons(void **state)
 		    reasons[i] != REASON_CONNECT &&
 		    reasons[i] != REASON_TIMEOUT && reasons[i] != REASON_DNS);
 	}
+	schedule_finished(world.queue->schedule, entry);
 }
 
 /* --- lanes --- */
@@ -436,229 +763,6 @@ static void test_reload(void **state)
 	assert_int_equal(dead_count, 300);
 }
 
-/* --- destinations alone --- */
-
-static struct entry *entry_for(struct destinations *all, const char *domain,
-    uint64_t id, uint32_t attempt)
-{
-	struct entry *entry = mem_alloc(sizeof(*entry));
-
-	entry->place.id = id;
-	entry->attempt = attempt;
-	entry->destination = destination_get(all, domain, LANE_COMMON);
-	destination_add(all, entry);
-	return entry;
-}
-
-static struct conf *plain_conf(void)
-{
-	char *errors = NULL;
-	struct conf *conf = conf_read("test.conf", "hostname = mx.test\n"
-	    "destination-concurrency = 2\nretry-first = 5m\n", &errors);
-
-	assert_non_null(conf);
-	return conf;
-}
-
-static void take(struct destinations *all, uint64_t expected)
-{
-	struct entry *entry = destinations_take(all, DESTINATION_DELIVERY);
-
-	if (expected == 0) {
-		assert_null(entry);
-		return;
-	}
-	assert_non_null(entry);
-	assert_true(entry->place.id == expected);
-	mem_free(entry);
-}
-
-static void test_turns(void **state)
-{
-	struct conf *conf = plain_conf();
-	struct destinations *all = destinations_new(conf);
-	struct destination *one;
-
-	(void)state;
-	for (uint64_t id = 1; id <= 4; id++)
-		entry_for(all, "one.test", id, 0);
-	entry_for(all, "two.test", 11, 0);
-	one = destination_get(all, "one.test", LANE_COMMON);
-	take(all, 1);
-	take(all, 11);
-	take(all, 2);
-	take(all, 0);			/* two at once and no more */
-	destination_done(all, one);
-	take(all, 3);
-	take(all, 0);
-	destination_done(all, one);
-	destination_done(all, one);
-	take(all, 4);
-	destinations_free(all);
-	conf_free(conf);
-}
-
-/* A host with STARTTLS and the same host with TLS from the first byte are two
- * places, even at one port (N-25); two domains behind one of them are one. */
-static void test_places(void **state)
-{
-	static const char text[] = "hostname = mx.test\n"
-	    "route one.test { host = relay.test  port = 465 }\n"
-	    "route two.test { host = relay.test  port = 465  "
-	    "tls = implicit }\n"
-	    "route three.test { host = relay.test  port = 465  "
-	    "tls = implicit }\n"
-	    "domain local.test { users = \"*\" }\n";
-	char *errors = NULL;
-	struct conf *conf = conf_read("test.conf", text, &errors);
-	struct destinations *all;
-	struct destination *one, *two;
-
-	(void)state;
-	assert_non_null(conf);
-	all = destinations_new(conf);
-	one = destination_get(all, "one.test", LANE_COMMON);
-	two = destination_get(all, "two.test", LANE_COMMON);
-	assert_ptr_not_equal(one, two);
-	assert_ptr_equal(two, destination_get(all, "three.test", LANE_COMMON));
-	assert_ptr_not_equal(two, destination_get(all, "three.test",
-	    LANE_OPTIONAL));
-	assert_ptr_equal(destination_find(all, "two.test", LANE_OPTIONAL),
-	    destination_find(all, "three.test", LANE_OPTIONAL));
-	assert_null(destination_find(all, "two.test", LANE_LEVEL + LEVEL_MAY));
-	assert_ptr_equal(destination_get(all, "local.test", LANE_COMMON),
-	    destination_get(all, "local.test", LANE_REQUIRETLS));
-	assert_false(one->next.implicit_tls);
-	assert_true(two->next.implicit_tls);
-	destinations_free(all);
-	conf_free(conf);
-}
-
-/* Stores of mailboxes by their sockets or addresses, in one lane; and a host as
- * somebody who logs in there, apart from the host without. */
-static void test_route_places(void **state)
-{
-	static const char text[] = "hostname = mx.test\n"
-	    "route one.test { transport = lmtp  socket = \"/run/a\" }\n"
-	    "route two.test { transport = lmtp  socket = \"/run/a\" }\n"
-	    "route three.test { transport = lmtp  socket = \"/run/b\" }\n"
-	    "route four.test { transport = lmtp  host = relay.test  "
-	    "port = 24 }\n"
-	    "route five.test { host = relay.test }\n"
-	    "route six.test { host = relay.test  level = secure  "
-	    "credentials-file = \"/six\" }\n"
-	    "route seven.test { host = relay.test  level = secure  "
-	    "credentials-file = \"/seven\" }\n"
-	    "route eight.test { transport = lmtp  host = relay.test  "
-	    "port = 24  tls = implicit }\n"
-	    "route nine.test { transport = lmtp  host = relay.test  "
-	    "port = 24  level = secure  credentials-file = \"/nine\" }\n"
-	    "route .sub.test { host = sub.test  mx = yes }\n";
-	static const char *const apart[] = { "one.test", "three.test",
-	    "four.test", "five.test", "six.test", "seven.test", "eight.test",
-	    "nine.test", "a.sub.test" };
-	enum { APART = sizeof(apart) / sizeof(apart[0]) };
-	struct destination *places[APART];
-	char *errors = NULL;
-	struct conf *conf = conf_read("test.conf", text, &errors);
-	struct destinations *all;
-
-	(void)state;
-	assert_non_null(conf);
-	all = destinations_new(conf);
-	for (size_t i = 0; i < APART; i++) {
-		places[i] = destination_get(all, apart[i], LANE_COMMON);
-		assert_int_equal(places[i]->kind, DESTINATION_DELIVERY);
-		assert_true(places[i]->next.routed);
-		assert_null(places[i]->next.route);
-		for (size_t k = 0; k < i; k++)
-			assert_ptr_not_equal(places[i], places[k]);
-	}
-	assert_ptr_equal(places[0], destination_get(all, "two.test",
-	    LANE_OPTIONAL));
-	/* What TLS a message wants may fail where others do not. */
-	assert_ptr_not_equal(places[2], destination_get(all, "four.test",
-	    LANE_REQUIRETLS));
-	/* The domain itself, which no route leads to: a job of its says so. */
-	assert_false(destination_get(all, "sub.test", LANE_COMMON)->
-	    next.routed);
-	assert_true(places[APART - 1]->next.routed);
-	assert_ptr_equal(places[APART - 1], destination_get(all, "b.sub.test",
-	    LANE_COMMON));
-	destinations_free(all);
-	conf_free(conf);
-}
-
-/* Fresh mail first, but one turn in four is for what waits since long. */
-static void test_fresh_first(void **state)
-{
-	struct conf *conf = plain_conf();
-	struct destinations *all = destinations_new(conf);
-	struct destination *one = destination_get(all, "one.test", LANE_COMMON);
-	static const uint64_t expected[] = { 1, 2, 3, 101, 4, 5, 102 };
-
-	(void)state;
-	for (uint64_t id = 101; id <= 102; id++)
-		entry_for(all, "one.test", id, 3);
-	for (uint64_t id = 1; id <= 5; id++)
-		entry_for(all, "one.test", id, 0);
-	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
-		take(all, expected[i]);
-		destination_done(all, one);
-	}
-	take(all, 0);
-	destinations_free(all);
-	conf_free(conf);
-}
-
-static void note(void *arg, struct destination *destination)
-{
-	(void)destination;
-	++*(int *)arg;
-}
-
-static void test_rest(void **state)
-{
-	struct conf *conf = plain_conf();
-	struct destinations *all = destinations_new(conf);
-	struct destination *one = destination_get(all, "one.test", LANE_COMMON);
-	struct status status;
-	int64_t until;
-	int woken = 0;
-
-	(void)state;
-	status_set(&status, STATUS_DEFERRED, REASON_TIMEOUT, "4.4.2", "slow");
-	entry_for(all, "one.test", 1, 0);
-	destination_failed(all, one, &status, 1000);
-	assert_false(destination_is_resting(one, 1000));
-	assert_int_equal(one->limit, 1);
-	destination_failed(all, one, &status, 1000);
-	assert_true(destination_is_resting(one, 1000));
-	until = one->rest.due;
-	assert_true(until >= 1000 + 270000 && until <= 1000 + 330000);
-	/* Late failures of the same moment do not make it longer. */
-	destination_failed(all, one, &status, 1000);
-	assert_true(one->rest.due == until);
-	take(all, 0);
-	assert_true(destinations_wake_due(all, until - 1, note, &woken) ==
-	    until);
-	assert_int_equal(woken, 0);
-	assert_true(destinations_wake_due(all, until, note, &woken) == -1);
-	assert_int_equal(woken, 1);
-	take(all, 1);			/* the probe */
-	destination_done(all, one);
-	/* It fails: twice as long. */
-	destination_failed(all, one, &status, until);
-	assert_true(one->rest.due - until >= 540000);
-	destination_succeeded(all, one);
-	assert_false(destination_is_resting(one, until));
-	assert_int_equal(one->failures, 0);
-	destinations_purge(all, until);
-	assert_int_equal(destinations_count(all), 0);
-	destinations_free(all);
-	conf_free(conf);
-}
-
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -671,12 +775,12 @@ int main(void)
 		TEST(test_lanes),
 		TEST(test_old_rows),
 		TEST(test_flapping),
+		TEST(test_model),
+		TEST(test_flood),
+		TEST(test_many_recipients),
+		TEST(test_full_window),
+		TEST(test_recent_first),
 		TEST(test_reload),
-		cmocka_unit_test(test_turns),
-		cmocka_unit_test(test_places),
-		cmocka_unit_test(test_route_places),
-		cmocka_unit_test(test_fresh_first),
-		cmocka_unit_test(test_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

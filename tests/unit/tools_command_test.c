@@ -21,6 +21,7 @@
 #include "base/control.h"
 #include "tests/fake_control_client.h"
 #include "tools/command.h"
+#include "tools/queue_progress.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define HEX "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -149,25 +150,49 @@ static const struct asks policy_lines[] = {
 
 static const struct asks queue_lines[] = {
 	{ "queue list --reason broken-tls --limit 5",
-	    "queue list {\"limit\":5,\"reason\":\"broken-tls\"}\n" },
+	    "queue list {\"limit\":5,\"progress\":true,\"reason\":"
+	    "\"broken-tls\"}\n" },
 	{ "queue list --failure sts-mx --older 2h",
-	    "queue list {\"older\":7200,\"reason\":\"sts-mx\"}\n" },
+	    "queue list {\"older\":7200,\"progress\":true,\"reason\":"
+	    "\"sts-mx\"}\n" },
 	{ "queue list --domain *.bücher.example --sender a@bücher.example "
 	    "--recipient *@Example.org",
-	    "queue list {\"domain\":\"*.xn--bcher-kva.example\",\"recipient\":"
-	    "\"*@Example.org\",\"sender\":\"a@xn--bcher-kva.example\"}\n" },
+	    "queue list {\"domain\":\"*.xn--bcher-kva.example\",\"progress\":"
+	    "true,\"recipient\":\"*@Example.org\",\"sender\":"
+	    "\"a@xn--bcher-kva.example\"}\n" },
+	{ "queue list --user uid~1000 --host mx*.example.org --larger 1M "
+	    "--smaller 2g --tag none --newer 1d --state held",
+	    "queue list {\"host\":\"mx*.example.org\",\"larger\":1048576,"
+	    "\"newer\":86400,\"progress\":true,\"smaller\":2147483648,"
+	    "\"state\":\"held\",\"tag\":\"none\",\"user\":\"uid 1000\"}\n" },
+	{ "queue cat --original 3f2a --limit 1",
+	    "queue cat {\"id\":[\"3f2a\"],\"limit\":1,\"original\":true,"
+	    "\"progress\":true}\n" },
 	{ "queue hold --note a~note 3f2a",
-	    "queue hold {\"id\":[\"3f2a\"],\"note\":\"a note\"}\n" },
+	    "queue hold {\"id\":[\"3f2a\"],\"note\":\"a note\",\"progress\":"
+	    "true}\n" },
+	{ "queue delete --all --dry-run",
+	    "queue delete {\"all\":true,\"dry-run\":true,\"progress\":"
+	    "true}\n" },
+	{ "queue delete -nv --all",
+	    "queue delete {\"all\":true,\"dry-run\":true,\"each\":true,"
+	    "\"progress\":true}\n" },
+	{ "queue bounce -j --dry-run 1",
+	    "queue bounce {\"dry-run\":true,\"each\":true,\"id\":[\"1\"],"
+	    "\"progress\":true}\n" },
+	{ "queue redirect joe@example.org 1 2 --state held",
+	    "queue redirect {\"id\":[\"1\",\"2\"],\"progress\":true,"
+	    "\"state\":\"held\",\"to\":\"joe@example.org\"}\n" },
 	{ "queue set-tls 3f2a may --reason ticket~41",
 	    "queue set-tls {\"id\":[\"3f2a\"],\"level\":\"may\",\"note\":"
-	    "\"ticket 41\"}\n" },
+	    "\"ticket 41\",\"progress\":true}\n" },
 	{ "queue set-tls --reason x --domain example.org --failure tls "
 	    "default",
 	    "queue set-tls {\"domain\":\"example.org\",\"level\":\"default\","
-	    "\"note\":\"x\",\"reason\":\"tls\"}\n" },
+	    "\"note\":\"x\",\"progress\":true,\"reason\":\"tls\"}\n" },
 	{ "queue set-tls 1 2 dane-only --note x",
 	    "queue set-tls {\"id\":[\"1\",\"2\"],\"level\":\"dane-only\","
-	    "\"note\":\"x\"}\n" },
+	    "\"note\":\"x\",\"progress\":true}\n" },
 };
 
 static void check_asks(const struct asks *rows, size_t count)
@@ -271,6 +296,16 @@ static const struct asks wrong_lines[] = {
 	{ "queue list --older 1w", "--older \"1w\"" },
 	{ "queue list --limit 5d", "--limit \"5d\": a number is expected" },
 	{ "queue list --domain mx*.bücher.example", "within a name" },
+	{ "queue list --domain a.example --domain b.example",
+	    "--domain is given twice" },
+	{ "queue list --reason tls --failure connect",
+	    "--failure is given twice" },
+	{ "queue list --larger 1T", "--larger \"1T\": a size is expected" },
+	{ "queue list --larger 99999999999999999999", "a size is expected" },
+	{ "queue list --dry-run", "\"--dry-run\" is no option" },
+	{ "queue delete --all -v", "--verbose goes with --dry-run" },
+	{ "queue delete --all --original", "\"--original\" is no option" },
+	{ "queue redirect", "ADDRESS is missing" },
 	{ "queue list --recipient a@☃.example",
 	    "cannot stand in a domain name" },
 };
@@ -587,6 +622,60 @@ static void test_set_tls_answer(void **state)
 	    "recipient(s)\nthe sender's demand stays\n");
 }
 
+/* What a long verb says on its way is no part of its answer. */
+static void test_progress_is_no_answer(void **state)
+{
+	static const char line[] = "{\"id\":\"1\",\"recipients\":[]}\n";
+	static const char both[] = "{\"progress\":{\"seen\":5}}\n"
+	    "{\"id\":\"1\",\"recipients\":[]}\n{\"progress\":{\"seen\":6}}\n";
+
+	(void)state;
+	fake_control_reset();
+	fake_control_answer(both, CONTROL_OK, "");
+	assert_int_equal(run("queue list -j"), CONTROL_OK);
+	assert_string_equal(output, line);
+	fake_control_answer(both, CONTROL_OK, "");
+	assert_int_equal(run("queue list"), CONTROL_OK);
+	assert_null(strstr(output, "progress"));
+}
+
+static void test_progress_line(void **state)
+{
+	static const struct {
+		const char	*values;
+		int64_t		 elapsed;
+		size_t		 width;
+		const char	*line;
+	} cases[] = {
+		{ "{\"seen\":7}", 1000, 80, "7" },
+		{ "{\"seen\":7,\"changed\":3}", 1000, 80, "7, 3 changed" },
+		{ "{\"seen\":50,\"total\":100,\"changed\":40}", 60000, 80,
+		    "[############............]  50%  50 of 100, 40 changed, "
+		    "1:00 left" },
+		{ "{\"seen\":1,\"total\":1000001}", 1000, 80,
+		    "[........................]   0%  1 of 1000001, "
+		    "277:46:40 left" },
+		{ "{\"seen\":100,\"total\":100}", 5000, 80,
+		    "[########################] 100%  100 of 100, 0:00 left" },
+		/* More than there were: some came in meanwhile. */
+		{ "{\"seen\":101,\"total\":100}", 5000, 80, "101" },
+		{ "{\"seen\":50,\"total\":100}", 60000, 40,
+		    " 50%  50 of 100, 1:00 left" },
+		{ "{\"seen\":50,\"total\":100}", 60000, 10, " 50%  50 " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		json_t *values = json_loads(cases[i].values, 0, NULL);
+		char line[200];
+
+		queue_progress_format(values, cases[i].elapsed,
+		    cases[i].width, line, sizeof(line));
+		assert_string_equal(line, cases[i].line);
+		json_decref(values);
+	}
+}
+
 /* --- help --- */
 
 static void test_help(void **state)
@@ -603,6 +692,9 @@ static void test_help(void **state)
 		{ "queue list --help", "dane-mismatch, sts-mx" },
 		{ "queue list --help", "broken-tls" },
 		{ "queue set-tls --help", "LEVEL, the last word" },
+		{ "queue delete --help", "--dry-run" },
+		{ "queue redirect --help", "ADDRESS [SELECTOR...] [ID...]" },
+		{ "queue --help", "hold-rule add|list|remove ..." },
 	};
 
 	(void)state;
@@ -633,6 +725,8 @@ int main(void)
 		cmocka_unit_test(test_show_notification),
 		cmocka_unit_test(test_show_many),
 		cmocka_unit_test(test_set_tls_answer),
+		cmocka_unit_test(test_progress_is_no_answer),
+		cmocka_unit_test(test_progress_line),
 		cmocka_unit_test(test_help),
 	};
 	int one = mkstemp(output_path), other = mkstemp(import_path), result;

@@ -51,6 +51,7 @@ struct options {
 	unsigned long	 size;		/* bytes of header and body together */
 	unsigned long	 per_connection;	/* messages; 0: no limit */
 	unsigned long	 timeout;	/* seconds without any progress */
+	unsigned long	 spread;	/* numbers that "#" stands for */
 	bool		 pipelining;
 };
 
@@ -64,6 +65,8 @@ struct session {
 	int		 fd;		/* -1: closed */
 	enum step	 step;
 	bool		 has_message;	/* took one that is not settled */
+	unsigned long	 number;	/* of that message */
+	char		 envelope[TEXT_MAX];	/* commands with numbers */
 	unsigned long	 sent;		/* messages on this connection */
 	const char	*output;	/* in the load's texts */
 	size_t		 output_left;
@@ -233,7 +236,7 @@ static void session_fail(struct session *session, const char *format, ...)
 
 static void session_take_message(struct session *session)
 {
-	session->load->taken++;
+	session->number = session->load->taken++;
 	session->has_message = true;
 	session->started = now();
 }
@@ -290,11 +293,33 @@ static void session_write(struct session *session)
 		session->body_sent = now();
 }
 
+/* The text with the message's number for each "#". */
+static void session_fill(struct session *session, const struct text *text)
+{
+	unsigned long number = session->number % session->load->options.spread;
+	size_t length = 0;
+
+	for (size_t i = 0; i < text->length; i++) {
+		if (length + 24 > sizeof(session->envelope))
+			die("addresses are too long");
+		if (text->bytes[i] == '#')
+			length += (size_t)snprintf(session->envelope + length,
+			    sizeof(session->envelope) - length, "%lu", number);
+		else
+			session->envelope[length++] = text->bytes[i];
+	}
+	session->output = session->envelope;
+	session->output_left = length;
+}
+
 static void session_enter(struct session *session, enum step step)
 {
 	session->step = step;
 	session->output = session->load->texts[step].bytes;
 	session->output_left = session->load->texts[step].length;
+	if ((step == STEP_MAIL || step == STEP_RCPT) &&
+	    session->load->options.spread > 0)
+		session_fill(session, &session->load->texts[step]);
 	if (session->output_left > 0)
 		session_write(session);
 }
@@ -529,7 +554,9 @@ static const char usage[] =
 "usage: load_client --port N [--host ADDRESS] [--connections N]\n"
 "           [--messages N] [--size BYTES] [--per-connection N] [--pipelining]\n"
 "           [--sender ADDRESS] [--recipient ADDRESS] [--timeout SECONDS]\n"
-"--per-connection 0, the default, keeps each connection to the end.\n";
+"           [--spread N]\n"
+"--per-connection 0, the default, keeps each connection to the end.\n"
+"--spread N: \"#\" in the two addresses is the message's number modulo N.\n";
 
 static unsigned long number(const char *name, const char *text,
     unsigned long min, unsigned long max)
@@ -567,6 +594,9 @@ static void take_option(struct options *options, int letter)
 		options->per_connection = number("per-connection", optarg, 0,
 		    10000000);
 		break;
+	case 'S':
+		options->spread = number("spread", optarg, 1, 10000000);
+		break;
 	case 'T':
 		options->timeout = number("timeout", optarg, 1, 3600);
 		break;
@@ -588,6 +618,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 		{ "pipelining", no_argument, NULL, 'P' },
 		{ "sender", required_argument, NULL, 'f' },
 		{ "recipient", required_argument, NULL, 't' },
+		{ "spread", required_argument, NULL, 'S' },
 		{ "timeout", required_argument, NULL, 'T' },
 		{ NULL, 0, NULL, 0 },
 	};

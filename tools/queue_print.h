@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Answers of the queue (queue/README, Commands) as text on standard output.
+ * Strangers' words are escaped.
+ */
+#ifndef POSTERN_TOOLS_QUEUE_PRINT_H
+#define POSTERN_TOOLS_QUEUE_PRINT_H
+
+#include <jansson.h>
+
+/* Of list and show. */
+void	 queue_print_message(const json_t *object);
+/* What a server said, or what became of an attempt, behind other words of a
+ * line. */
+void	 queue_print_reply(const json_t *object);
+/* Of show and history: lines below the message. */
+void	 queue_print_attempts(const json_t *attempts);
+/* What a change did, or would do; for queue_request_ask(). */
+void	 queue_print_change(void *arg, const json_t *object);
+/* A piece of a message: bytes as they are, since a file or a pipe wants them so;
+ * a terminal gets what it can show. */
+void	 queue_print_bytes(const char *hex);
+
+#endif
