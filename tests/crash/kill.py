@@ -1,270 +1,374 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""kill -9 of any role, at random moments, under load.
+"""kill -9 of any role, at random moments, under a steady load.
 
-    kill.py [--kills N] [--seed S] [--roles queue,smtpd,...]
+    kill.py [--kills N] [--rate N] [--gap LOW,HIGH] [--seed S] [--roles A,B]
+            [--keep FOLDER]
 
-Two Posterns in unprivileged mode: the first takes mail from several clients
-and delivers half of it to its own maildir and half over TLS to the second,
-which nobody harms. A role of the first, chosen at random (the supervisor and
-all roles at once among the choices), is killed at a random moment, N times.
+A Postern in unprivileged mode takes mail over TLS at so many messages a second
+and relays each of them over TLS to a server of ours; every fourth goes to a
+maildir as well. A role, chosen at random (the supervisor and all roles at once
+among the choices), is killed, N times; the next one after the server has
+accepted a message again and a while between LOW and HIGH seconds more.
 
-The ledger is kept here, outside of what is killed: each message with its
-digest, and whether it got 250. At the end:
+The ledger (ledger.py) is kept here, outside of what is killed, and so is the
+server that mail is relayed to. At the end:
 
-  I1  every message that got 250 arrived               (loss = 0)
-  I2  nothing arrived that differs from what was sent  (corrupt = 0)
-  I3  what arrived twice is counted                    (allowed, reported)
+  I1  every message that got 250 arrived, at each recipient    (lost = 0)
+  I2  nothing arrived that differs from what was sent          (corrupted = 0)
+  I3  what arrived twice was in flight at a kill of a role that knew of it:
+      between the begin of its try (not before the end of its content here, and
+      the next hop's last reply) and the moment from which the queue is known to
+      be done with it; each further copy has a kill of its own, and that kill
+      lies between the begins of both tries
   I4  nothing arrived that was never sent; what got no 250 may have arrived
-      only if the connection broke before the reply    (reported)
-  I6  a fresh message gets its 250 within five seconds of each kill
+      only if the connection broke before the reply            (reported)
+  I5  nothing arrived outside of TLS
+  I6  a message that is begun after the kill gets its 250 within five seconds
+      of it, of whichever client
 
-How many kills fell between the write of a batch and its flush is what the queue
-says when it starts again: its progress page (queue/store_progress.c) survives
-the process.
+Where kills fell is what clients, next hop, maildir and ledger saw at that
+moment; of the queue also its progress page (queue/store_progress.c), which
+survives it: the next start says how many batches were written and not flushed.
 Prints "crash: N passed, N failed" at the end.
 """
 import argparse
 import collections
-import hashlib
 import os
 import random
-import re
 import shutil
 import signal
 import smtplib
 import sys
 import tempfile
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
+sys.path.insert(0, HERE)
 os.environ.setdefault("POSTERN_SRCDIR", os.path.join(HERE, "..", ".."))
 
 from conftest import Certificate
-from postern import Postern, until
+from ledger import Judgement, Ledger
+from load import (Collector, LogReader, Pace, Sender, Sink, client_context,
+                  open_session, send_one)
+from postern import Postern, is_running, until
 
 ROLES = ("queue", "smtpd", "delivery", "mailbox", "policy", "directory",
          "everything")
 RECOVERY_SECONDS = 5.0
+CONFIGURATION = """
+allow-loopback = yes
+retry-first = 1s
+retry-max = 2s
+max-sessions-per-client = 200
+route "example.net" { host = "127.0.0.1" port = %d mx = no }
+destination "example.net" { level = encrypt }
+"""
+# What a kill can fall into, and how the table at the end says it.
+MOMENTS = {
+    "hello": "a client in greeting, TLS or EHLO",
+    "envelope": "a client in MAIL or DATA",
+    "recipient": "a client in RCPT",
+    "content": "content coming in",
+    "answer": "a client waits for its 250",
+    "unflushed": "a batch written and not flushed",
+    "to-hello": "next hop: greeting, TLS or EHLO",
+    "to-envelope": "next hop: MAIL to DATA",
+    "to-content": "next hop: content",
+    "to-taken": "next hop: has it, its 250 on the way",
+    "writing": "a file of the maildir half written",
+    "unsettled": "arrived, not known to be settled",
+    "none": "none of these",
+}
 
 
-class Ledger:
-    """What was sent: number -> (digest, accepted). Several threads write."""
+class World:
+    """The server that is killed, and everything around it that is not."""
 
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.sent = {}
-        self.accepted = set()
-        self.refused = set()     # a reply came, and it was not 250
-        self.next = 0
+    def __init__(self, folder, options):
+        self.folder = folder
+        self.dice = random.Random(options.seed)
+        self.ledger = Ledger(os.path.join(folder, "ledger"))
+        hop = Certificate(folder, "mx.example.net", ["mx.example.net"])
+        self.sink = Sink(hop, self.ledger)
+        self.server = Postern(
+            os.path.join(folder, "server"),
+            certificate=Certificate(folder, "mx.example.org",
+                                    ["mx.example.org"]),
+            text=CONFIGURATION % self.sink.port)
+        self.reader = LogReader(self.ledger)
+        self.collector = Collector(self.server.maildir("alice"), self.ledger)
+        self.pace = Pace(options.rate)
+        self.senders = [Sender(self.server.port, self.ledger, self.pace,
+                               options.seed + i)
+                        for i in range(options.senders)]
+        self.context = client_context()
+        self.left_behind = set()     # half written files of the dead
+        self.moments = []            # (role, set of moments) of each kill
+        self.depth = []              # messages in the queue after each
 
-    def add(self, body):
-        with self.lock:
-            number = self.next
-            self.next += 1
-        text = b"message %d\r\n%s" % (number, body)
-        with self.lock:
-            self.sent[number] = hashlib.sha256(
-                text.replace(b"\r\n", b"\n")).hexdigest()
-        return number, text
+    def start_server(self, wait):
+        self.server.log_path = os.path.join(
+            self.folder, "log.%d" % len(self.reader.paths))
+        if self.server.log is not None:
+            self.server.log.close()
+        self.server.start(wait=wait)
+        self.reader.paths.append(self.server.log_path)
 
+    def start(self):
+        self.start_server(True)
+        for thread in [self.reader, self.collector] + self.senders:
+            thread.start()
 
-class Sender(threading.Thread):
-    """Sends until told to stop; a broken connection is simply made anew."""
+    def moment(self):
+        """What is going on just now."""
+        seen = {one.state for one in self.senders} - {"idle"}
+        seen |= {"to-" + state for state in
+                 list(self.sink.states.values()) if state != "between"}
+        if self.collector.half_written() - self.left_behind:
+            seen.add("writing")
+        if self.ledger.unsettled():
+            seen.add("unsettled")
+        return seen
 
-    def __init__(self, port, ledger, seed):
-        super().__init__(daemon=True)
-        self.port = port
-        self.ledger = ledger
-        self.random = random.Random(seed)
-        self.done = False
-
-    def run(self):
-        client = None
-        while not self.done:
-            size = self.random.choice([200, 2000, 5000, 20000, 150000])
-            to = self.random.choice(["alice@example.org",
-                                     "carol@example.net"])
-            line = bytes(self.random.choices(b"abcdefgh", k=70)) + b"\r\n"
-            number, text = self.ledger.add(line * (size // 72 + 1))
+    def role_pid(self, role):
+        for pid in self.server.role_pids():
             try:
-                if client is None:
-                    client = smtplib.SMTP("127.0.0.1", self.port, timeout=20)
-                client.sendmail("bob@example.org", [to],
-                                b"Subject: crash\r\n\r\n" + text)
-                with self.ledger.lock:
-                    self.ledger.accepted.add(number)
-            except smtplib.SMTPResponseException:
-                with self.ledger.lock:
-                    self.ledger.refused.add(number)
-                client = self.drop(client)
-            except smtplib.SMTPRecipientsRefused:
-                with self.ledger.lock:
-                    self.ledger.refused.add(number)
-                client = self.drop(client)
-            except (OSError, smtplib.SMTPException):
-                client = self.drop(client)
-                time.sleep(0.02)
-        self.drop(client)
-
-    @staticmethod
-    def drop(client):
-        if client is not None:
-            try:
-                client.close()
+                with open("/proc/%d/cmdline" % pid, "rb") as line:
+                    if b"--role=" + role.encode() in line.read().split(b"\0"):
+                        return pid
             except OSError:
                 pass
-        return None
+        return 0
 
-
-def recovery(server, ledger):
-    """Seconds until a message gets its 250 again."""
-    start = time.monotonic()
-    while True:
-        number, text = ledger.add(b"probe\r\n")
-        try:
-            with smtplib.SMTP("127.0.0.1", server.port, timeout=10) as client:
-                client.sendmail("bob@example.org", ["alice@example.org"],
-                                b"Subject: crash\r\n\r\n" + text)
-            with ledger.lock:
-                ledger.accepted.add(number)
-            return time.monotonic() - start
-        except (OSError, smtplib.SMTPException):
-            if time.monotonic() - start > 60:
-                return 60.0
-            time.sleep(0.01)
-
-
-def role_pid(server, role):
-    for pid in server.role_pids():
-        try:
-            with open("/proc/%d/cmdline" % pid, "rb") as line:
-                if b"--role=" + role.encode() in line.read().split(b"\0"):
-                    return pid
-        except OSError:
-            pass
-    return 0
-
-
-def kill_one(server, role):
-    """Kills it; False if it was not there."""
-    if role == "everything":
-        pids = server.role_pids() + [server.process.pid]
+    def kill(self, role):
+        """Kills it; the time, or None if it was not there."""
+        supervisor = self.server.process
+        pids = [self.role_pid(role)]
+        if role == "everything":
+            # It must not start one anew while the others are being killed.
+            supervisor.send_signal(signal.SIGSTOP)
+            pids = self.server.role_pids() + [supervisor.pid]
+        if 0 in pids:
+            return None
+        seen = self.moment()
+        when = time.monotonic()
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        server.process.wait(10)
-        until(lambda: not any(os.path.exists("/proc/%d" % pid)
-                              for pid in pids), 10)
-        server.start(wait=False)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return None
+        self.ledger.killed(role, when, sorted(seen))
+        self.moments.append((role, seen))
+        if role == "everything":
+            supervisor.wait(10)
+            until(lambda: not any(map(is_running, pids)), 10)
+            self.start_server(False)
+        return when
+
+    def fresh_message(self):
+        try:
+            client = open_session(self.server.port, self.context)
+            try:
+                send_one(client, self.ledger,
+                         lambda number: b"Subject: crash\r\n\r\nprobe\r\n",
+                         ["local"], lambda state: None)
+                return True
+            finally:
+                client.close()
+        except (OSError, smtplib.SMTPException):
+            return False
+
+    def recover(self, role, killed):
+        while not self.fresh_message() and time.monotonic() - killed < 60:
+            time.sleep(0.01)
+        if role in ("mailbox", "everything"):
+            self.left_behind |= self.collector.half_written()
+
+    def ask_queue(self):
+        """What it still has; None while it cannot say."""
+        asked = time.monotonic()
+        code, out, err = self.server.command("queue", "list", "--json")
+        if code == 1 and "no message matches" in err:
+            listed = []
+        elif code != 0:
+            return None
+        else:
+            listed = [line.split('"id":"', 1)[1].split('"', 1)[0]
+                      for line in out.splitlines() if '"id":"' in line]
+        self.ledger.listed(set(listed), asked)
+        return len(listed)
+
+    def kill_and_recover(self, role):
+        killed = self.kill(role)
+        if killed is None:
+            return False
+        self.recover(role, killed)
+        depth = self.ask_queue()
+        if depth is not None:
+            self.depth.append(depth)
         return True
-    pid = role_pid(server, role)
-    if not pid:
-        return False
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+
+    def drain(self):
+        """No more load; everything that is kept is delivered."""
+        for sender in self.senders:
+            sender.done = True
+        for sender in self.senders:
+            sender.join(60)
+        self.server.command("queue", "retry", "--all")
+        until(lambda: self.ask_queue() == 0, 180, "the queue to be empty")
+        self.collector.done = True
+        self.collector.join(60)
+        self.collector.collect()
+
+    def stop(self):
+        for thread in self.senders + [self.reader, self.collector]:
+            thread.done = True
+        try:
+            self.server.stop()
+        finally:
+            self.sink.close()
+            self.ledger.close()
+
+    def unflushed(self):
+        """Adds to each kill of the queue what its next start has said."""
+        kills = self.ledger.kills
+        for when, _ in self.reader.unflushed:
+            for place in range(len(kills) - 1, -1, -1):
+                at, role, _ = kills[place]
+                if at < when and role in ("queue", "everything"):
+                    self.moments[place][1].add("unflushed")
+                    break
 
 
-def arrived(folders):
-    """number -> [digest, ...] of everything in these maildirs."""
-    found = collections.defaultdict(list)
-    for folder in folders:
-        for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            with open(os.path.join(folder, name), "rb") as mail:
-                body = mail.read().split(b"\n\n", 1)[1]
-            match = re.match(rb"message (\d+)\n", body)
-            number = int(match.group(1)) if match else -1
-            found[number].append(hashlib.sha256(body).hexdigest())
-    return found
+def percentile(values, share):
+    values = sorted(values) or [0.0]
+    return values[min(int(len(values) * share), len(values) - 1)]
 
 
-def judge(ledger, found, times, window, kills):
+def report_recoveries(recoveries):
+    print("recovery, seconds from the kill to the first 250 of a message begun "
+          "after it:")
+    for role in ("all",) + ROLES:
+        times = [took for of, took in recoveries if role in ("all", of)]
+        if times:
+            print("  %-11s %5d kills   median %.2f   p99 %.2f   longest %.2f"
+                  % (role, len(times), percentile(times, 0.5),
+                     percentile(times, 0.99), max(times)))
+
+
+def report_moments(moments):
+    """Of how many kills of each role was this going on?"""
+    counts = {role: collections.Counter() for role in ROLES}
+    for role, seen in moments:
+        counts[role].update(seen or {"none"})
+    print("where kills fell (how many of them; several things can be going "
+          "on):")
+    print("  %-36s %s" % ("", " ".join("%10s" % role for role in ROLES)))
+    for name, text in MOMENTS.items():
+        print("  %-36s %s" % (text, " ".join(
+            "%10d" % counts[role][name] for role in ROLES)))
+
+
+def judge(world, seconds):
     """Prints the figures; returns the invariants as (name, held)."""
-    lost = [n for n in ledger.accepted if n not in found]
-    corrupt = [n for n, digests in found.items()
-               if any(d != ledger.sent.get(n) for d in digests)]
-    twice = sum(len(digests) - 1 for digests in found.values())
-    unknown = [n for n in found if n not in ledger.sent]
-    after_refusal = [n for n in found if n in ledger.refused]
-    silent = [n for n in found if n not in ledger.accepted
-              and n not in ledger.refused]
-    slow = [t for t in times if t > RECOVERY_SECONDS]
-    times = sorted(times) or [0]
-    print("kills %d, messages sent %d, answered 250 %d, arrived %d" % (
-        kills, len(ledger.sent), len(ledger.accepted), len(found)))
-    print("lost %d, corrupt %d, twice %d, arrived without a reply %d, "
-          "arrived after a refusal %d" % (
-              len(lost), len(corrupt), twice, len(silent),
-              len(after_refusal)))
-    print("recovery: median %.2f s, longest %.2f s" % (
-        times[len(times) // 2], times[-1]))
-    print("kills between write and flush: %d" % window)
-    return [("I1 nothing lost", not lost), ("I2 nothing corrupt", not corrupt),
+    ledger = world.ledger
+    world.unflushed()
+    found = Judgement(ledger)
+    answered = sum(one.verdict == "250" for one in ledger.messages)
+    relayed = sum(len(one.ways["relay"].copies) > 0
+                  for one in ledger.messages if "relay" in one.ways)
+    slow = [took for _, took in found.recoveries if took > RECOVERY_SECONDS]
+    print("kills %d in %.0f s; load: %.0f messages a second were to be sent, "
+          "%.0f were, %.0f got 250, %.0f arrived at the next hop" % (
+              len(world.moments), seconds, 1 / world.pace.step,
+              len(ledger.messages) / seconds, answered / seconds,
+              relayed / seconds))
+    print("messages %d, answered 250 %d, refused %d, broken off %d; in the "
+          "queue after a kill: median %d, most %d" % (
+              len(ledger.messages), answered,
+              sum(one.verdict == "refused" for one in ledger.messages),
+              sum(one.verdict is None for one in ledger.messages),
+              percentile(world.depth, 0.5), max(world.depth, default=0)))
+    print("lost %d, corrupted %d, twice %d (unexplained %d) of %d in flight "
+          "at kills, arrived without a reply %d, after a refusal %d, never "
+          "sent %d, in clear %d" % (
+              len(found.lost), len(found.corrupt), found.twice,
+              len(found.unexplained), sum(found.in_flight), found.silent,
+              len(found.refused), len(ledger.foreign), world.sink.clear))
+    for name in ("lost", "corrupt", "unexplained", "refused"):
+        if getattr(found, name):
+            print("  %s: %s" % (name, getattr(found, name)[:10]))
+    report_recoveries(found.recoveries)
+    report_moments(world.moments)
+    return [("I1 nothing lost", not found.lost),
+            ("I2 nothing corrupted", not found.corrupt),
+            ("I3 twice only what was in flight at a kill",
+             not found.unexplained and
+             found.twice <= sum(found.in_flight)),
             ("I4 nothing unsent or refused arrived",
-             not unknown and not after_refusal),
+             not ledger.foreign and not found.refused),
+            ("I5 nothing in clear", world.sink.clear == 0),
             ("I6 recovery within five seconds", not slow)]
 
 
-def main():
+def run(world, options):
+    """Kills, then drains; the seconds under load."""
+    low, high = (float(part) for part in options.gap.split(","))
+    roles = options.roles.split(",")
+    kills = 0
+    began = time.monotonic()
+    while kills < options.kills:
+        time.sleep(world.dice.uniform(low, high))
+        kills += world.kill_and_recover(world.dice.choice(roles))
+        if kills % 100 == 0 and kills < options.kills:
+            print("%d kills after %.0f s" % (kills, time.monotonic() - began),
+                  flush=True)
+    seconds = time.monotonic() - began
+    world.drain()
+    return seconds
+
+
+def parse_options():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--gap", default="0.02,0.2")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--senders", type=int, default=6)
+    parser.add_argument("--senders", type=int, default=16)
     parser.add_argument("--roles", default=",".join(ROLES))
-    options = parser.parse_args()
-    print("seed %d" % options.seed)
-    dice = random.Random(options.seed)
-    folder = tempfile.mkdtemp(prefix="postern-crash-")
-    certificate = Certificate(folder, "mx.example.net", ["mx.example.net"])
-    two = Postern(os.path.join(folder, "two"), name="mx.example.net",
-                  domain="example.net", users=("carol",),
-                  certificate=certificate)
-    one = Postern(os.path.join(folder, "one"), text=(
-        "allow-loopback = yes\nretry-first = 1s\nretry-max = 2s\n"
-        "max-sessions-per-client = 200\n"
-        'route "example.net" { host = "127.0.0.1" port = %d mx = no }\n'
-        'destination "example.net" { level = encrypt }\n' % two.port))
-    ledger = Ledger()
-    times, kills = [], 0
+    parser.add_argument("--keep", help="folder that stays, with the ledger")
+    return parser.parse_args()
+
+
+def interrupted(number, frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    options = parse_options()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
+    print("seed %d" % options.seed, flush=True)
+    folder = options.keep or tempfile.mkdtemp(prefix="postern-crash-")
+    os.makedirs(folder, exist_ok=True)
+    world = World(folder, options)
     ok = False
     try:
-        two.start()
-        one.start()
-        senders = [Sender(one.port, ledger, options.seed + i)
-                   for i in range(options.senders)]
-        for sender in senders:
-            sender.start()
-        roles = options.roles.split(",")
-        while kills < options.kills:
-            time.sleep(dice.uniform(0.02, 0.5))
-            kills += kill_one(one, dice.choice(roles))
-            times.append(recovery(one, ledger))
-        for sender in senders:
-            sender.done = True
-        for sender in senders:
-            sender.join(30)
-        one.command("queue", "retry", "--all")
-        one.wait_empty(120)
-        two.wait_empty(60)
-        found = arrived([one.maildir("alice"), two.maildir("carol")])
-        results = judge(ledger, found, times, one.log_count(
-            "queue recovered unflushed="), kills)
+        world.start()
+        results = judge(world, run(world, options))
         for name, held in results:
             print("%s %s" % ("ok    " if held else "FAILED", name))
         failed = sum(not held for _, held in results)
         ok = failed == 0
         print("crash: %d passed, %d failed" % (len(results) - failed, failed))
     finally:
-        for server in (one, two):
-            try:
-                server.stop()
-            except Exception as problem:  # pylint: disable=broad-except
-                print("stopping:", problem)
-        if ok:
+        try:
+            world.stop()
+        except Exception as problem:  # pylint: disable=broad-except
+            print("stopping:", problem)
+        if ok and not options.keep:
             shutil.rmtree(folder)
         else:
             print("kept:", folder)
