@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -103,6 +104,17 @@ static void run_request(struct control *control, const json_t *request)
 		verb->handler(control, arguments);
 }
 
+/* Whatever comes behind the request is the wish to stop. */
+static void read_stop(struct control *control)
+{
+	void (*stop)(struct control *, void *) = control->stop;
+
+	buf_reset(stream_input(control->stream));
+	control->stop = NULL;
+	if (stop != NULL)
+		stop(control, control->arg);
+}
+
 static void read_request(struct control *control)
 {
 	struct buf *input = stream_input(control->stream);
@@ -120,24 +132,17 @@ static void read_request(struct control *control)
 	stream_deadline(control->stream, control->patience);
 	request = json_loadb(buf_data(input), (size_t)end,
 	    JSON_REJECT_DUPLICATES, &error);
-	buf_reset(input);
+	buf_consume(input, (size_t)end + 1);
 	if (request == NULL) {
 		control_end(control, CONTROL_USAGE, error.text);
 		return;
 	}
 	run_request(control, request);
 	json_decref(request);
-}
-
-/* Whatever comes behind the request is the wish to stop. */
-static void read_stop(struct control *control)
-{
-	void (*stop)(struct control *, void *) = control->stop;
-
-	buf_reset(stream_input(control->stream));
-	control->stop = NULL;
-	if (stop != NULL)
-		stop(control, control->arg);
+	/* It may have come at once; whoever detached the control reads on. */
+	if (!control->ended && control->stream != NULL &&
+	    buf_length(stream_input(control->stream)) > 0)
+		read_stop(control);
 }
 
 static void on_event(void *arg, struct stream *stream, enum stream_event event)
@@ -259,6 +264,16 @@ void control_on_stop(struct control *control,
     void (*stop)(struct control *control, void *arg))
 {
 	control->stop = stop;
+}
+
+json_t *control_time(int64_t wall)
+{
+	char text[64];
+
+	if (wall == 0)
+		return json_null();
+	clock_format_iso(wall, text, sizeof(text));
+	return json_string(text);
 }
 
 json_t *control_text(const char *text)

@@ -83,6 +83,8 @@ void	 control_on_stop(struct control *control,
 /* Text for an answer, from anywhere: bytes that are no UTF-8 are escaped. A new
  * reference. */
 json_t	*control_text(const char *text);
+/* A moment (wall, ms) as RFC 3339 has it; null for 0. A new reference. */
+json_t	*control_time(int64_t wall);
 /* The connection is the caller's from now on (descriptor returned, owned), and
  * the pointer void; -1 when it has failed already. Inside of a handler. */
 int	 control_detach(struct control *control);

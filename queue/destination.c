@@ -390,6 +390,18 @@ struct purge {
 	int64_t			 now;
 };
 
+static void refresh(struct destinations *all, struct destination *destination);
+
+/* Its rest, and that of its host, would end when the clock is there again. */
+static void clock_was_set_back(struct destinations *all,
+    struct destination *destination, int64_t now)
+{
+	destination->failed_at = now;
+	host_forget(all->hosts, destination);
+	heap_remove(&all->resting, &destination->rest);
+	refresh(all, destination);
+}
+
 static void purge_one(void *arg, const void *key, size_t length, void *value)
 {
 	struct purge *purge = arg;
@@ -397,6 +409,8 @@ static void purge_one(void *arg, const void *key, size_t length, void *value)
 
 	(void)key;
 	(void)length;
+	if (destination->failed_at > purge->now)
+		clock_was_set_back(purge->all, destination, purge->now);
 	if (destination->waiting.group_count > 0 || destination->in_flight > 0)
 		return;
 	if (heap_contains(&destination->rest) || (destination->failures > 0 &&
@@ -546,6 +560,14 @@ void destination_add(struct destinations *all, struct wait_group *group,
     const struct place *place)
 {
 	waiting_put(&group->destination->waiting, all->room, group, place);
+	refresh(all, group->destination);
+}
+
+void destination_add_first(struct destinations *all,
+    struct wait_group *group, const struct place *place)
+{
+	waiting_put_first(&group->destination->waiting, all->room, group,
+	    place);
 	refresh(all, group->destination);
 }
 

@@ -145,6 +145,9 @@ bool	 destinations_may_merge(const struct destinations *all);
 void	 destinations_merge_groups(struct destinations *all);
 void	 destination_add(struct destinations *all, struct wait_group *group,
 	    const struct place *place);
+/* The same, before all others. */
+void	 destination_add_first(struct destinations *all,
+	    struct wait_group *group, const struct place *place);
 /* Takes out of the group those of whom leaves() says so. */
 void	 destination_sift(struct destinations *all, struct wait_group *group,
 	    bool (*leaves)(void *arg, const struct place *place), void *arg);

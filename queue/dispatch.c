@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/wire.h"
@@ -83,6 +84,7 @@ struct dispatch {
 	struct hash		*lost;		/* id -> times, as a pointer */
 	uint64_t		 next_key;
 	struct crew		 crews[DESTINATION_KINDS];
+	struct timer		 again;		/* there may be more to start */
 };
 
 static void job_free(struct open_job *job)
@@ -271,20 +273,28 @@ static bool may_start(const struct crew *crew)
 	    channel_queued(crew->channel) <= CHANNEL_ENOUGH;
 }
 
-static void run_crew(struct crew *crew, struct arena *arena)
+/* True when there may be more. */
+static bool run_crew(struct crew *crew, struct arena *arena)
 {
 	struct schedule *schedule = crew->dispatch->queue->schedule;
 	struct entry *entry;
 
 	for (unsigned i = 0; i < JOBS_A_TURN; i++) {
 		if (!may_start(crew))
-			return;
+			return false;
 		entry = schedule_take(schedule, crew->kind);
 		if (entry == NULL)
-			return;
+			return false;
 		arena_reset(arena);
 		start_job(crew, entry, arena);
 	}
+	return true;
+}
+
+/* The end of the turn does the work. */
+static void on_again(void *arg)
+{
+	(void)arg;
 }
 
 /* Its time is over. The attempt that some deserve waits for a worker. */
@@ -308,12 +318,13 @@ void dispatch_run(struct dispatch *dispatch)
 	struct schedule *schedule = dispatch->queue->schedule;
 	struct arena *arena;
 	struct entry *entry;
+	bool more = false;
 
 	if (dispatch->queue->stopping)
 		return;
 	arena = arena_new(RECORD_ARENA_MAX);
 	for (int kind = 0; kind < DESTINATION_KINDS; kind++)
-		run_crew(&dispatch->crews[kind], arena);
+		more |= run_crew(&dispatch->crews[kind], arena);
 	for (unsigned i = 0; i < EXPIRED_A_TURN; i++) {
 		entry = schedule_take_expired(schedule);
 		if (entry == NULL)
@@ -321,6 +332,10 @@ void dispatch_run(struct dispatch *dispatch)
 		end_expired(dispatch, entry, arena);
 	}
 	arena_free(arena);
+	/* It may be that none became a job, so that nobody else brings on
+	 * the next turn. */
+	if (more)
+		timer_start(&dispatch->again, 0, on_again, NULL);
 }
 
 /* --- frames --- */
@@ -614,6 +629,7 @@ void dispatch_free(struct dispatch *dispatch)
 		while (!LIST_EMPTY(&crew->jobs))
 			job_free(LIST_FIRST(&crew->jobs));
 	}
+	timer_stop(&dispatch->again);
 	hash_free(dispatch->by_key);
 	hash_free(dispatch->lost);
 	mem_free(dispatch);

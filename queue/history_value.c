@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/control.h"
 #include "base/status.h"
 #include "queue/history.h"
@@ -23,14 +22,6 @@ const char *history_verdict(const char *tls)
 	if (verdict == NULL)
 		return strcmp(tls, "none") == 0 ? "none" : "";
 	return verdict + strlen(" verify=");
-}
-
-static json_t *time_value(int64_t wall)
-{
-	char text[64];
-
-	clock_format_iso(wall, text, sizeof(text));
-	return json_string(text);
 }
 
 /* Who leaves says who it is; others have a number only. */
@@ -77,7 +68,7 @@ static json_t *group_value(const struct history_event *event, uint32_t first,
 		status_format_enhanced(status, code, sizeof(code));
 	return json_pack("{s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, "
 	    "s:o, s:I}",
-	    "time", time_value(event->time),
+	    "time", control_time(event->time),
 	    "attempt", event->attempt == 0 ? json_null() :
 	    json_integer(event->attempt),
 	    "outcome", history_outcome_name(item->outcome),

@@ -25,7 +25,9 @@
 #include "queue/schedule.h"
 #include "queue/store.h"
 
-enum { ORDER_VERSION = 1, ORDER_ROW_MAX = 8 * ORDER_TEXT_MAX + 128 };
+enum { ORDER_VERSION = 1, ORDER_ROW_MAX = 8 * ORDER_TEXT_MAX + 128,
+	/* The clock may be set while a timer runs, or the machine sleep. */
+	LOOK_MILLISECONDS = 60 * 1000 };
 
 /* Where the next number is kept. */
 static const char number_key[] = "order";
@@ -177,15 +179,17 @@ static void on_end(void *arg);
 static void wait_for_end(struct orders *orders)
 {
 	struct kept_order *kept;
-	int64_t now = clock_wall(), next = INT64_MAX;
+	int64_t now = clock_wall(), next = INT64_MAX, wait;
 
 	TAILQ_FOREACH(kept, &orders->list, link)
 		if (kept->order.ends != 0 && kept->order.ends < next)
 			next = kept->order.ends;
 	timer_stop(&orders->end);
-	if (next != INT64_MAX)
-		timer_start(&orders->end, next > now ? next - now : 0,
-		    on_end, orders);
+	if (next == INT64_MAX)
+		return;
+	wait = next > now ? next - now : 0;
+	timer_start(&orders->end, wait < LOOK_MILLISECONDS ? wait :
+	    LOOK_MILLISECONDS, on_end, orders);
 }
 
 /* Destinations and workers learn of it. Not while the queue opens: then they

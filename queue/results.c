@@ -104,20 +104,28 @@ static void log_failure(const struct slice *slice,
 	    log_text("text", recipient->status->text));
 }
 
-/* Gives up those who were tried and whose time is over. */
-static void expire(struct slice *slice, struct leaving *failed, int64_t now)
+static bool is_paused(const struct status *status)
+{
+	return status != NULL && status->reason == REASON_PAUSED;
+}
+
+/* Gives up those who were tried and whose time is over, unless their host was
+ * found to be paused (keep_paused). */
+static void expire(struct slice *slice, struct leaving *failed,
+    bool keep_paused, int64_t now)
 {
 	struct record_slice *record = slice->record;
 
 	if (record->flags & SLICE_HELD || slice_expiry(slice->queue, record) >
 	    now)
 		return;
-	while (record->recipient_count > 0) {
-		uint32_t last = record->recipient_count - 1;
+	for (uint32_t i = record->recipient_count; i-- > 0;) {
+		const struct status *status = record->recipients[i].status;
 
-		leave(failed, slice, last, expired_status(slice,
-		    record->recipients[last].status));
-		slice_drop(slice, last);
+		if (keep_paused && is_paused(status))
+			continue;
+		leave(failed, slice, i, expired_status(slice, status));
+		slice_drop(slice, i);
 	}
 }
 
@@ -185,13 +193,12 @@ static void postpone(struct slice *slice, int64_t now)
 
 	/* A pause says nothing about the host: it does not add up. */
 	record->due = now + destination_backoff(slice->queue->conf,
-	    status != NULL && status->reason == REASON_PAUSED ? 1 :
-	    record->attempt);
+	    is_paused(status) ? 1 : record->attempt);
 	/* What the operator has set meanwhile is tried at once. */
 	if (record->flags & SLICE_AGAIN)
 		record->due = now;
 	record->flags &= ~(uint32_t)SLICE_AGAIN;
-	if (record->due > expiry)
+	if (record->due > expiry && !is_paused(status))
 		record->due = expiry > now ? expiry : now + 1000;
 	log_info("defer", log_message(slice->id),
 	    log_text("domain", record->domain),
@@ -240,7 +247,7 @@ static void apply(struct slice *slice, const struct results *results,
 		apply_item(slice, &results->items[i], &failed, &done);
 	if (slice->event != NULL)
 		slice->event->attempt = record->attempt;
-	expire(slice, &failed, now);
+	expire(slice, &failed, true, now);
 	tell(slice, &failed, &done);
 	if (record->recipient_count > 0) {
 		warnings_consider(slice, now);
@@ -313,7 +320,7 @@ void results_expire(struct queue *queue, struct entry *entry)
 		if (recipient->status == NULL && trouble.text[0] != '\0')
 			recipient->status = &trouble;
 	}
-	expire(&slice, &failed, clock_wall());
+	expire(&slice, &failed, false, clock_wall());
 	tell(&slice, &failed, &(struct leaving){ .count = 0 });
 	slice_save(&slice);
 }

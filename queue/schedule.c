@@ -64,7 +64,10 @@ enum {
 	PURGE_MILLISECONDS = 60 * 1000,
 	/* Mail that came so shortly before a start goes before what waits
 	 * since longer: its hosts may well be up. */
-	RECENT_MILLISECONDS = 60 * 1000
+	RECENT_MILLISECONDS = 60 * 1000,
+	/* What goes before all others in a second, since somebody asks for it
+	 * by hand; more than that is no hand's work. */
+	HAND_MOST = 1000
 };
 
 /* Key of the hash: packed by hand, so no padding is hashed. */
@@ -79,6 +82,8 @@ struct schedule {
 	struct hash		*unsafe;	/* ids; see schedule_expect() */
 
 	int64_t			 born;		/* wall, ms */
+	int64_t			 hand_second;	/* HAND_MOST in it */
+	unsigned		 hand_count;
 	struct place		 high;
 	int64_t			 looked_at;	/* `now` of the last look */
 	bool			 exhausted;	/* the row at high is not due */
@@ -513,6 +518,7 @@ static void hold_row(struct schedule *schedule, struct wait_group *group,
 	if (wants(schedule, group, false)) {
 		destination_add(schedule->all, group, place);
 	} else if (!destination->paused &&
+	    destination_is_resting(destination, schedule->looked_at) &&
 	    is_expired(schedule, place, schedule->looked_at)) {
 		give_up(schedule, destination, place);
 		waiting_drop(&destination->waiting,
@@ -894,20 +900,56 @@ void schedule_added(struct schedule *schedule, const struct place *place,
     const struct record_schedule *row)
 {
 	struct destination *destination;
+	struct entry *taken = find(schedule, place->id, place->slice);
 	int64_t now = clock_wall();
 	bool fresh = row->attempt == 0;
 
+	if (taken != NULL) {
+		/* No look finds it. Who waits for its last attempt has that
+		 * where the row is now. */
+		taken->place.due = place->due;
+		return;
+	}
 	if (place->due > schedule->looked_at && place->due > now) {
 		wait_for(schedule, place, now);
 		return;
 	}
-	if (find(schedule, place->id, place->slice) != NULL)
-		return;
 	destination = destination_for(schedule, place, row);
 	if (destination == NULL)
 		return;
 	destination->fresh |= fresh;
 	add_due(schedule, group_for(schedule, destination, row), place, fresh);
+}
+
+/* Whether the row may go before the others of its place. */
+static bool takes_first(struct schedule *schedule, const struct place *place)
+{
+	int64_t second = clock_monotonic() / 1000;
+
+	if (second != schedule->hand_second)
+		schedule->hand_count = 0;
+	schedule->hand_second = second;
+	return place->due <= clock_wall() && has_room(schedule, true) &&
+	    find(schedule, place->id, place->slice) == NULL &&
+	    hash_find_id(schedule->unsafe, place->id) == NULL &&
+	    schedule->hand_count++ < HAND_MOST;
+}
+
+void schedule_added_first(struct schedule *schedule,
+    const struct place *place, const struct record_schedule *row)
+{
+	struct destination *destination = takes_first(schedule, place) ?
+	    destination_for(schedule, place, row) : NULL;
+
+	if (destination == NULL) {
+		schedule_added(schedule, place, row);
+		return;
+	}
+	destination_add_first(schedule->all, group_for(schedule, destination,
+	    row), place);
+	/* A look comes by as well: should the line be cut short meanwhile, it
+	 * is found there; if not, whoever comes second is out of date. */
+	schedule->exhausted = false;
 }
 
 bool schedule_is_in_flight(const struct schedule *schedule, uint64_t id,

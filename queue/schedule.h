@@ -39,6 +39,9 @@ void	 schedule_safe(struct schedule *schedule, uint64_t id);
 /* A row is in the schedule. */
 void	 schedule_added(struct schedule *schedule, const struct place *place,
 	    const struct record_schedule *row);
+/* The same, by the operator's hand: before all others that wait there. */
+void	 schedule_added_first(struct schedule *schedule,
+	    const struct place *place, const struct record_schedule *row);
 bool	 schedule_is_in_flight(const struct schedule *schedule, uint64_t id,
 	    uint32_t slice);
 

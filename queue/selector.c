@@ -125,7 +125,8 @@ static const char *read_reasons(struct selector *selector, const json_t *value)
 		uint64_t set = text == NULL ? 0 : status_reason_set(text);
 
 		if (set == 0)
-			return "\"reason\": no such reason";
+			return "\"reason\": no such reason; `postern "
+			    "queue list --help` names them";
 		selector->reasons |= set;
 	}
 	return count == 0 ? "\"reason\": a word is expected" : NULL;

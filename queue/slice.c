@@ -33,6 +33,7 @@ int slice_load(struct slice *slice, struct queue *queue, uint64_t id,
 	}
 	slice->old_due = slice->record->due;
 	slice->was_held = slice->record->flags & SLICE_HELD;
+	slice->by_hand = false;
 	slice->past = census_remember(slice->arena, slice->record);
 	slice->event = NULL;
 	slice->recipients = slice->record->recipient_count;
@@ -49,6 +50,7 @@ void slice_begin(struct slice *slice, struct queue *queue, uint64_t id,
 	slice->record = arena_alloc(slice->arena, sizeof(*slice->record));
 	slice->old_due = 0;
 	slice->was_held = true;		/* it has no row in the schedule */
+	slice->by_hand = false;
 	slice->past = NULL;
 	slice->event = NULL;
 	slice->recipients = 0;
@@ -148,7 +150,10 @@ void slice_save(struct slice *slice)
 
 		place.due = record->due;
 		rows_put_schedule(queue->store, &place, &row);
-		schedule_added(queue->schedule, &place, &row);
+		if (slice->by_hand)
+			schedule_added_first(queue->schedule, &place, &row);
+		else
+			schedule_added(queue->schedule, &place, &row);
 	}
 	slice_release(slice);
 }
@@ -185,6 +190,7 @@ void slice_retry(struct slice *slice, int64_t now)
 	    SLICE_FILTERED | SLICE_RULED);
 	slice->record->held_reason = arena_dup_string(slice->arena, "");
 	slice->record->due = now;
+	slice->by_hand = true;
 	schedule_wake(slice->queue->schedule, slice->record);
 }
 

@@ -30,6 +30,7 @@ struct slice {
 	struct record_slice	*record;	/* in it; to be changed */
 	int64_t			 old_due;
 	bool			 was_held;
+	bool			 by_hand;	/* goes before others, once saved */
 	struct census_past	*past;		/* in the arena */
 	/* What became of recipients since it was loaded, for the history; in
 	 * the arena, or null: see history_note(). */

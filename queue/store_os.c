@@ -20,6 +20,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -148,10 +149,13 @@ uint64_t store_os_file_bytes(const char *directory, const char *name)
 	return stat(path, &about) == 0 ? (uint64_t)about.st_size : 0;
 }
 
+/* Of the open file, not of the process: a backup opens and closes every file
+ * here, and a lock of the process would go with that. Such a lock does not say
+ * whose it is; the file does. */
 int store_os_lock(const char *directory)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char path[PATH_MAX];
+	char path[PATH_MAX], pid[24] = "";
 	int fd;
 
 	path_of(directory, "lock", path);
@@ -161,12 +165,16 @@ int store_os_lock(const char *directory)
 		    log_errno(errno));
 		return -1;
 	}
-	if (fcntl(fd, F_SETLK, &lock) == 0)
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
+		snprintf(pid, sizeof(pid), "%-20ld", (long)getpid());
+		(void)!pwrite(fd, pid, strlen(pid), 0);
 		return fd;
+	}
 	if ((errno == EACCES || errno == EAGAIN) &&
-	    fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+	    pread(fd, pid, sizeof(pid) - 1, 0) >= 0)
 		log_error("the store is in use by another process",
-		    log_text("path", directory), log_number("pid", lock.l_pid));
+		    log_text("path", directory),
+		    log_number("pid", strtol(pid, NULL, 10)));
 	else
 		log_error("cannot lock", log_text("path", path),
 		    log_errno(errno));

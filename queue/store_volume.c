@@ -239,11 +239,13 @@ uint64_t store_volume_bytes(struct store *store, uint64_t number)
 
 void store_volume_begin(struct store *store, int64_t begun)
 {
-	/* Its owner keeps far from that. */
-	if (store->volumes->count == STORE_VOLUMES_MAX)
-		store->volumes->drops++;
-	store->volumes->begins = true;
-	store->volumes->begun = begun;
+	struct store_volumes *volumes = store->volumes;
+
+	/* Its owner keeps far from that, unless a backup keeps what goes. */
+	if (volumes->count == STORE_VOLUMES_MAX && volumes->drops == 0)
+		volumes->drops++;
+	volumes->begins = true;
+	volumes->begun = begun;
 	store_care(store);
 }
 

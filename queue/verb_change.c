@@ -4,6 +4,8 @@
  * slices in which a recipient is selected; delete and bounce on the selected
  * recipients only. Every changed message is logged with who wanted it.
  */
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -20,10 +22,12 @@
 
 static const char *const note_arguments[] = { "note", NULL };
 
+/* With a note: only what was held with that. */
 static uint32_t count_held(const struct walk *walk, const struct slice *slice)
 {
-	(void)walk;
-	return slice->was_held ? slice->record->recipient_count : 0;
+	return slice->was_held && (walk->note == NULL ||
+	    strcmp(slice->record->held_reason, walk->note) == 0) ?
+	    slice->record->recipient_count : 0;
 }
 
 static uint32_t count_others(const struct walk *walk,
@@ -138,7 +142,8 @@ void verb_hold(struct control *control, const json_t *arguments)
 void verb_release(struct control *control, const json_t *arguments)
 {
 	static const struct walk_verb verb = { .name = "release",
-	    .changes = true, .page = CHANGE_PAGE, .visit = visit_release };
+	    .changes = true, .page = CHANGE_PAGE, .visit = visit_release,
+	    .arguments = note_arguments };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }

@@ -179,14 +179,6 @@ static bool takes_row(const struct tour *tour, const struct history_row *row)
 	    (tour->until == 0 || seconds < tour->until);
 }
 
-static json_t *time_value(int64_t wall)
-{
-	char text[64];
-
-	clock_format_iso(wall, text, sizeof(text));
-	return json_string(text);
-}
-
 static json_t *leaver_value(const struct history_row *row,
     const struct leaver *leaver)
 {
@@ -203,7 +195,7 @@ static json_t *leaver_value(const struct history_row *row,
 	    "original", leaver->original == NULL ? json_null() :
 	    control_text(leaver->original),
 	    "outcome", history_outcome_name(leaver->outcome),
-	    "finished", time_value(leaver->time),
+	    "finished", control_time(leaver->time),
 	    "attempts", (json_int_t)(leaver->attempt == 0 ? row->attempts :
 	    leaver->attempt),
 	    "code", status->code == 0 ? json_null() :
@@ -233,8 +225,8 @@ static json_t *row_value(const struct tour *tour,
 	    "slice", (json_int_t)row->slice,
 	    "domain", control_text(row->domain),
 	    "sender", control_text(row->sender),
-	    "arrival", time_value(row->arrival),
-	    "finished", time_value(row->finished),
+	    "arrival", control_time(row->arrival),
+	    "finished", control_time(row->finished),
 	    "size", (json_int_t)row->size,
 	    "client", control_text(row->client),
 	    "helo", control_text(row->helo),
@@ -495,7 +487,9 @@ static const char *read_outcomes(struct tour *tour, const json_t *value)
 		int outcome = text == NULL ? -1 : history_outcome_find(text);
 
 		if (outcome <= HISTORY_DEFERRED)
-			return "\"outcome\": no such outcome";
+			return "\"outcome\": delivered, relayed, failed, "
+			    "expired, bounced, deleted or redirected is "
+			    "expected";
 		tour->outcomes |= 1U << outcome;
 	}
 	return NULL;

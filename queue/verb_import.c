@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 
 #include "base/arena.h"
@@ -48,6 +49,8 @@ enum { LINE_MAX_BYTES = 3 << 19, PATIENCE_MILLISECONDS = 60000,
     FINISH_MILLISECONDS = 10000, ARCHIVE_MAX = 64, PENDING_MOST = 256,
     SLICES_MOST = ENVELOPE_RECIPIENTS_MAX, MESSAGE_ARENA = 160 << 20,
     ROWS_MOST = MESSAGE_ARENA - RECORD_ARENA_MAX };
+
+static const char disk_is_full[] = "the disk is full";
 
 /* A message whose batch is on its way to the disk. */
 struct taken {
@@ -235,7 +238,7 @@ static const char *begin(struct import *import, const json_t *about)
 		return "a message is larger than max-message-size allows";
 	if (import->known == 0 && store_space(import->queue->store) <
 	    import->message->body_length)
-		return "the disk is full";
+		return disk_is_full;
 	return NULL;
 }
 
@@ -254,6 +257,29 @@ static void slice_room(struct import *import)
 	import->slices = larger;
 }
 
+/* A row that says less would send it where the sender does not want it. */
+static void take_wishes(struct record_slice *slice, uint32_t flags)
+{
+	slice->flags &= ~(uint32_t)(SLICE_BOUNCE | SLICE_REQUIRETLS |
+	    SLICE_TLS_OPTIONAL);
+	if (flags & ENVELOPE_BOUNCE)
+		slice->flags |= SLICE_BOUNCE;
+	if (flags & ENVELOPE_REQUIRETLS)
+		slice->flags |= SLICE_REQUIRETLS;
+	if (flags & ENVELOPE_TLS_OPTIONAL)
+		slice->flags |= SLICE_TLS_OPTIONAL;
+}
+
+/* Mail goes by the domain of the slice: it is that of its recipients. */
+static bool is_of_its_domain(const struct record_slice *slice)
+{
+	for (uint32_t i = 0; i < slice->recipient_count; i++)
+		if (strcasecmp(slice->recipients[i].who.domain,
+		    slice->domain) != 0)
+			return false;
+	return true;
+}
+
 static const char *take_slice(struct import *import, const json_t *row)
 {
 	struct record_slice *slice;
@@ -269,9 +295,12 @@ static const char *take_slice(struct import *import, const json_t *row)
 	mem_free(data);
 	if (slice == NULL)
 		return "the row of recipients cannot be read";
+	if (!is_of_its_domain(slice))
+		return "recipients stand under another domain than theirs";
 	/* Numbers of jobs are those of the other queue. */
 	slice->last_job = 0;
-	slice->flags &= ~(uint32_t)SLICE_AGAIN;
+	slice->flags &= ~(uint32_t)(SLICE_AGAIN | SLICE_NOTED);
+	take_wishes(slice, import->message->envelope->flags);
 	if (import->hold && !(slice->flags & SLICE_HELD)) {
 		slice->flags |= SLICE_HELD;
 		slice->held_reason = arena_dup_string(import->arena,
@@ -462,7 +491,8 @@ static void take_lines(struct import *import)
 	    buf_find(input, '\n', 0) == -1)
 		wrong = "a line is too long";
 	if (wrong != NULL)
-		end(import, CONTROL_DATA, wrong);
+		end(import, wrong == disk_is_full ? CONTROL_TEMPORARY :
+		    CONTROL_DATA, wrong);
 	else if (import->finishing && import->pending_count == 0)
 		end(import, CONTROL_OK, "");
 	else

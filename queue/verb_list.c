@@ -9,7 +9,6 @@
 #include <strings.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/xtext.h"
@@ -54,16 +53,6 @@ static json_t *text_value(const char *text)
 	return value;
 }
 
-static json_t *time_value(int64_t wall)
-{
-	char text[64];
-
-	if (wall == 0)
-		return json_null();
-	clock_format_iso(wall, text, sizeof(text));
-	return json_string(text);
-}
-
 /* What the operator has set for it; null for nothing. */
 static json_t *level_value(const struct record_slice *slice)
 {
@@ -100,8 +89,8 @@ static json_t *recipient_value(struct walk *walk,
 	    "domain", text_value(slice->domain),
 	    "state", slice_state_name(state),
 	    "attempts", (json_int_t)slice->attempt,
-	    "next", time_value(next),
-	    "tried", time_value(slice->tried_at),
+	    "next", control_time(next),
+	    "tried", control_time(slice->tried_at),
 	    "reason", status == NULL ? "none" :
 	    status_reason_name(status->reason),
 	    "status", code,
@@ -148,9 +137,9 @@ static void add_tls_history(json_t *recipient,
 	    text_value(slice->tls_reason));
 	json_object_set_new(recipient, "tls-author",
 	    text_value(slice->tls_author));
-	json_object_set_new(recipient, "tls-set", time_value(slice->tls_set));
+	json_object_set_new(recipient, "tls-set", control_time(slice->tls_set));
 	json_object_set_new(recipient, "tls-trouble",
-	    time_value(slice->tls_trouble_since));
+	    control_time(slice->tls_trouble_since));
 }
 
 static void add_recipient(struct listing *listing,
@@ -227,7 +216,7 @@ static json_t *message_value(const struct listing *listing, uint64_t id,
 	object = json_pack("{s:s, s:o, s:o, s:I, s:s, s:b, s:I, s:O}",
 	    "id", name,
 	    "sender", text_value(message->envelope->sender),
-	    "arrival", time_value(message->arrival),
+	    "arrival", control_time(message->arrival),
 	    "size", (json_int_t)view_message_size(message->envelope,
 	    message->body_length),
 	    "state", state_of(listing),

@@ -91,7 +91,9 @@ static void read_number(const json_t *arguments, const char *name,
 		return;
 	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
 	    json_integer_value(value) > most)
-		*error = "a number is expected, not negative and not too large";
+		*error = strcmp(name, "ends") == 0 ?
+		    "\"ends\": an end within 366 days is expected" :
+		    "\"larger\": a size is expected, not negative";
 	else
 		*out = json_integer_value(value);
 }
@@ -164,18 +166,6 @@ static void put_optional(json_t *object, const char *name, const char *text)
 		json_object_set_new(object, name, control_text(text));
 }
 
-static void put_time(json_t *object, const char *name, int64_t wall)
-{
-	char text[64];
-
-	if (wall == 0) {
-		json_object_set_new(object, name, json_null());
-		return;
-	}
-	clock_format_iso(wall, text, sizeof(text));
-	json_object_set_new(object, name, json_string(text));
-}
-
 static json_t *describe(const struct order *order)
 {
 	json_t *object = json_pack("{s:I, s:s}", "number",
@@ -193,8 +183,8 @@ static json_t *describe(const struct order *order)
 	put_optional(object, "place", order->place);
 	put_optional(object, "reason", order->reason);
 	put_optional(object, "author", order->author);
-	put_time(object, "made", order->made);
-	put_time(object, "ends", order->ends);
+	json_object_set_new(object, "made", control_time(order->made));
+	json_object_set_new(object, "ends", control_time(order->ends));
 	if (order->kind == ORDER_HOLD)
 		json_object_set_new(object, "held",
 		    json_integer((json_int_t)order->used));

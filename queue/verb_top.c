@@ -157,16 +157,6 @@ static void take_place(void *arg, struct destination *place)
 
 /* --- telling --- */
 
-static json_t *time_value(int64_t wall)
-{
-	char text[64];
-
-	if (wall == 0)
-		return json_null();
-	clock_format_iso(wall, text, sizeof(text));
-	return json_string(text);
-}
-
 /* What it does, and until when. */
 static void add_state(json_t *value, const struct destination *place,
     int64_t now)
@@ -182,7 +172,7 @@ static void add_state(json_t *value, const struct destination *place,
 		until = place->rest.due;
 	}
 	json_object_set_new(value, "state", json_string(state));
-	json_object_set_new(value, "until", time_value(until));
+	json_object_set_new(value, "until", control_time(until));
 }
 
 static void add_place(json_t *value, const struct destination *place,

@@ -82,7 +82,7 @@ const char *verify_table_name(enum store_table table)
 	static const char *const names[STORE_TABLE_COUNT + 1] = {
 		[STORE_META] = "meta", [STORE_MESSAGES] = "messages",
 		[STORE_SLICES] = "slices", [STORE_SCHEDULE] = "schedule",
-		[STORE_ORDERS] = "rules", [STORE_ATTEMPTS] = "attempts",
+		[STORE_ORDERS] = "orders", [STORE_ATTEMPTS] = "attempts",
 		[STORE_VOLUME] = "history",
 	};
 

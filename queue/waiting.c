@@ -206,8 +206,17 @@ static uint32_t remove_first(struct room *room, struct wait_group *group)
 	return number;
 }
 
-void waiting_put(struct wait_line *waiting, struct room *room,
-    struct wait_group *group, const struct place *place)
+static void prepend(struct room *room, struct wait_group *group,
+    uint32_t number)
+{
+	waiter_at(room, number)->next = group->first;
+	if (group->count++ == 0)
+		group->last = number;
+	group->first = number;
+}
+
+static uint32_t waiter_make(struct wait_line *waiting, struct room *room,
+    const struct wait_group *group, const struct place *place)
 {
 	uint32_t number = waiter_new(room);
 	struct waiter *waiter = waiter_at(room, number);
@@ -215,11 +224,28 @@ void waiting_put(struct wait_line *waiting, struct room *room,
 	waiter->due = place->due;
 	waiter->id = place->id;
 	waiter->slice = place->slice;
-	append(room, group, number);
 	waiting->count++;
 	room->of_sender[group->slot % WAITING_SENDERS]++;
+	return number;
+}
+
+void waiting_put(struct wait_line *waiting, struct room *room,
+    struct wait_group *group, const struct place *place)
+{
+	append(room, group, waiter_make(waiting, room, group, place));
 	if (group->count == 1)
 		TAILQ_INSERT_TAIL(&waiting->rings[group->ring], group, turn);
+}
+
+void waiting_put_first(struct wait_line *waiting, struct room *room,
+    struct wait_group *group, const struct place *place)
+{
+	if (group->count > 0)
+		TAILQ_REMOVE(&waiting->rings[group->ring], group, turn);
+	prepend(room, group, waiter_make(waiting, room, group, place));
+	TAILQ_INSERT_HEAD(&waiting->rings[group->ring], group, turn);
+	/* The next turn is for its ring. */
+	waiting->turns = group->ring == RING_OLD ? OLD_TURN - 1 : 0;
 }
 
 struct wait_group *waiting_next(const struct wait_line *waiting)

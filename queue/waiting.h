@@ -88,6 +88,9 @@ void	 waiting_each(struct wait_line *waiting, void (*visit)(void *arg,
 /* To the end of the group's line. */
 void	 waiting_put(struct wait_line *waiting, struct room *room,
 	    struct wait_group *group, const struct place *place);
+/* Before all others of the place: the operator wants it now. */
+void	 waiting_put_first(struct wait_line *waiting, struct room *room,
+	    struct wait_group *group, const struct place *place);
 /* The group whose turn is next; null if nobody waits. */
 struct wait_group	*waiting_next(const struct wait_line *waiting);
 /* Takes the first of that group, whose turn it was. The group stays until

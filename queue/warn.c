@@ -185,7 +185,8 @@ static void look_at_early(struct warnings *warnings)
 /* True when there is more to do than a step may. */
 static bool step(struct warnings *warnings)
 {
-	size_t seen;
+	uint64_t id = warnings->id;
+	uint32_t slice = warnings->slice;
 
 	warnings->now = clock_wall();
 	warnings->told = 0;
@@ -193,11 +194,13 @@ static bool step(struct warnings *warnings)
 	look_at_early(warnings);
 	if (warnings->told >= PAGE_WARNINGS)
 		return true;
-	seen = rows_each_slice(warnings->queue->store, warnings->id,
-	    warnings->slice, PAGE_SLICES, visit, warnings);
+	rows_each_slice(warnings->queue->store, id, slice, PAGE_SLICES, visit,
+	    warnings);
 	if (warnings->told >= PAGE_WARNINGS)
 		return true;
-	return seen == PAGE_SLICES && !warnings->stopped;
+	/* A page of large slices ends before it has as many as were asked. */
+	return !warnings->stopped && (warnings->id != id ||
+	    warnings->slice != slice);
 }
 
 static void on_timer(void *arg)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * postern queue backup and verify. The role makes a copy in its own directory;
- * it is moved to where it is wanted, or copied there file by file when that is
- * on another file system, flushed, and looked at before anybody calls it a
- * backup.
+ * it is copied to where it is wanted file by file, flushed, and looked at before
+ * anybody calls it a backup. Where the role is somebody else than we are, it is
+ * never moved: a directory that left the role's root, and which it holds open,
+ * would lead it out, and links would let it change the backup.
  */
 #include "tools/command_queue.h"
 
@@ -100,17 +101,21 @@ static int copy_bytes(int from, int to)
 /* With the owner and mode that it has. */
 static int copy_file(int from_directory, int to_directory, const char *name)
 {
+	/* A pipe would never open. */
 	int from = openat(from_directory, name, O_RDONLY | O_NOFOLLOW |
-	    O_CLOEXEC);
+	    O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	int to = openat(to_directory, name, O_WRONLY | O_CREAT | O_EXCL |
 	    O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct stat about;
 	int result = -1;
 
-	if (from != -1 && to != -1 && fstat(from, &about) == 0 &&
-	    S_ISREG(about.st_mode) && (geteuid() != 0 ||
-	    fchown(to, about.st_uid, about.st_gid) == 0))
-		result = copy_bytes(from, to);
+	if (from != -1 && to != -1 && fstat(from, &about) == 0) {
+		if (!S_ISREG(about.st_mode))
+			errno = EINVAL;
+		else if (geteuid() != 0 || fchown(to, about.st_uid,
+		    about.st_gid) == 0)
+			result = copy_bytes(from, to);
+	}
 	if (from != -1)
 		close(from);
 	if (to != -1 && close(to) == -1)
@@ -138,7 +143,8 @@ static int copy_files(DIR *from, int to)
 /* What came of a copy that failed. */
 static void remove_files(const char *path)
 {
-	DIR *stream = opendir(path);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
 	while (stream != NULL && (entry = readdir(stream)) != NULL)
@@ -148,37 +154,67 @@ static void remove_files(const char *path)
 	(void)rmdir(path);
 }
 
-static int copy_over(const char *path, const char *place)
+/* Nothing has the name of a backup before it is whole. */
+static int copy_to_draft(const struct queue_copy *copy, const char *draft,
+    const char *place)
 {
-	DIR *from = opendir(path);
+	int source = openat(copy->directory, ".", O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC);
+	DIR *from = source == -1 ? NULL : fdopendir(source);
 	int to, result = -1, error;
 
 	if (from == NULL)
-		return complain(path, strerror(errno));
-	if (mkdir(place, 0700) == -1 && errno != EEXIST) {
-		closedir(from);
-		return complain(place, strerror(errno));
-	}
-	to = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return complain(copy->path, strerror(errno));
+	/* Of one that was interrupted. */
+	remove_files(draft);
+	to = mkdir(draft, 0700) == -1 ? -1 : open(draft, O_RDONLY |
+	    O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (to != -1)
 		result = copy_files(from, to);
+	if (result == 0)
+		result = rename(draft, place);
 	error = errno;
 	closedir(from);
 	if (to != -1)
 		close(to);
 	if (result == 0)
 		return CONTROL_OK;
-	remove_files(place);
+	if (to != -1)
+		remove_files(draft);
 	return complain(place, strerror(error));
 }
 
-static int bring(const char *path, const char *place)
+static int copy_over(const struct queue_copy *copy, const char *place)
+{
+	size_t length = strlen(place);
+	char *draft;
+	int code;
+
+	while (length > 1 && place[length - 1] == '/')
+		length--;
+	draft = mem_print("%.*s.incomplete", (int)length, place);
+	code = copy_to_draft(copy, draft, place);
+	mem_free(draft);
+	return code;
+}
+
+static bool is_ours(const struct queue_copy *copy)
+{
+	struct stat about;
+
+	return fstat(copy->directory, &about) == 0 &&
+	    about.st_uid == geteuid();
+}
+
+static int bring(const struct queue_copy *copy, const char *place)
 {
 	int code = CONTROL_OK;
 
-	if (rename(path, place) == -1)
+	if (!is_ours(copy))
+		code = copy_over(copy, place);
+	else if (rename(copy->path, place) == -1)
 		code = errno == EXDEV || errno == ENOTEMPTY ||
-		    errno == EEXIST ? copy_over(path, place) :
+		    errno == EEXIST ? copy_over(copy, place) :
 		    complain(place, strerror(errno));
 	if (code == CONTROL_OK && sync_parent(place) == -1)
 		code = complain(place, strerror(errno));
@@ -198,7 +234,7 @@ static int run_backup(struct queue_request *request)
 	code = queue_copy_begin(request, &copy);
 	if (code != CONTROL_OK)
 		return code;
-	code = bring(copy.path, place);
+	code = bring(&copy, place);
 	queue_copy_end(&copy);
 	if (code != CONTROL_OK)
 		return code;
@@ -248,7 +284,8 @@ static int check_pages(struct queue_request *request)
 	if (!request->json)
 		printf("checking a copy of %llu MiB, each page\n",
 		    (unsigned long long)(copy.bytes >> 20));
-	code = queue_copy_check(copy.path, request->json);
+	code = queue_copy_check_open(copy.directory, copy.path,
+	    request->json);
 	queue_copy_end(&copy);
 	return code;
 }

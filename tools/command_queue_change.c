@@ -46,9 +46,9 @@ static const struct queue_option note_options[] = {
 static const struct queue_option set_tls_options[] = {
 	{ .name = "reason", .kind = QUEUE_TEXT, .value = "TEXT",
 	    .help = "why; it is kept with the messages (the selector by "
-	    "reason is --failure here)", .member = "note" },
+	    "reason is --failure here)", .member = "note", .needed = true },
 	{ .name = "note", .kind = QUEUE_TEXT, .value = "TEXT",
-	    .help = "the same" },
+	    .help = "the same as --reason" },
 	{ .name = NULL }
 };
 

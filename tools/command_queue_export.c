@@ -42,12 +42,24 @@ struct run {
 
 	json_t		*exported;	/* owned; identifiers */
 	json_t		*left;		/* those that were not */
-	json_t		*held_here;	/* owned: {ID:true} that only we hold */
+	json_t		*held;		/* owned: those that we hold */
 	unsigned	 damaged;
 	bool		 failed;
 };
 
+static const char malformed[] = "the queue's answer cannot be read: the "
+    "command and the running server differ in version";
+static const char no_room[] = "a message cannot be kept in a temporary file: "
+    "is /tmp full?";
+
 /* --- what comes --- */
+
+static void fail(struct run *run, const char *why)
+{
+	if (!run->failed)
+		fprintf(stderr, "postern: %s\n", why);
+	run->failed = true;
+}
 
 /* Bytes of a row, owned; null: malformed. */
 static uint8_t *row_of(const json_t *value, size_t *length)
@@ -91,8 +103,12 @@ static void begin(struct run *run, const json_t *about)
 	mem_free(row);
 	run->skipped = run->moves && is_true(about, "in-flight");
 	rewind(run->body);
-	if (record == NULL || ftruncate(fileno(run->body), 0) != 0) {
-		run->failed = true;
+	if (record == NULL) {
+		fail(run, malformed);
+		return;
+	}
+	if (ftruncate(fileno(run->body), 0) != 0) {
+		fail(run, "cannot empty a temporary file");
 		return;
 	}
 	hex_format(record->digest, DIGEST_BYTES, hex, sizeof(hex));
@@ -137,14 +153,14 @@ static void take_slice(struct run *run, const json_t *value)
 		slice = record_get_slice(row, length, run->arena);
 	mem_free(row);
 	if (slice == NULL) {
-		run->failed = true;
+		fail(run, malformed);
 		return;
 	}
 	forget_hold(run, slice);
 	name_recipients(run, slice);
 	buf_init(&out, RECORD_SLICE_MAX);
 	if (record_put_slice(&out, slice) != 0)
-		run->failed = true;
+		fail(run, malformed);
 	json_array_append_new(json_object_get(run->message, "slices"),
 	    base64(buf_data(&out), buf_length(&out)));
 	buf_release(&out);
@@ -155,8 +171,10 @@ static void take_body(struct run *run, const json_t *value)
 	size_t length;
 	uint8_t *data = row_of(value, &length);
 
-	if (data == NULL || fwrite(data, 1, length, run->body) != length)
-		run->failed = true;
+	if (data == NULL)
+		fail(run, malformed);
+	else if (fwrite(data, 1, length, run->body) != length)
+		fail(run, no_room);
 	mem_free(data);
 }
 
@@ -168,8 +186,9 @@ static void end(struct run *run, const json_t *line)
 		return;
 	if (run->skipped) {
 		json_array_append_new(run->left, json_string(id));
-	} else if (fflush(run->body) != 0 ||
-	    queue_archive_add(run->writer, run->message, run->body) != 0) {
+	} else if (fflush(run->body) != 0) {
+		fail(run, no_room);
+	} else if (queue_archive_add(run->writer, run->message, run->body) != 0) {
 		run->failed = true;
 	} else {
 		json_array_append_new(run->exported, json_string(id));
@@ -194,8 +213,11 @@ static void on_line(void *arg, const json_t *line)
 	else if (json_object_get(line, "done") != NULL)
 		end(run, line);
 	else if (json_object_get(line, "damaged") != NULL) {
+		char id[32];
+
+		text_clean(text_of(line, "damaged"), id, sizeof(id));
 		fprintf(stderr, "postern: %s is damaged and was not "
-		    "exported\n", text_of(line, "damaged"));
+		    "exported\n", id);
 		run->damaged++;
 	}
 }
@@ -229,79 +251,54 @@ static int ask_about(struct run *run, const char *verb, const json_t *ids,
 	return code == CONTROL_NONE_MATCHED ? CONTROL_OK : code;
 }
 
-struct listing {
-	json_t	*ids, *held_here;
-};
-
 static void on_listed(void *arg, const json_t *entry)
 {
-	struct listing *listing = arg;
-	const json_t *recipients = json_object_get(entry, "recipients");
-	const json_t *recipient;
-	bool was_held = false;
-	size_t i;
+	struct run *run = arg;
 
-	if (json_object_get(entry, "id") == NULL)
-		return;
-	json_array_append(listing->ids, json_object_get(entry, "id"));
-	json_array_foreach((json_t *)(uintptr_t)recipients, i, recipient)
-		was_held = was_held || strcmp(text_of(recipient, "state"),
-		    "held") == 0;
-	if (!was_held)
-		json_object_set_new(listing->held_here, text_of(entry, "id"),
-		    json_true());
+	if (json_object_get(entry, "id") != NULL)
+		json_array_append(run->held, json_object_get(entry, "id"));
 }
 
 static int export_held(struct run *run, struct queue_request *request)
 {
-	struct listing listing = { json_array(), run->held_here };
 	int code = control_client_ask(request->conf, ROLE_QUEUE, "list",
-	    json_incref(request->arguments), on_listed, &listing);
+	    json_incref(request->arguments), on_listed, run);
 
 	if (code == CONTROL_OK)
-		code = ask_about(run, "hold", listing.ids, run->note, NULL);
+		code = ask_about(run, "hold", run->held, run->note, NULL);
 	if (code == CONTROL_OK)
-		code = ask_about(run, "export", listing.ids, NULL, on_line);
-	json_decref(listing.ids);
+		code = ask_about(run, "export", run->held, NULL, on_line);
 	return code;
 }
 
-/* Those of them that nobody else holds go on. */
-static void release(struct run *run, const json_t *ids)
+/* What is in the archive stays held, unless there is no archive. What others
+ * hold has another note. */
+static void release(struct run *run, bool all)
 {
-	json_t *mine = json_array();
+	json_t *exported = json_object(), *others = json_array();
 	const json_t *id;
 	size_t i;
 
-	json_array_foreach((json_t *)(uintptr_t)ids, i, id)
-		if (json_object_get(run->held_here,
-		    json_string_value(id)) != NULL)
-			json_array_append(mine, (json_t *)(uintptr_t)id);
-	(void)ask_about(run, "release", mine, NULL, NULL);
-	json_decref(mine);
-}
-
-static void release_all(struct run *run)
-{
-	json_t *mine = json_array(), *value;
-	const char *id;
-
-	json_object_foreach(run->held_here, id, value)
-		json_array_append_new(mine, json_string(id));
-	(void)ask_about(run, "release", mine, NULL, NULL);
-	json_decref(mine);
+	json_array_foreach(run->exported, i, id)
+		json_object_set_new(exported, json_string_value(id),
+		    json_true());
+	json_array_foreach(run->held, i, id)
+		if (all || json_object_get(exported,
+		    json_string_value(id)) == NULL)
+			json_array_append(others, (json_t *)(uintptr_t)id);
+	(void)ask_about(run, "release", others, run->note, NULL);
+	json_decref(exported);
+	json_decref(others);
 }
 
 static int conclude(struct run *run, int code)
 {
 	bool remove = json_object_get(run->request->own, "remove") != NULL;
 
-	if (code != CONTROL_OK) {
-		release_all(run);
+	release(run, code != CONTROL_OK);
+	if (code != CONTROL_OK)
 		return code;
-	}
 	if (json_array_size(run->left) > 0) {
-		release(run, run->left);
 		fprintf(stderr, "postern: %zu messages are being tried, were "
 		    "not exported and stay: export again for them\n",
 		    json_array_size(run->left));
@@ -333,8 +330,11 @@ static void run_begin(struct run *run, struct queue_request *request)
 	run->arena = arena_new((size_t)128 << 20);
 	run->exported = json_array();
 	run->left = json_array();
-	run->held_here = json_object();
+	run->held = json_array();
 	run->body = tmpfile();
+	if (run->body == NULL)
+		fprintf(stderr, "postern: cannot make a temporary file in "
+		    P_tmpdir ": %s\n", strerror(errno));
 }
 
 static void run_end(struct run *run)
@@ -342,7 +342,7 @@ static void run_end(struct run *run)
 	json_decref(run->message);
 	json_decref(run->exported);
 	json_decref(run->left);
-	json_decref(run->held_here);
+	json_decref(run->held);
 	arena_free(run->arena);
 	if (run->body != NULL)
 		fclose(run->body);
@@ -383,13 +383,16 @@ static int run_export(struct queue_request *request)
 		    "send it to a file, as in `postern queue export --all > "
 		    "FILE`");
 	signal(SIGPIPE, SIG_IGN);
+	/* A sign of life while nothing is found. */
+	json_object_set_new(request->arguments, "progress", json_true());
 	run_begin(&run, request);
 	code = make_archive(&run, request);
 	if (run.moves)
 		code = conclude(&run, code);
 	if (code == CONTROL_OK || code == CONTROL_TEMPORARY)
-		fprintf(stderr, "exported %zu messages\n",
-		    json_array_size(run.exported));
+		fprintf(stderr, "exported %zu message%s\n",
+		    json_array_size(run.exported),
+		    json_array_size(run.exported) == 1 ? "" : "s");
 	if (code == CONTROL_OK && run.damaged > 0)
 		code = CONTROL_DATA;
 	run_end(&run);

@@ -212,26 +212,34 @@ static int send_archive(struct queue_request *request, int fd,
 	code = settle(&sending, result);
 	fclose(sending.answers);
 	if (!request->json)
-		printf("imported %llu messages%s\n",
-		    (unsigned long long)sending.taken, sending.known == 0 ?
-		    "" : ", the others were imported before");
+		printf("imported %llu message%s%s\n",
+		    (unsigned long long)sending.taken, sending.taken == 1 ?
+		    "" : "s", sending.known == 0 ? "" :
+		    ", the others were imported before");
 	return code;
 }
 
 static int import_file(struct queue_request *request, int fd)
 {
+	bool only_look = json_object_get(request->own, "dry-run") != NULL;
 	struct queue_archive_about about;
 
+	if (!only_look && lseek(fd, 0, SEEK_CUR) == -1) {
+		fprintf(stderr, "postern: %s: an archive is read twice: put it "
+		    "into a file\n", request->before);
+		return CONTROL_USAGE;
+	}
 	if (queue_archive_read(fd, NULL, &about) != 0) {
 		fprintf(stderr, "postern: %s: %s\n", request->before,
 		    about.problem);
 		return CONTROL_DATA;
 	}
 	if (!request->json)
-		printf("%s: %llu messages, %llu bytes, whole\n",
+		printf("%s: %llu message%s, %llu bytes, whole\n",
 		    request->before, (unsigned long long)about.messages,
+		    about.messages == 1 ? "" : "s",
 		    (unsigned long long)about.bytes);
-	if (json_object_get(request->own, "dry-run") != NULL)
+	if (only_look)
 		return CONTROL_OK;
 	return send_archive(request, fd, &about);
 }
@@ -256,7 +264,7 @@ static const struct queue_option options[] = {
 	    "too" },
 	{ .name = "hold", .kind = QUEUE_FLAG, .local = true,
 	    .help = "hold what comes in" },
-	{ .name = "dry-run", .kind = QUEUE_FLAG, .local = true,
+	{ .name = "dry-run", .letter = 'n', .kind = QUEUE_FLAG, .local = true,
 	    .help = "read and check the archive, and do no more" },
 	{ .name = NULL }
 };

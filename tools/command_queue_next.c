@@ -21,6 +21,7 @@ struct question {
 	const char	*domain;
 	const char	*level;		/* of set-tls; empty: none */
 	const char	*due;		/* of the first such recipient */
+	const char	*reason;
 	const char	*state;
 	bool		 json;
 	bool		 answered;
@@ -71,7 +72,12 @@ static void print_heading(const struct question *question)
 	if (strcmp(question->state, "held") == 0)
 		snprintf(shown, sizeof(shown), "next attempt, to %s, when it "
 		    "is released:", question->domain);
-	else if (strcmp(question->state, "deferred") == 0)
+	else if (strcmp(question->state, "deferred") == 0 &&
+	    strcmp(question->reason, "paused") == 0)
+		snprintf(shown, sizeof(shown), "next attempt, to %s, when the "
+		    "pause is over:", question->domain);
+	else if (strcmp(question->state, "deferred") == 0 &&
+	    question->due[0] != '\0')
 		snprintf(shown, sizeof(shown), "next attempt, to %s, at %s:",
 		    question->domain, question->due);
 	else
@@ -151,6 +157,7 @@ void queue_next_tell(const struct conf *conf, const json_t *message,
 		    .domain = text_of(recipient, "domain"),
 		    .level = text_of(recipient, "tls-level"),
 		    .due = text_of(recipient, "next"),
+		    .reason = text_of(recipient, "reason"),
 		    .state = text_of(recipient, "state"),
 		    .json = json };
 

@@ -12,6 +12,7 @@
 
 #include "base/control.h"
 #include "tools/command_text.h"
+#include "tools/control_client.h"
 #include "tools/queue_request.h"
 
 /* --- printing --- */
@@ -87,6 +88,24 @@ static void print_resumed(void *arg, const json_t *object)
 	printf(" resumed\n");
 }
 
+/* --- what both have --- */
+
+/* -1: go on, else the exit status. */
+static int check_terms(const struct queue_request *request)
+{
+	const json_t *ends = json_object_get(request->arguments, "ends");
+
+	if (json_string_length(json_object_get(request->arguments,
+	    "reason")) == 0)
+		return queue_request_usage(request, "--reason: why? a few "
+		    "words that are kept and shown, such as \"ticket 7\"");
+	/* Zero is no end for the queue. */
+	if (json_is_integer(ends) && json_integer_value(ends) == 0)
+		return queue_request_usage(request, "--for: 1 second at "
+		    "least");
+	return -1;
+}
+
 /* --- hold-rule --- */
 
 /* "<>" is the null sender, as everywhere. */
@@ -94,7 +113,10 @@ static int run_add(struct queue_request *request)
 {
 	const char *sender = json_string_value(json_object_get(
 	    request->arguments, "sender"));
+	int status = check_terms(request);
 
+	if (status != -1)
+		return status;
 	if (sender != NULL && strcmp(sender, "<>") == 0)
 		json_object_set_new(request->arguments, "sender",
 		    json_string(""));
@@ -134,7 +156,7 @@ static const struct queue_option add_options[] = {
 	{ .name = "larger", .kind = QUEUE_SIZE, .value = "SIZE",
 	    .help = "at least so large" },
 	{ .name = "reason", .kind = QUEUE_TEXT, .value = "TEXT",
-	    .help = "why; it is shown with what is held" },
+	    .help = "why; it is shown with what is held", .needed = true },
 	{ .name = "for", .kind = QUEUE_AGE, .value = "TIME", .member = "ends",
 	    .help = "the rule ends by itself after that time" },
 	{ .name = NULL }
@@ -162,20 +184,25 @@ const struct queue_command queue_command_hold_rule = {
 
 static int run_pause(struct queue_request *request)
 {
+	int status = check_terms(request);
+
+	if (status != -1)
+		return status;
 	json_object_set_new(request->arguments, "place",
 	    json_string(request->before));
 	return queue_request_ask(request, "pause", print_paused, NULL);
 }
 
 /* What waits for its host tries now: the queue knows that it was for a pause.
- * Others that are still paused wait on. */
-static void retry(struct queue_request *request)
+ * Others that are still paused wait on, and there may be none. */
+static void retry(const struct queue_request *request)
 {
-	json_object_clear(request->arguments);
-	json_object_set_new(request->arguments, "reason",
-	    json_string("paused"));
-	request->json = false;
-	(void)queue_request_ask_all(request, "retry", NULL, NULL);
+	struct control_client_answer answer = { .line = NULL };
+	int status = control_client_ask_quietly(request->conf, ROLE_QUEUE,
+	    "retry", json_pack("{s:s}", "reason", "paused"), &answer);
+
+	if (status != CONTROL_OK && status != CONTROL_NONE_MATCHED)
+		fprintf(stderr, "postern: %s\n", answer.message);
 }
 
 static int run_resume(struct queue_request *request)
@@ -198,7 +225,7 @@ static int run_pauses(struct queue_request *request)
 
 static const struct queue_option pause_options[] = {
 	{ .name = "reason", .kind = QUEUE_TEXT, .value = "TEXT",
-	    .help = "why; it is shown with what waits" },
+	    .help = "why; it is shown with what waits", .needed = true },
 	{ .name = "for", .kind = QUEUE_AGE, .value = "TIME", .member = "ends",
 	    .help = "it ends by itself after that time" },
 	{ .name = NULL }

@@ -29,7 +29,8 @@ bool is_true(const json_t *object, const char *key)
 
 void text_print_json(const json_t *object)
 {
-	json_dumpf(object, stdout, JSON_COMPACT);
+	/* 0.05 and not 0.050000000000000003 */
+	json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	putchar('\n');
 }
 

@@ -24,7 +24,8 @@
 
 /* A plan, then a probe of its hosts: the longest that is worked on in silence
  * takes three minutes. */
-enum { ANSWER_SECONDS = 240, ANSWER_BLOCK = 64 << 10, ANSWER_MAX = 16 << 20 };
+enum { ANSWER_SECONDS = 240, CONNECT_SECONDS = 10,
+    ANSWER_BLOCK = 64 << 10, ANSWER_MAX = 16 << 20 };
 
 /* Where an interrupt is told to; of the one request under way. */
 static volatile sig_atomic_t interrupt_fd = -1;
@@ -57,6 +58,25 @@ static void say(const struct answer *answer, const char *format, ...)
 		fprintf(out, "\n");
 	}
 	va_end(arguments);
+}
+
+/* A role that was taken over may wish to write to a terminal. */
+static void say_cleanly(const struct answer *answer, const char *message)
+{
+	char *text = mem_dup_string(message), *byte;
+
+	for (byte = text; *byte != '\0'; byte++) {
+		unsigned char one = (unsigned char)byte[0];
+		unsigned char next = (unsigned char)byte[1];
+
+		/* U+0080 to U+009F are control characters, too. */
+		if (one == 0xc2 && next >= 0x80 && next < 0xa0)
+			byte[0] = byte[1] = '?';
+		else if ((one < ' ' && one != '\n') || one == 0x7f)
+			byte[0] = '?';
+	}
+	say(answer, "%s", text);
+	mem_free(text);
 }
 
 void control_client_complain(const char *errors)
@@ -92,6 +112,7 @@ struct conf *control_client_conf(const char *path)
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = CONNECT_SECONDS };
 	int fd, error;
 
 	if (strlen(path) >= sizeof(address.sun_path)) {
@@ -100,6 +121,10 @@ static int connect_to(const char *path)
 	}
 	memcpy(address.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* Where nobody takes connections any more this one would wait. */
+	if (fd != -1)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
+		    sizeof(limit));
 	if (fd != -1 && connect(fd, (struct sockaddr *)&address,
 	    sizeof(address)) == -1) {
 		error = errno;
@@ -124,7 +149,8 @@ static int open_socket(const char *path, const struct answer *answer)
 		error = errno;
 		say(answer, "%s: %s%s", path, strerror(error),
 		    error == ENOENT || error == ECONNREFUSED ?
-		    ": the server is not running" : error == EACCES ?
+		    ": the server is not running" : error == EAGAIN ?
+		    ": the server takes no connections" : error == EACCES ?
 		    ": you are not in the group that may ask the server" : "");
 		errno = error;
 		return -1;
@@ -179,7 +205,7 @@ static void take_line(struct answer *answer, const char *text, size_t length)
 		message = json_string_value(json_object_get(object,
 		    "message"));
 		if (message != NULL && message[0] != '\0')
-			say(answer, "%s", message);
+			say_cleanly(answer, message);
 	} else if (answer->line != NULL) {
 		answer->line(answer->arg, object);
 	}

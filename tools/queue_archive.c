@@ -69,8 +69,13 @@ static int put_json(struct queue_archive_writer *writer, const char *name,
 {
 	char *text = json_dumps(object, JSON_INDENT(1) | JSON_SORT_KEYS);
 	size_t length = text == NULL ? 0 : strlen(text);
-	int result = text == NULL ? -1 : put_header(writer, name, length);
+	int result = -1;
 
+	/* Nobody could read it. */
+	if (length > QUEUE_ARCHIVE_JSON_MAX)
+		fprintf(stderr, "postern: %s would be too large\n", name);
+	else if (text != NULL)
+		result = put_header(writer, name, length);
 	if (result == 0)
 		result = put_data(writer, text, length);
 	if (result == 0 && counts)
@@ -468,7 +473,8 @@ static int take_member(struct reader *reader, struct archive_entry *entry)
 	char id[ID_MAX + 1];
 
 	if (name == NULL || archive_entry_filetype(entry) != AE_IFREG ||
-	    archive_entry_hardlink(entry) != NULL || size < 0)
+	    archive_entry_hardlink(entry) != NULL || size < 0 ||
+	    archive_entry_sparse_count(entry) > 0)
 		return wrong(reader, "something in it is no regular file");
 	if (reader->ended)
 		return wrong(reader, "something comes behind its end");

@@ -54,9 +54,13 @@ static void offer_options(const struct line *line)
 		offer(line, "--", option->name);
 }
 
+/* Bash expands what it is offered: another word would be obeyed. */
 static void offer_id(void *arg, const json_t *object)
 {
-	offer(arg, "", text_of(object, "id"));
+	const char *id = text_of(object, "id");
+
+	if (id[strspn(id, "0123456789abcdef")] == '\0')
+		offer(arg, "", id);
 }
 
 /* What is wrong with the configuration goes to stderr; the shell throws it away. */

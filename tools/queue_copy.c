@@ -26,7 +26,28 @@
 #include "tools/queue_progress.h"
 #include "tools/queue_request.h"
 
+static const char prefix[] = "backup.";
+
 /* --- a copy from the role --- */
+
+/*
+ * The role may have been taken over, and the name lead to another directory
+ * (a link): one that it may not touch itself is none of its copies.
+ */
+static int open_made(struct queue_copy *copy, const char *queue_directory)
+{
+	struct stat about, queue;
+
+	copy->directory = open(copy->path, O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC);
+	if (copy->directory != -1 && fstat(copy->directory, &about) == 0 &&
+	    stat(queue_directory, &queue) == 0 &&
+	    about.st_uid == queue.st_uid)
+		return CONTROL_OK;
+	fprintf(stderr, "postern: %s: no copy that the queue made\n",
+	    copy->path);
+	return CONTROL_INTERNAL;
+}
 
 /* Takes the answer's next line; -1: go on, else a code. */
 static int take_line(struct queue_request *request, struct queue_copy *copy,
@@ -35,16 +56,20 @@ static int take_line(struct queue_request *request, struct queue_copy *copy,
 	json_t *object = json_loads(line, 0, NULL);
 	const json_t *end = json_object_get(object, "end");
 	const char *name = json_string_value(json_object_get(object, "copy"));
+	char shown[TEXT_BYTES];
 	int code = -1;
 
-	if (name != NULL && strchr(name, '/') == NULL) {
+	if (name != NULL && strncmp(name, prefix, sizeof(prefix) - 1) == 0 &&
+	    name[sizeof(prefix) - 1 + strspn(name + sizeof(prefix) - 1,
+	    "0123456789abcdef")] == '\0') {
 		copy->path = mem_print("%s/%s", request->conf->queue_directory,
 		    name);
 		copy->bytes = (uint64_t)number_of(object, "bytes");
 		code = CONTROL_OK;
 	} else if (end != NULL) {
 		queue_progress_clear(progress);
-		fprintf(stderr, "postern: %s\n", text_of(object, "message"));
+		text_clean(text_of(object, "message"), shown, sizeof(shown));
+		fprintf(stderr, "postern: %s\n", shown);
 		code = (int)json_integer_value(end);
 	} else {
 		queue_progress_take(progress, object);
@@ -60,7 +85,7 @@ int queue_copy_begin(struct queue_request *request, struct queue_copy *copy)
 	size_t size = 0;
 	int code = -1, fd;
 
-	memset(copy, 0, sizeof(*copy));
+	*copy = (struct queue_copy){ .directory = -1 };
 	fd = control_client_open(request->conf, ROLE_QUEUE, "backup", NULL);
 	if (fd == -1)
 		return errno == EACCES ? CONTROL_DENIED : CONTROL_UNAVAILABLE;
@@ -70,6 +95,8 @@ int queue_copy_begin(struct queue_request *request, struct queue_copy *copy)
 		code = take_line(request, copy, &progress, line);
 	queue_progress_clear(&progress);
 	free(line);
+	if (code == CONTROL_OK && copy->path != NULL)
+		code = open_made(copy, request->conf->queue_directory);
 	if (code == -1)
 		fprintf(stderr, "postern: the queue went away before the copy "
 		    "was complete: see the log\n");
@@ -82,8 +109,10 @@ void queue_copy_end(struct queue_copy *copy)
 {
 	if (copy->answer != NULL)
 		fclose(copy->answer);
+	if (copy->directory != -1)
+		close(copy->directory);
 	mem_free(copy->path);
-	memset(copy, 0, sizeof(*copy));
+	*copy = (struct queue_copy){ .directory = -1 };
 }
 
 /* --- what is said --- */
@@ -146,34 +175,45 @@ static void on_finding(void *arg, const struct verify_finding *finding)
 	json_decref(line);
 }
 
-/* Only the owner of the directory may do there what we do. */
-static void confine(const char **directory)
+/* Only the owner of the directory may do there what we do, and only there. */
+static void confine(int fd, const char **directory)
 {
 	struct stat about;
 
-	if (stat(*directory, &about) == -1)
-		fatal("cannot look at", log_text("path", *directory),
-		    log_errno(errno));
-	if (geteuid() != 0 || about.st_uid == 0)
+	if (geteuid() != 0)
 		return;
-	if (chroot(*directory) == -1 || chdir("/") == -1 ||
-	    setgroups(0, NULL) == -1 || setgid(about.st_gid) == -1 ||
-	    setuid(about.st_uid) == -1)
+	if (fstat(fd, &about) == -1 || fchdir(fd) == -1 ||
+	    chroot(".") == -1 || (about.st_uid != 0 &&
+	    (setgroups(0, NULL) == -1 || setgid(about.st_gid) == -1 ||
+	    setuid(about.st_uid) == -1)))
 		fatal("cannot become the owner", log_text("path", *directory),
 		    log_errno(errno));
 	*directory = "/";
 }
 
 /* What a start makes beside the tables, and makes again. */
-static void forget_spares(const char *directory)
+static const char *const spares[] = { "reserve", "spare", "spare.new",
+    "lock", "progress" };
+enum { SPARES = sizeof(spares) / sizeof(spares[0]) };
+
+static void look_for_spares(const char *directory, bool *there)
 {
-	static const char *const names[] = { "reserve", "spare", "spare.new",
-	    "lock", "progress" };
+	for (size_t i = 0; i < SPARES; i++) {
+		char *path = mem_print("%s/%s", directory, spares[i]);
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char *path = mem_print("%s/%s", directory, names[i]);
+		there[i] = access(path, F_OK) == 0;
+		mem_free(path);
+	}
+}
 
-		(void)unlink(path);
+/* Those that came with us: a server may have been started here meanwhile. */
+static void forget_spares(const char *directory, const bool *there)
+{
+	for (size_t i = 0; i < SPARES; i++) {
+		char *path = mem_print("%s/%s", directory, spares[i]);
+
+		if (!there[i])
+			(void)unlink(path);
 		mem_free(path);
 	}
 }
@@ -206,40 +246,71 @@ static int check_rows(const char *directory, bool json)
 	return problems == 0 ? CONTROL_OK : CONTROL_DATA;
 }
 
-/* First it is opened and closed, so that what its log says is in its pages. */
-static int check(const char *directory, bool json)
+static bool is_in_use(const char *directory)
 {
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char *path = mem_print("%s/lock", directory);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool used = fd != -1 && fcntl(fd, F_GETLK, &lock) == 0 &&
+	    lock.l_type != F_UNLCK;
+
+	if (fd != -1)
+		close(fd);
+	mem_free(path);
+	return used;
+}
+
+/* Anything else would become an empty queue when it is opened. */
+static bool is_queue(const char *directory)
+{
+	char *path = mem_print("%s/store.db", directory);
+	bool found = access(path, F_OK) == 0;
+
+	mem_free(path);
+	return found;
+}
+
+/* First it is opened and closed, so that what its log says is in its pages. */
+static int check(int fd, const char *path, bool json)
+{
+	const char *directory = path;
 	struct store *store;
+	bool there[SPARES];
 	int code;
 
 	log_init("verify", LOG_LEVEL_ERROR);
 	loop_init();
-	confine(&directory);
+	confine(fd, &directory);
+	if (is_in_use(directory)) {
+		fprintf(stderr, "postern: %s: a server works on it; verify "
+		    "without --directory asks that\n", path);
+		return CONTROL_TEMPORARY;
+	}
+	if (!is_queue(directory)) {
+		fprintf(stderr, "postern: %s: this is no queue, and no backup "
+		    "of one: it has no store.db\n", path);
+		return CONTROL_USAGE;
+	}
+	look_for_spares(directory, there);
 	store = open_copy(directory);
 	if (store == NULL)
 		return CONTROL_DATA;
 	store_close(store);
 	code = store_is_sound(directory) ? check_rows(directory, json) :
 	    CONTROL_DATA;
-	forget_spares(directory);
+	forget_spares(directory, there);
 	return code;
 }
 
-int queue_copy_check(const char *path, bool json)
+int queue_copy_check_open(int directory, const char *path, bool json)
 {
-	char *whole = realpath(path, NULL);
 	int status;
 	pid_t pid;
 
-	if (whole == NULL) {
-		fprintf(stderr, "postern: %s: %s\n", path, strerror(errno));
-		return CONTROL_USAGE;
-	}
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		_exit(check(whole, json));
-	free(whole);
+		_exit(check(directory, path, json));
 	if (pid == -1 || waitpid(pid, &status, 0) == -1) {
 		fprintf(stderr, "postern: cannot start a process: %s\n",
 		    strerror(errno));
@@ -249,4 +320,21 @@ int queue_copy_check(const char *path, bool json)
 	if (!WIFEXITED(status) || WEXITSTATUS(status) == 1)
 		return CONTROL_DATA;
 	return WEXITSTATUS(status);
+}
+
+int queue_copy_check(const char *path, bool json)
+{
+	char *whole = realpath(path, NULL);
+	int fd = whole == NULL ? -1 : open(whole, O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC);
+	int code = CONTROL_USAGE;
+
+	if (fd == -1) {
+		fprintf(stderr, "postern: %s: %s\n", path, strerror(errno));
+	} else {
+		code = queue_copy_check_open(fd, whole, json);
+		close(fd);
+	}
+	free(whole);
+	return code;
 }

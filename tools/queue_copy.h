@@ -17,6 +17,7 @@ struct queue_request;
 struct queue_copy {
 	FILE		*answer;	/* owned; its end takes the copy along */
 	char		*path;		/* owned; below the queue's directory */
+	int		 directory;	/* owned; what is there, held fast */
 	uint64_t	 bytes;
 };
 
@@ -34,6 +35,8 @@ void	 queue_copy_end(struct queue_copy *copy);
  * OK, DATA when something is damaged, else why it could not be looked at.
  */
 int	 queue_copy_check(const char *path, bool json);
+/* The same for a directory that is open, whatever has its path by now. */
+int	 queue_copy_check_open(int directory, const char *path, bool json);
 
 /* What verify says, as a line; for answers of the role, too. */
 void	 queue_copy_print(const json_t *object, bool json);

@@ -34,10 +34,11 @@ static void add_own(const struct queue_command *command, char *out,
 
 	for (option = command->options; option != NULL &&
 	    option->name != NULL; option++) {
-		add(out, size, "[--%s", option->name);
+		add(out, size, "%s--%s", option->needed ? "" : "[",
+		    option->name);
 		if (option->value != NULL)
 			add(out, size, " %s", option->value);
-		add(out, size, "] ");
+		add(out, size, option->needed ? " " : "] ");
 	}
 }
 

@@ -31,7 +31,8 @@ const struct queue_option queue_options_selectors[] = {
 	    .help = "of the last attempt; a word of those below",
 	    .words = queue_options_reasons },
 	{ .name = "failure", .kind = QUEUE_WORD, .value = "REASON",
-	    .help = "the same", .member = "reason",
+	    .help = "why it failed; a word of those below",
+	    .member = "reason",
 	    .words = queue_options_reasons },
 	{ .name = "tag", .kind = QUEUE_WORD, .value = "TAG",
 	    .help = "what the sender wants of TLS: requiretls, optional "

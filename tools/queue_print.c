@@ -251,16 +251,31 @@ void queue_print_change(void *arg, const json_t *object)
 		text_line(0, text_of(object, "notice"));
 }
 
+/* U+0080 to U+009F, too, some of which terminals obey; a piece may end in the
+ * middle of one. */
+static void tame(uint8_t *bytes, int length)
+{
+	static uint8_t before;
+
+	for (int i = 0; i < length; i++) {
+		uint8_t byte = bytes[i];
+
+		if ((byte < 32 && byte != '\n' && byte != '\t') ||
+		    byte == 127 || (before == 0xc2 && byte >= 0x80 &&
+		    byte < 0xa0))
+			bytes[i] = byte == '\r' ? ' ' : '?';
+		before = byte;
+	}
+}
+
 void queue_print_bytes(const char *hex)
 {
 	size_t size = strlen(hex) / 2 + 1;
 	uint8_t *bytes = mem_alloc(size);
-	int length = hex_parse(bytes, size, hex), i;
+	int length = hex_parse(bytes, size, hex);
 
-	for (i = 0; i < length; i++)
-		if (isatty(STDOUT_FILENO) && bytes[i] != '\n' &&
-		    bytes[i] != '\t' && (bytes[i] < 32 || bytes[i] == 127))
-			bytes[i] = bytes[i] == '\r' ? ' ' : '?';
+	if (isatty(STDOUT_FILENO))
+		tame(bytes, length);
 	if (length > 0)
 		fwrite(bytes, 1, (size_t)length, stdout);
 	mem_free(bytes);

@@ -249,7 +249,7 @@ static int read_options(struct queue_request *request, int argc, char **argv)
 
 static int take_ids(struct queue_request *request, int end, char **argv)
 {
-	json_t *ids, *id;
+	json_t *ids, *id, *seen;
 	int i;
 
 	if (optind >= end)
@@ -259,13 +259,20 @@ static int take_ids(struct queue_request *request, int end, char **argv)
 		    "many");
 	ids = json_array();
 	json_object_set_new(request->arguments, "id", ids);
+	seen = json_object();
 	for (i = optind; i < end; i++) {
 		id = json_string(argv[i]);
-		if (id == NULL)
+		if (id == NULL) {
+			json_decref(seen);
 			return queue_request_usage(request, "an identifier "
 			    "has hexadecimal digits only");
-		json_array_append_new(ids, id);
+		}
+		/* Twice it would be counted, and exported, twice. */
+		if (json_object_get(seen, argv[i]) == NULL)
+			json_array_append(ids, id);
+		json_object_set_new(seen, argv[i], id);
 	}
+	json_decref(seen);
 	return -1;
 }
 

@@ -50,6 +50,7 @@ struct queue_option {
 	/* Not for the queue: goes to request->own, not to the arguments. */
 	bool		 local;
 	const char	*(*words)(size_t i);	/* WORD: null behind the last */
+	bool		 needed;	/* the usage line says so; run() looks */
 };
 
 enum queue_takes {

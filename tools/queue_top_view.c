@@ -32,12 +32,17 @@ void queue_top_view_release(struct queue_top_view *view)
 }
 
 /* What is not ASCII would take an unknown number of columns. */
+static void be_plain(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text >= 0x7f || (unsigned char)*text < ' ')
+			*text = '?';
+}
+
 static void clean(const char *text, char *out, size_t size)
 {
 	text_clean(text, out, size);
-	for (; *out != '\0'; out++)
-		if ((unsigned char)*out >= 0x7f || (unsigned char)*out < ' ')
-			*out = '?';
+	be_plain(out);
 }
 
 struct page {
@@ -56,6 +61,7 @@ static void add_line(const struct page *page, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line, page->width + 1, format, arguments);
 	va_end(arguments);
+	be_plain(line);
 	page->view->count++;
 }
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 
@@ -116,6 +117,8 @@ def test_export_changes_nothing(one, tmp_path):
 
 def test_no_room_for_the_archive(one):
     """What cannot be written whole is not removed, and goes on as before."""
+    one.command("queue", "hold", "--note", "mine", "--recipient", "c@*",
+                check=0)
     before = told(one)
     with open("/dev/full", "wb") as full:
         done = subprocess.run([BINARY, "queue", "export", "--all", "--remove",
@@ -124,8 +127,11 @@ def test_no_room_for_the_archive(one):
     assert done.returncode == 74, done
     assert [entry[:3] for entry in told(one)] == [
         entry[:3] for entry in before]
-    assert [one.queue("show", each)[0]["state"] == "held"
-            for each in one.ids] == [False, False, True]
+    assert {each["address"]: each["held"] for entry in one.queue(
+        "show", "--all") for each in entry["recipients"]} == {
+            "a@one.there.example": "", "b@one.there.example": "",
+            "c@two.there.example": "mine",
+            "d@two.there.example": "look at it"}
 
 
 def remade(path, change):
@@ -175,6 +181,13 @@ def test_backup(one, tmp_path):
     folder = os.path.join(one.parts["state"], "queue")
     until(lambda: not [name for name in os.listdir(folder)
                        if name.startswith("backup.")], 20, "no remains")
+    # The queue is still nobody else's, and another folder is none.
+    code, out, err = one.command("queue", "verify", "--directory", folder)
+    assert (code, out) == (75, "") and "a server works on it" in err, err
+    code, out, err = one.command("queue", "verify", "--directory",
+                                 str(tmp_path))
+    assert (code, out) == (64, "") and "this is no queue" in err, err
+    assert not list(tmp_path.glob("*.db"))
     one.command("queue", "delete", "--all", check=0)
     one.stop()
     shutil.rmtree(folder)
@@ -182,6 +195,37 @@ def test_backup(one, tmp_path):
     one.start()
     assert told(one) == before and content(one) == bodies
     one.command("queue", "verify", check=0)
+
+
+def test_copy_of_nobody(one, tmp_path):
+    """A role that was taken over names a copy that it never made."""
+    one.stop()
+    folder = os.path.join(one.parts["state"], "queue")
+    place, other = tmp_path / "copy", tmp_path / "other"
+    other.mkdir()
+    (other / "lock").write_text("not yours")
+    os.symlink(other, os.path.join(folder, "backup.1"))
+    path = os.path.join(one.parts["state"], "run", "control")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        for name, expected in (("backup.1", 70), ("backup.2", 70),
+                               ("..", 69), ("backup./..", 69)):
+            command = subprocess.Popen(
+                [BINARY, "queue", "backup", str(place), "-c", one.path],
+                stderr=subprocess.PIPE)
+            role = listener.accept()[0]
+            role.recv(4096)
+            role.sendall(json.dumps({"copy": name}).encode() + b"\n")
+            role.shutdown(socket.SHUT_WR)
+            err = command.communicate(timeout=60)[1]
+            role.close()
+            assert command.returncode == expected, (name, err)
+            assert not place.exists()
+    os.unlink(path)
+    assert os.listdir(other) == ["lock"]
+    os.unlink(os.path.join(folder, "backup.1"))
+    one.start()
 
 
 def flip(path, needle):

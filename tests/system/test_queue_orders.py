@@ -66,6 +66,8 @@ def test_hold_rule(world):
     ("hold-rule",),
     ("pause", "example.net"),
     ("pause", "--reason", "x"),
+    ("pause", "example.net", "--reason", "x", "--for", "0"),
+    ("pause", "example.net", "--reason", "x", "--for", "367d"),
     ("resume",),
 ])
 def test_wrong_lines(world, words):
@@ -101,3 +103,11 @@ def test_pause(world, place):
     until(lambda: len(peer.messages) == 1)
     one.wait_empty()
     assert json.loads("[%s]" % say(one, "pauses", "--json")) == []
+
+
+def test_resume_of_nothing(world):
+    """Nothing waited for it: that is no trouble, and none is told."""
+    one = world[0]
+    say(one, "pause", "example.net", "--reason", "x")
+    assert one.command("queue", "resume", "example.net", check=0) == (
+        0, "example.net resumed\n", "")

@@ -537,6 +537,28 @@ static unsigned running(const char *prefix)
 	return count;
 }
 
+/* A clock that was set back does not make a rest longer. */
+static void test_clock_set_back(void **state)
+{
+	struct destination *one = place_of("one.test");
+	const int64_t later = INT64_C(1000) * HOUR;
+
+	(void)state;
+	add("one.test", 1, 0, false);
+	host_fails(one, later);
+	host_fails(one, later);
+	assert_true(destination_is_resting(one, HOUR));
+	destinations_purge(all, HOUR);
+	assert_false(destination_is_resting(one, HOUR));
+	assert_int_equal(take(), 1);
+	finish(1);
+	/* What was known of it is still known. */
+	host_fails(one, HOUR);
+	assert_true(destination_is_resting(one, HOUR));
+	destinations_purge(all, HOUR);
+	assert_true(destination_is_resting(one, HOUR));
+}
+
 /* 1,000 places each of three kinds that never answer: what is well, and what
  * nothing is known of, goes on beside them. */
 static void test_slots(void **state)
@@ -716,6 +738,7 @@ int main(void)
 		TEST(test_jitter, setup),
 		TEST(test_hosts, setup),
 		TEST(test_own_try, setup),
+		TEST(test_clock_set_back, setup),
 		TEST(test_slots, setup_many),
 		TEST(test_newest, setup_many),
 		TEST(test_one_slot, setup_many),

@@ -773,6 +773,26 @@ static void test_volumes(void **state)
 	expect_lines("{}", 1);
 }
 
+/* While a backup runs nothing is dropped, and more volumes may be wanted than
+ * there can be: some are always there. */
+static void test_too_many_volumes(void **state)
+{
+	size_t count;
+
+	(void)state;
+	while (count_volumes() < STORE_VOLUMES_MAX) {
+		store_volume_begin(world.queue->store, 1234);
+		world_turn(0);
+	}
+	for (int i = 0; i < 3 * STORE_VOLUMES_MAX; i++) {
+		store_volume_begin(world.queue->store, 1234);
+		count = count_volumes();
+		assert_true(count >= 1 && count <= STORE_VOLUMES_MAX);
+	}
+	world_turn(100);
+	assert_true(count_volumes() >= STORE_VOLUMES_MAX - 1);
+}
+
 /* Mail goes first: a disk that is nearly full keeps none of it. */
 static void test_low(void **state)
 {
@@ -798,6 +818,7 @@ int main(void)
 		TEST(test_selectors),
 		TEST(test_pages),
 		TEST(test_volumes),
+		TEST(test_too_many_volumes),
 		TEST(test_low),
 		cmocka_unit_test_setup_teardown(test_off, setup_off,
 		    teardown),

@@ -253,6 +253,39 @@ static void test_expired_full(void **state)
 	expire_after(&status, "Status: 5.2.2", "mailbox full");
 }
 
+/* A pause gives nothing up: what is too old is tried when it ends. */
+static void test_expired_paused(void **state)
+{
+	struct slice slice;
+	struct status status;
+	uint64_t id;
+
+	(void)state;
+	id = world_send(&world, "a@sender.test", "b@one.test", "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	assert_int_equal(slice_load(&slice, world.queue, id, 0), 0);
+	slice.record->arrival -= 2 * 3600 * 1000;
+	slice_save(&slice);
+	status_set(&status, STATUS_DEFERRED, REASON_PAUSED, "4.3.2",
+	    "the host is paused");
+	world_finish(&world, 0, &status);
+	world_turn(50);
+	assert_int_equal(world.job_count, 0);
+	assert_int_equal(world_count_messages(&world), 1);
+	assert_int_equal(slice_load(&slice, world.queue, id, 0), 0);
+	assert_int_equal(slice.record->recipient_count, 1);
+	assert_true(slice.record->due > clock_wall());
+	/* Now it is over, and the host is not well. */
+	slice_retry(&slice, clock_wall());
+	slice_save(&slice);
+	assert_true(world_wait_jobs(&world, 1));
+	status_from_reply(&status, 451, "4.3.0 not now");
+	world_finish(&world, 0, &status);
+	assert_true(world_wait_jobs(&world, 1));
+	assert_string_equal(world.jobs[0]->sender, "");
+	assert_int_equal(world_count_messages(&world), 1);
+}
+
 /* --- the same result twice, results of earlier queues --- */
 
 static void apply(uint64_t job, uint64_t message, const struct status *status)
@@ -674,6 +707,7 @@ int main(void)
 		TEST(test_mixed),
 		TEST(test_expired),
 		TEST(test_expired_full),
+		TEST(test_expired_paused),
 		TEST(test_idempotent),
 		TEST(test_queue_restart),
 		TEST(test_found_again),

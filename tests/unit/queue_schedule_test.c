@@ -515,6 +515,87 @@ static void test_many_recipients(void **state)
 	}
 }
 
+static void stop_loop(void *arg)
+{
+	(void)arg;
+	loop_stop();
+}
+
+static uint64_t tried_id;
+
+static void note_tries(struct world *w, struct job *job)
+{
+	if (job->message == tried_id)
+		tried_id = 0;
+	answer(w, job);
+}
+
+static bool is_tried(void *arg)
+{
+	(void)arg;
+	return tried_id == 0;
+}
+
+static bool dead_rests(void *arg)
+{
+	(void)arg;
+	return destinations_resting(schedule_destinations(
+	    world.queue->schedule)) > 0;
+}
+
+/* What the operator asks for by hand is tried at once, whoever else waits for
+ * a host that rests, and though it has failed again by then. */
+static void test_by_hand(void **state)
+{
+	char arguments[64];
+	uint64_t id = 0;
+
+	(void)state;
+	world_close(&world);
+	world_open(&world, "retry-first = 1h\n");
+	world.on_job = note_tries;
+	for (int i = 0; i < 60; i++)
+		id = world_send(&world, i % 2 == 0 ? "a@one.test" :
+		    "b@one.test", "x@dead.test", "x\r\n");
+	assert_true(world_wait(dead_rests, NULL, 10000));
+	snprintf(arguments, sizeof(arguments), "{\"id\":\"%llx\"}",
+	    (unsigned long long)id);
+	for (int round = 0; round < 3; round++) {
+		uint64_t tries = dead_tries;
+
+		tried_id = id;
+		assert_int_equal(world_command(&world, "retry", arguments,
+		    true, NULL), 0);
+		assert_true(world_wait(is_tried, NULL, 10000));
+		assert_true(dead_tries - tries <= 5);
+		assert_true(world_wait(dead_rests, NULL, 10000));
+	}
+}
+
+/* Those who are found to be gone when their turn comes keep nobody waiting,
+ * however many they are and though nothing else happens. */
+static void test_many_gone(void **state)
+{
+	struct timer timer = { 0 };
+
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	world.queue->conf->active_messages = 50000;
+	commit_many("b@alive.test", 5000);
+	world_turn(50);
+	assert_true(schedule_window(world.queue->schedule) > 4000);
+	assert_int_equal(world_command(&world, "delete", "{\"all\": true}",
+	    true, NULL), 0);
+	commit_many("b@alive.test", 10);
+	world_turn(50);
+	world_new_worker(&world, DESTINATION_DELIVERY);
+	/* No turns but those that somebody needs. */
+	timer_start(&timer, 1000, stop_loop, NULL);
+	loop_run();
+	timer_stop(&timer);
+	assert_int_equal(alive_count, 10);
+}
+
 static bool is_notified(void *arg)
 {
 	return notified >= *(uint64_t *)arg;
@@ -534,6 +615,21 @@ static void test_expires_untried(void **state)
 	assert_true(world_wait(is_notified, &expected, 10000));
 	world_turn(100);
 	assert_int_equal(world_count_messages(&world), 60);
+}
+
+/* What is old (it was held for long, or its domain paused) and finds no room is
+ * not given up untried while nothing is known against its host. */
+static void test_old_is_tried(void **state)
+{
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	for (int i = 0; i < 40; i++)
+		commit("b@alive.test", 7200);
+	world_turn(50);
+	world_new_worker(&world, DESTINATION_DELIVERY);
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(notified, 0);
+	assert_int_equal(alive_count, 40);
 }
 
 /* STS-75, S-36: what rests because of TLS is tried once more before it is
@@ -559,6 +655,36 @@ static void test_last_attempt(void **state)
 	assert_true(world_wait_empty(&world));
 	assert_int_equal(dead_count, 100);
 	assert_int_equal(notified, 40);
+}
+
+/* What waits for its last attempt and is held and released meanwhile, so that
+ * its row moves, has it all the same. */
+static void test_moved_last_attempt(void **state)
+{
+	struct destination *destination;
+	struct status status;
+
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	for (int i = 0; i < 20; i++)
+		commit("b@dead.test", 7200);
+	world_turn(50);
+	destination = destination_find(schedule_destinations(
+	    world.queue->schedule), "dead.test", LANE_COMMON);
+	assert_non_null(destination);
+	status_set(&status, STATUS_DEFERRED, REASON_CERTIFICATE, "4.7.5", "x");
+	for (int i = 0; i < 2; i++)
+		schedule_failed(world.queue->schedule, destination, &status);
+	world_turn(50);
+	assert_true(schedule_in_flight(world.queue->schedule) > 10);
+	assert_int_equal(world_command(&world, "hold", "{\"all\": true}", true,
+	    NULL), 0);
+	assert_int_equal(world_command(&world, "release", "{\"all\": true}",
+	    true, NULL), 0);
+	dead_is_up = true;
+	world_new_worker(&world, DESTINATION_DELIVERY);
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(dead_count, 20);
 }
 
 /* STS-75, REQ-45: the same for every reason about TLS or its policy, and for no
@@ -770,7 +896,9 @@ int main(void)
 		TEST(test_dead_fills_nothing),
 		TEST(test_backlog_after_restart),
 		TEST(test_expires_untried),
+		TEST(test_old_is_tried),
 		TEST(test_last_attempt),
+		TEST(test_moved_last_attempt),
 		TEST(test_last_attempt_reasons),
 		TEST(test_lanes),
 		TEST(test_old_rows),
@@ -779,6 +907,8 @@ int main(void)
 		TEST(test_flood),
 		TEST(test_many_recipients),
 		TEST(test_full_window),
+		TEST(test_by_hand),
+		TEST(test_many_gone),
 		TEST(test_recent_first),
 		TEST(test_reload),
 	};
