@@ -661,7 +661,8 @@ def test_alias_leads_elsewhere(org):
 
 def test_plus_address(org):
     for local in ("alice+shop", "alice+", "ALICE+a+b"):
-        marker = b"plus-" + coded(local).encode().rstrip(b"=")
+        # the dot: one code begins as another does
+        marker = b"plus-" + coded(local).encode().rstrip(b"=") + b"."
         assert public(org, local + "@example.org", marker)[0] == 250, local
         org.find("alice", marker)
     code, texts = public(org, "nobody+shop@example.org", b"plus-nobody")
