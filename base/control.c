@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -264,6 +265,37 @@ void control_on_stop(struct control *control,
     void (*stop)(struct control *control, void *arg))
 {
 	control->stop = stop;
+}
+
+json_t *control_base64(const void *data, size_t length)
+{
+	char *text = mem_alloc(BASE64_LENGTH(length) + 1);
+	json_t *value;
+
+	base64_format(data, length, text, BASE64_LENGTH(length) + 1);
+	value = json_string(text);
+	mem_free(text);
+	return value;
+}
+
+uint8_t *control_bytes(const json_t *value, size_t most, size_t *length)
+{
+	const char *text = json_string_value(value);
+	size_t size = json_string_length(value) / 4 * 3;
+	uint8_t *data;
+	int got;
+
+	/* Up to two bytes of it are padding. */
+	if (text == NULL || (size > 2 && size - 2 > most))
+		return NULL;
+	data = mem_alloc(size + 1);
+	got = base64_parse(data, size + 1, text);
+	if (got < 0 || (size_t)got > most) {
+		mem_free(data);
+		return NULL;
+	}
+	*length = (size_t)got;
+	return data;
 }
 
 json_t *control_time(int64_t wall)

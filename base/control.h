@@ -83,6 +83,10 @@ void	 control_on_stop(struct control *control,
 /* Text for an answer, from anywhere: bytes that are no UTF-8 are escaped. A new
  * reference. */
 json_t	*control_text(const char *text);
+/* Bytes as base64. A new reference. */
+json_t	*control_base64(const void *data, size_t length);
+/* Those bytes again, owned; null when it is no base64, or more than most. */
+uint8_t	*control_bytes(const json_t *value, size_t most, size_t *length);
 /* A moment (wall, ms) as RFC 3339 has it; null for 0. A new reference. */
 json_t	*control_time(int64_t wall);
 /* The connection is the caller's from now on (descriptor returned, owned), and

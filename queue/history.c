@@ -25,6 +25,7 @@
 #include "queue/envelope.h"
 #include "queue/queue.h"
 #include "queue/record.h"
+#include "queue/rows.h"
 #include "queue/slice.h"
 #include "queue/space.h"
 #include "queue/store.h"
@@ -60,7 +61,7 @@ struct history {
 	bool			 low;		/* the disk is */
 	struct timer		 look;
 	struct timer		 sweep;
-	struct history_key	 swept;		/* up to here */
+	struct record_key	 swept;		/* up to here */
 	/* Used again for each row: mail leaves by the thousand. */
 	struct buf		 event;
 	struct buf		 events;
@@ -71,11 +72,6 @@ static bool is_on(const struct queue *queue)
 {
 	return queue->conf->history > 0 && queue->history != NULL &&
 	    !queue->history->low;
-}
-
-static struct store_bytes bytes_of(const struct history_key *key)
-{
-	return (struct store_bytes){ key->bytes, key->length };
 }
 
 /* --- noting --- */
@@ -131,19 +127,19 @@ static bool has_leaver(const struct history_event *event)
 	return false;
 }
 
-static bool is_there(struct store *store, const struct history_key *key)
+static bool is_there(struct store *store, const struct record_key *key)
 {
 	struct buf value;
 	bool found;
 
 	buf_init(&value, HISTORY_EVENT_MAX);
-	found = store_get(store, STORE_ATTEMPTS, bytes_of(key), &value);
+	found = store_get(store, STORE_ATTEMPTS, rows_key(key), &value);
 	buf_release(&value);
 	return found;
 }
 
 /* The key of this event; what others have said at the same time stays. */
-static void choose_key(const struct slice *slice, struct history_key *key)
+static void choose_key(const struct slice *slice, struct record_key *key)
 {
 	uint64_t number = slice->event->attempt;
 
@@ -161,7 +157,7 @@ static void trim(const struct slice *slice)
 	struct store *store = slice->queue->store;
 	uint32_t latest = HISTORY_KEPT - HISTORY_KEPT_FIRST;
 	const struct history_event *event;
-	struct history_key key;
+	struct record_key key;
 	struct arena *arena;
 	struct buf value;
 
@@ -171,11 +167,11 @@ static void trim(const struct slice *slice)
 	buf_init(&value, HISTORY_EVENT_MAX);
 	history_key_event(&key, slice->id, slice->number,
 	    slice->event->attempt - latest);
-	if (store_get(store, STORE_ATTEMPTS, bytes_of(&key), &value)) {
+	if (store_get(store, STORE_ATTEMPTS, rows_key(&key), &value)) {
 		event = history_get_event(buf_data(&value),
 		    buf_length(&value), arena);
 		if (event == NULL || !has_leaver(event))
-			store_delete(store, STORE_ATTEMPTS, bytes_of(&key));
+			store_delete(store, STORE_ATTEMPTS, rows_key(&key));
 	}
 	buf_release(&value);
 	arena_free(arena);
@@ -193,26 +189,26 @@ static struct store_bytes write_event(const struct slice *slice)
 
 void history_save(struct slice *slice)
 {
-	struct history_key key;
+	struct record_key key;
 
 	if (slice->event == NULL)
 		return;
 	choose_key(slice, &key);
-	store_put(slice->queue->store, STORE_ATTEMPTS, bytes_of(&key),
+	store_put(slice->queue->store, STORE_ATTEMPTS, rows_key(&key),
 	    write_event(slice));
 	trim(slice);
 	slice->record->flags |= SLICE_NOTED;
 }
 
 /* A page of the slice's rows behind key, which moves to the last of them. */
-static bool next_page(struct store *store, struct history_key *key,
+static bool next_page(struct store *store, struct record_key *key,
     uint64_t id, uint32_t slice, struct store_page *page)
 {
-	struct history_key until;
+	struct record_key until;
 
 	history_key_event(&until, id, slice, UINT64_MAX);
 	store_scan(store, &(struct store_scan){ .table = STORE_ATTEMPTS,
-	    .from = bytes_of(key), .after = true, .until = bytes_of(&until),
+	    .from = rows_key(key), .after = true, .until = rows_key(&until),
 	    .max_rows = PAGE_ROWS, .max_bytes = PAGE_BYTES }, page);
 	if (page->count == 0)
 		return false;
@@ -242,7 +238,7 @@ static uint32_t take_events(const struct slice *slice, struct buf *events)
 	struct store *store = slice->queue->store;
 	struct arena *arena = arena_new(HISTORY_ARENA_MAX);
 	struct store_page page = { 0 };
-	struct history_key key;
+	struct record_key key;
 	uint32_t unkept = 0;
 
 	history_key_event(&key, slice->id, slice->number, 0);
@@ -291,21 +287,21 @@ static void put_row(const struct slice *slice, const struct history_row *row,
 	uint64_t seconds = (uint64_t)row->finished / 1000;
 	uint64_t made = slice->id >> 20, place = slice->id, stored;
 	struct buf *value = &slice->queue->history->value;
-	struct history_key key;
+	struct record_key key;
 
 	if (!quick || seconds > made + HISTORY_SKEW_SECONDS ||
 	    made > seconds + HISTORY_SKEW_SECONDS) {
 		place = seconds << 20;
 		stored = htobe64(place);
 		history_key_pointer(&key, slice->id, slice->number);
-		store_volume_put(store, bytes_of(&key),
+		store_volume_put(store, rows_key(&key),
 		    (struct store_bytes){ &stored, sizeof(stored) });
 	}
 	buf_reset(value);
 	if (history_put_row(value, row) < 0)
 		bug("history-row");
 	history_key_row(&key, place, slice->id, slice->number);
-	store_volume_put(store, bytes_of(&key),
+	store_volume_put(store, rows_key(&key),
 	    (struct store_bytes){ buf_data(value), buf_length(value) });
 }
 
@@ -464,14 +460,14 @@ static void on_sweep(void *arg)
 	unsigned swept;
 
 	if (history->swept.length > 0)
-		scan.from = bytes_of(&history->swept);
+		scan.from = rows_key(&history->swept);
 	store_scan(store, &scan, &page);
 	swept = sweep_page(store, &page);
 	if (swept > 0)
 		log_warn("attempts without a message",
 		    log_number("count", swept));
 	if (page.count > 0 && page.rows[page.count - 1].key.length <=
-	    HISTORY_KEY_MAX) {
+	    RECORD_KEY_MAX) {
 		history->swept.length = page.rows[page.count - 1].key.length;
 		memcpy(history->swept.bytes,
 		    page.rows[page.count - 1].key.data, history->swept.length);
@@ -518,7 +514,7 @@ void history_each_event(struct queue *queue, uint64_t id, uint32_t slice,
 {
 	struct arena *arena = arena_new(HISTORY_ARENA_MAX);
 	struct store_page page = { 0 };
-	struct history_key key;
+	struct record_key key;
 
 	history_key_event(&key, id, slice, 0);
 	while (next_page(queue->store, &key, id, slice, &page)) {

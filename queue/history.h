@@ -78,6 +78,9 @@ struct history_names {
 };
 void	 history_add_attempts(json_t *array, const struct history_event *event,
 	    const struct history_names *names);
+/* {"code","status","reason","text","host","tls","verdict"}; null: nothing was
+ * said. A new reference. */
+json_t	*history_status_value(const struct status *status);
 /* "dane" of "TLSv1.3 ... verify=dane"; "" when nothing was said. */
 const char	*history_verdict(const char *tls);
 

@@ -6,7 +6,6 @@
  */
 #include "queue/history_record.h"
 
-#include <endian.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -14,6 +13,7 @@
 #include "base/status.h"
 #include "base/wire.h"
 #include "queue/envelope.h"
+#include "queue/record.h"
 
 enum { EVENT_VERSION = 1, ROW_VERSION = 1, NO_STATUS = 0xff,
     ROW_TAG = 'r', POINTER_TAG = 'p' };
@@ -40,49 +40,31 @@ int history_outcome_find(const char *name)
 
 /* --- keys --- */
 
-static void key_add(struct history_key *key, const void *data, size_t length)
-{
-	memcpy(key->bytes + key->length, data, length);
-	key->length += length;
-}
-
-static void key_add_u64(struct history_key *key, uint64_t value)
-{
-	value = htobe64(value);
-	key_add(key, &value, sizeof(value));
-}
-
-static void key_add_u32(struct history_key *key, uint32_t value)
-{
-	value = htobe32(value);
-	key_add(key, &value, sizeof(value));
-}
-
-void history_key_event(struct history_key *key, uint64_t id, uint32_t slice,
+void history_key_event(struct record_key *key, uint64_t id, uint32_t slice,
     uint64_t number)
 {
 	key->length = 0;
-	key_add_u64(key, id);
-	key_add_u32(key, slice);
-	key_add_u64(key, number);
+	record_key_add_u64(key, id);
+	record_key_add_u32(key, slice);
+	record_key_add_u64(key, number);
 }
 
-void history_key_row(struct history_key *key, uint64_t place, uint64_t id,
+void history_key_row(struct record_key *key, uint64_t place, uint64_t id,
     uint32_t slice)
 {
 	key->bytes[0] = ROW_TAG;
 	key->length = 1;
-	key_add_u64(key, place);
-	key_add_u64(key, id);
-	key_add_u32(key, slice);
+	record_key_add_u64(key, place);
+	record_key_add_u64(key, id);
+	record_key_add_u32(key, slice);
 }
 
-void history_key_pointer(struct history_key *key, uint64_t id, uint32_t slice)
+void history_key_pointer(struct record_key *key, uint64_t id, uint32_t slice)
 {
 	key->bytes[0] = POINTER_TAG;
 	key->length = 1;
-	key_add_u64(key, id);
-	key_add_u32(key, slice);
+	record_key_add_u64(key, id);
+	record_key_add_u32(key, slice);
 }
 
 int history_get_key_event(const void *data, size_t length, uint64_t *id,

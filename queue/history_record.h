@@ -25,6 +25,7 @@
 
 struct arena;
 struct buf;
+struct record_key;
 struct status;
 
 /* The numbers are stored: new ones go to the end. */
@@ -94,16 +95,11 @@ const char	*history_outcome_name(enum history_outcome outcome);
 /* -1 if there is no such outcome. */
 int	 history_outcome_find(const char *name);
 
-enum { HISTORY_KEY_MAX = 24 };
-struct history_key {
-	uint8_t	 bytes[HISTORY_KEY_MAX];
-	size_t	 length;
-};
-void	 history_key_event(struct history_key *key, uint64_t id,
+void	 history_key_event(struct record_key *key, uint64_t id,
 	    uint32_t slice, uint64_t number);
-void	 history_key_row(struct history_key *key, uint64_t place, uint64_t id,
+void	 history_key_row(struct record_key *key, uint64_t place, uint64_t id,
 	    uint32_t slice);
-void	 history_key_pointer(struct history_key *key, uint64_t id,
+void	 history_key_pointer(struct record_key *key, uint64_t id,
 	    uint32_t slice);
 /* -1: it is no such key. */
 int	 history_get_key_event(const void *data, size_t length, uint64_t *id,

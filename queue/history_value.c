@@ -24,6 +24,26 @@ const char *history_verdict(const char *tls)
 	return verdict + strlen(" verify=");
 }
 
+json_t *history_status_value(const struct status *status)
+{
+	static const struct status nothing;
+	char code[32] = "";
+
+	if (status == NULL)
+		status = &nothing;
+	else
+		status_format_enhanced(status, code, sizeof(code));
+	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o}",
+	    "code", status->code == 0 ? json_null() :
+	    json_integer(status->code),
+	    "status", code,
+	    "reason", status_reason_name(status->reason),
+	    "text", control_text(status->text),
+	    "host", control_text(status->host),
+	    "tls", control_text(status->tls),
+	    "verdict", control_text(history_verdict(status->tls)));
+}
+
 /* Who leaves says who it is; others have a number only. */
 static const char *address_of(const struct history_item *item,
     const struct history_names *names)
@@ -46,13 +66,9 @@ static bool is_alike(const struct history_item *one,
 static json_t *group_value(const struct history_event *event, uint32_t first,
     const struct history_names *names)
 {
-	static const struct status nothing;
 	const struct history_item *item = &event->items[first];
-	const struct status *status = item->status == NULL ? &nothing :
-	    item->status;
-	json_t *recipients = json_array();
+	json_t *recipients = json_array(), *value;
 	uint32_t count = 0;
-	char code[32] = "";
 
 	for (uint32_t i = first; i < event->count; i++) {
 		const char *address;
@@ -64,24 +80,15 @@ static json_t *group_value(const struct history_event *event, uint32_t first,
 			json_array_append_new(recipients,
 			    control_text(address));
 	}
-	if (item->status != NULL)
-		status_format_enhanced(status, code, sizeof(code));
-	return json_pack("{s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, "
-	    "s:o, s:I}",
+	value = json_pack("{s:o, s:o, s:s, s:o, s:I}",
 	    "time", control_time(event->time),
 	    "attempt", event->attempt == 0 ? json_null() :
 	    json_integer(event->attempt),
 	    "outcome", history_outcome_name(item->outcome),
-	    "code", status->code == 0 ? json_null() :
-	    json_integer(status->code),
-	    "status", code,
-	    "reason", status_reason_name(status->reason),
-	    "text", control_text(status->text),
-	    "host", control_text(status->host),
-	    "tls", control_text(status->tls),
-	    "verdict", control_text(history_verdict(status->tls)),
 	    "recipients", recipients,
 	    "count", (json_int_t)count);
+	json_object_update_new(value, history_status_value(item->status));
+	return value;
 }
 
 void history_add_attempts(json_t *array, const struct history_event *event,

@@ -28,13 +28,13 @@ static void key_add(struct record_key *key, const void *data, size_t length)
 	key->length += length;
 }
 
-static void key_add_u64(struct record_key *key, uint64_t value)
+void record_key_add_u64(struct record_key *key, uint64_t value)
 {
 	value = htobe64(value);
 	key_add(key, &value, sizeof(value));
 }
 
-static void key_add_u32(struct record_key *key, uint32_t value)
+void record_key_add_u32(struct record_key *key, uint32_t value)
 {
 	value = htobe32(value);
 	key_add(key, &value, sizeof(value));
@@ -43,23 +43,23 @@ static void key_add_u32(struct record_key *key, uint32_t value)
 void record_key_message(struct record_key *key, uint64_t id)
 {
 	key->length = 0;
-	key_add_u64(key, id);
+	record_key_add_u64(key, id);
 }
 
 void record_key_slice(struct record_key *key, uint64_t id, uint32_t slice)
 {
 	key->length = 0;
-	key_add_u64(key, id);
-	key_add_u32(key, slice);
+	record_key_add_u64(key, id);
+	record_key_add_u32(key, slice);
 }
 
 void record_key_schedule(struct record_key *key, int64_t due, uint64_t id,
     uint32_t slice)
 {
 	key->length = 0;
-	key_add_u64(key, due < 0 ? 0 : (uint64_t)due);
-	key_add_u64(key, id);
-	key_add_u32(key, slice);
+	record_key_add_u64(key, due < 0 ? 0 : (uint64_t)due);
+	record_key_add_u64(key, id);
+	record_key_add_u32(key, slice);
 }
 
 int record_key_get_message(const void *data, size_t length, uint64_t *id)

@@ -28,7 +28,7 @@ struct arena;
 struct buf;
 struct status;
 
-enum { RECORD_KEY_MAX = 20, RECORD_MESSAGE_MAX = 768 << 10,
+enum { RECORD_KEY_MAX = 24, RECORD_MESSAGE_MAX = 768 << 10,
     RECORD_SLICE_MAX = 512 << 10, RECORD_SCHEDULE_MAX = 512,
     RECORD_ARENA_MAX = 4 << 20 };
 
@@ -37,6 +37,9 @@ struct record_key {
 	uint8_t	 bytes[RECORD_KEY_MAX];
 	size_t	 length;
 };
+/* For those who make keys of their own; key->length is 0 to begin with. */
+void	 record_key_add_u64(struct record_key *key, uint64_t value);
+void	 record_key_add_u32(struct record_key *key, uint32_t value);
 void	 record_key_message(struct record_key *key, uint64_t id);
 void	 record_key_slice(struct record_key *key, uint64_t id, uint32_t slice);
 void	 record_key_schedule(struct record_key *key, int64_t due, uint64_t id,

@@ -20,7 +20,7 @@ _Static_assert((int)RECORD_MESSAGE_MAX <= (int)STORE_VALUE_MAX &&
 
 static const char identifier_key[] = "identifier";
 
-static struct store_bytes key_bytes(const struct record_key *key)
+struct store_bytes rows_key(const struct record_key *key)
 {
 	return (struct store_bytes){ key->bytes, key->length };
 }
@@ -28,7 +28,7 @@ static struct store_bytes key_bytes(const struct record_key *key)
 static void put(struct store *store, enum store_table table,
     const struct record_key *key, const struct buf *value)
 {
-	store_put(store, table, key_bytes(key),
+	store_put(store, table, rows_key(key),
 	    (struct store_bytes){ buf_data(value), buf_length(value) });
 }
 
@@ -43,7 +43,7 @@ static bool get(struct store *store, enum store_table table,
     const struct record_key *key, struct buf *value)
 {
 	buf_init(value, STORE_VALUE_MAX);
-	if (store_get(store, table, key_bytes(key), value))
+	if (store_get(store, table, rows_key(key), value))
 		return true;
 	buf_release(value);
 	return false;
@@ -86,7 +86,7 @@ void rows_delete_message(struct store *store, uint64_t id)
 	struct record_key key;
 
 	record_key_message(&key, id);
-	store_delete(store, STORE_MESSAGES, key_bytes(&key));
+	store_delete(store, STORE_MESSAGES, rows_key(&key));
 }
 
 size_t rows_each_message(struct store *store, uint64_t id, size_t most,
@@ -99,7 +99,7 @@ size_t rows_each_message(struct store *store, uint64_t id, size_t most,
 
 	record_key_message(&key, id);
 	store_scan(store, &(struct store_scan){ .table = STORE_MESSAGES,
-	    .from = key_bytes(&key), .max_rows = most,
+	    .from = rows_key(&key), .max_rows = most,
 	    .max_bytes = PAGE_BYTES }, &page);
 	for (size_t i = 0; i < page.count; i++) {
 		struct store_row *row = &page.rows[i];
@@ -221,7 +221,7 @@ void rows_delete_slice(struct store *store, uint64_t id, uint32_t slice)
 	struct record_key key;
 
 	record_key_slice(&key, id, slice);
-	store_delete(store, STORE_SLICES, key_bytes(&key));
+	store_delete(store, STORE_SLICES, rows_key(&key));
 }
 
 size_t rows_each_slice(struct store *store, uint64_t id, uint32_t slice,
@@ -234,7 +234,7 @@ size_t rows_each_slice(struct store *store, uint64_t id, uint32_t slice,
 
 	record_key_slice(&key, id, slice);
 	store_scan(store, &(struct store_scan){ .table = STORE_SLICES,
-	    .from = key_bytes(&key), .max_rows = most,
+	    .from = rows_key(&key), .max_rows = most,
 	    .max_bytes = PAGE_BYTES }, &page);
 	for (size_t i = 0; i < page.count; i++) {
 		struct store_row *row = &page.rows[i];
@@ -265,7 +265,7 @@ static void scan_slices(struct store *store, uint64_t id, uint32_t slice,
 	record_key_slice(&from, id, slice);
 	record_key_slice(&until, id + 1, 0);
 	store_scan(store, &(struct store_scan){ .table = STORE_SLICES,
-	    .from = key_bytes(&from), .until = key_bytes(&until),
+	    .from = rows_key(&from), .until = rows_key(&until),
 	    .max_rows = 1, .max_bytes = PAGE_BYTES,
 	    .keys_only = keys_only }, page);
 }
@@ -329,7 +329,7 @@ char *rows_domain_before(struct store *store, uint64_t id, uint32_t slice,
 
 	record_key_slice(&from, id, slice);
 	return scan_domain(store, &(struct store_scan){ .table = STORE_SLICES,
-	    .from = key_bytes(&from), .backwards = true, .max_rows = 1,
+	    .from = rows_key(&from), .backwards = true, .max_rows = 1,
 	    .max_bytes = PAGE_BYTES }, id, slice, arena);
 }
 
@@ -340,7 +340,7 @@ char *rows_domain_behind(struct store *store, uint64_t id, uint32_t slice,
 
 	record_key_slice(&from, id, slice);
 	return scan_domain(store, &(struct store_scan){ .table = STORE_SLICES,
-	    .from = key_bytes(&from), .after = true, .max_rows = 1,
+	    .from = rows_key(&from), .after = true, .max_rows = 1,
 	    .max_bytes = PAGE_BYTES }, id, until, arena);
 }
 
@@ -381,7 +381,7 @@ void rows_delete_schedule(struct store *store, const struct place *place)
 	struct record_key key;
 
 	record_key_schedule(&key, place->due, place->id, place->slice);
-	store_delete(store, STORE_SCHEDULE, key_bytes(&key));
+	store_delete(store, STORE_SCHEDULE, rows_key(&key));
 }
 
 size_t rows_each_schedule(struct store *store, const struct place *from,
@@ -396,7 +396,7 @@ size_t rows_each_schedule(struct store *store, const struct place *from,
 
 	record_key_schedule(&key, from->due, from->id, from->slice);
 	store_scan(store, &(struct store_scan){ .table = STORE_SCHEDULE,
-	    .from = key_bytes(&key), .max_rows = most,
+	    .from = rows_key(&key), .max_rows = most,
 	    .max_bytes = PAGE_BYTES }, &page);
 	for (count = 0; count < page.count && on; count++) {
 		struct store_row *row = &page.rows[count];

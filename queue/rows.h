@@ -14,9 +14,12 @@
 
 #include "queue/destination.h"
 #include "queue/record.h"
+#include "queue/store.h"
 
 struct arena;
-struct store;
+
+/* Borrowed from the key. */
+struct store_bytes	 rows_key(const struct record_key *key);
 
 struct record_message	*rows_find_message(struct store *store, uint64_t id,
 			    struct arena *arena);

@@ -21,39 +21,32 @@
 int slice_load(struct slice *slice, struct queue *queue, uint64_t id,
     uint32_t number)
 {
-	slice->queue = queue;
-	slice->id = id;
-	slice->number = number;
-	slice->arena = arena_new(RECORD_ARENA_MAX);
-	slice->record = rows_find_slice(queue->store, id, number,
-	    slice->arena);
-	if (slice->record == NULL) {
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+	struct record_slice *record = rows_find_slice(queue->store, id,
+	    number, arena);
+
+	*slice = (struct slice){ .queue = queue, .id = id, .number = number,
+	    .arena = arena, .record = record };
+	if (record == NULL) {
 		slice_release(slice);
 		return -1;
 	}
-	slice->old_due = slice->record->due;
-	slice->was_held = slice->record->flags & SLICE_HELD;
-	slice->by_hand = false;
-	slice->past = census_remember(slice->arena, slice->record);
-	slice->event = NULL;
-	slice->recipients = slice->record->recipient_count;
+	slice->old_due = record->due;
+	slice->was_held = record->flags & SLICE_HELD;
+	slice->past = census_remember(arena, record);
+	slice->recipients = record->recipient_count;
 	return 0;
 }
 
 void slice_begin(struct slice *slice, struct queue *queue, uint64_t id,
     uint32_t number)
 {
-	slice->queue = queue;
-	slice->id = id;
-	slice->number = number;
-	slice->arena = arena_new(RECORD_ARENA_MAX);
-	slice->record = arena_alloc(slice->arena, sizeof(*slice->record));
-	slice->old_due = 0;
-	slice->was_held = true;		/* it has no row in the schedule */
-	slice->by_hand = false;
-	slice->past = NULL;
-	slice->event = NULL;
-	slice->recipients = 0;
+	struct arena *arena = arena_new(RECORD_ARENA_MAX);
+
+	/* It has no row in the schedule, as if it were held. */
+	*slice = (struct slice){ .queue = queue, .id = id, .number = number,
+	    .arena = arena, .record = arena_alloc(arena,
+	    sizeof(*slice->record)), .was_held = true };
 }
 
 void slice_release(struct slice *slice)

@@ -46,17 +46,6 @@ static void format_id(uint64_t id, char out[24])
 	snprintf(out, 24, "%llx", (unsigned long long)id);
 }
 
-static json_t *base64(const void *data, size_t length)
-{
-	char *text = mem_alloc(BASE64_LENGTH(length) + 1);
-	json_t *value;
-
-	base64_format(data, length, text, BASE64_LENGTH(length) + 1);
-	value = json_string(text);
-	mem_free(text);
-	return value;
-}
-
 static bool is_in_flight(struct walk *walk, uint64_t id)
 {
 	struct arena *arena = arena_new(RECORD_ARENA_MAX);
@@ -90,7 +79,7 @@ static void begin(struct walk *walk, struct export *export, uint64_t id,
 		bug("message-row");
 	walk_send(walk, json_pack("{s:{s:s, s:I, s:b, s:o}}", "message", "id",
 	    text, "length", (json_int_t)message->body_length, "in-flight",
-	    is_in_flight(walk, id), "row", base64(buf_data(&row),
+	    is_in_flight(walk, id), "row", control_base64(buf_data(&row),
 	    buf_length(&row))));
 	buf_release(&row);
 }
@@ -111,7 +100,7 @@ static size_t send_slice(struct walk *walk, struct export *export)
 		length = buf_length(&row);
 		walk_send(walk, json_pack("{s:I, s:o}", "slice",
 		    (json_int_t)export->next_slice, "row",
-		    base64(buf_data(&row), length)));
+		    control_base64(buf_data(&row), length)));
 		walk->recipients += record->recipient_count;
 	}
 	export->next_slice++;
@@ -135,7 +124,7 @@ static int send_piece(struct walk *walk, struct export *export,
 		digest_add(export->digest, buf_data(&piece), step);
 		export->offset += step;
 		walk_send(walk, json_pack("{s:o}", "body",
-		    base64(buf_data(&piece), step)));
+		    control_base64(buf_data(&piece), step)));
 		result = 0;
 	}
 	buf_release(&piece);

@@ -22,6 +22,7 @@
 #include "queue/pattern.h"
 #include "queue/queue.h"
 #include "queue/record.h"
+#include "queue/rows.h"
 #include "queue/selector.h"
 #include "queue/store.h"
 #include "queue/verbs.h"
@@ -56,7 +57,7 @@ struct tour {
 	struct store_volume	 volumes[STORE_VOLUMES_MAX];
 	size_t			 volume;	/* those before it are left */
 	size_t			 volume_count;
-	struct history_key	 key;		/* the last one; empty: begin */
+	struct record_key	 key;		/* the last one; empty: begin */
 	size_t			 position;	/* in the selector's ids */
 	bool			 pointers;	/* of that id, in this volume */
 
@@ -182,30 +183,17 @@ static bool takes_row(const struct tour *tour, const struct history_row *row)
 static json_t *leaver_value(const struct history_row *row,
     const struct leaver *leaver)
 {
-	static const struct status nothing;
-	const struct status *status = leaver->status == NULL ? &nothing :
-	    leaver->status;
-	char code[32] = "";
-
-	if (leaver->status != NULL)
-		status_format_enhanced(status, code, sizeof(code));
-	return json_pack("{s:o, s:o, s:s, s:o, s:I, s:o, s:s, s:s, s:o, s:o, "
-	    "s:o, s:o}",
+	json_t *value = json_pack("{s:o, s:o, s:s, s:o, s:I}",
 	    "address", control_text(leaver->address),
 	    "original", leaver->original == NULL ? json_null() :
 	    control_text(leaver->original),
 	    "outcome", history_outcome_name(leaver->outcome),
 	    "finished", control_time(leaver->time),
 	    "attempts", (json_int_t)(leaver->attempt == 0 ? row->attempts :
-	    leaver->attempt),
-	    "code", status->code == 0 ? json_null() :
-	    json_integer(status->code),
-	    "status", code,
-	    "reason", status_reason_name(status->reason),
-	    "text", control_text(status->text),
-	    "host", control_text(status->host),
-	    "tls", control_text(status->tls),
-	    "verdict", control_text(history_verdict(status->tls)));
+	    leaver->attempt));
+
+	json_object_update_new(value, history_status_value(leaver->status));
+	return value;
 }
 
 static json_t *row_value(const struct tour *tour,
@@ -298,11 +286,6 @@ static void visit(struct tour *tour, uint64_t id, uint32_t slice,
 
 /* --- going through volumes --- */
 
-static struct store_bytes bytes_of(const struct history_key *key)
-{
-	return (struct store_bytes){ key->bytes, key->length };
-}
-
 static void keep_key(struct tour *tour, const struct store_bytes *key)
 {
 	tour->key.length = key->length;
@@ -322,7 +305,7 @@ static bool next_volume(struct tour *tour)
 }
 
 /* Where rows of that second, and all before, end. */
-static void key_of_second(struct history_key *key, int64_t second)
+static void key_of_second(struct record_key *key, int64_t second)
 {
 	history_key_row(key, (uint64_t)second << 20, 0, 0);
 }
@@ -341,7 +324,7 @@ static bool page_back(struct tour *tour, struct store_page *page)
 		key_of_second(&tour->key, tour->until +
 		    HISTORY_SKEW_SECONDS + 1);
 	if (tour->key.length != 0)
-		scan.from = bytes_of(&tour->key);
+		scan.from = rows_key(&tour->key);
 	store_scan(tour->queue->store, &scan, page);
 	for (size_t i = 0; i < page->count && !is_enough(tour); i++) {
 		const struct store_row *row = &page->rows[i];
@@ -363,7 +346,7 @@ static bool page_back(struct tour *tour, struct store_page *page)
 static void visit_pointed(struct tour *tour, const struct store_row *pointer)
 {
 	uint64_t number = tour->volumes[tour->volume - 1].number;
-	struct history_key key;
+	struct record_key key;
 	struct store_bytes bytes;
 	struct buf value;
 	uint64_t id, place;
@@ -375,7 +358,7 @@ static void visit_pointed(struct tour *tour, const struct store_row *pointer)
 	memcpy(&place, pointer->value.data, sizeof(place));
 	history_key_row(&key, be64toh(place), id, slice);
 	buf_init(&value, HISTORY_ROW_MAX);
-	if (store_volume_get(tour->queue->store, number, bytes_of(&key),
+	if (store_volume_get(tour->queue->store, number, rows_key(&key),
 	    &value)) {
 		bytes = (struct store_bytes){ buf_data(&value),
 		    buf_length(&value) };
@@ -402,7 +385,7 @@ static bool page_of_id(struct tour *tour, struct store_page *page)
 	struct store_scan scan = { .table = STORE_VOLUME,
 	    .volume = tour->volumes[tour->volume - 1].number, .after = true,
 	    .max_rows = PAGE_ROWS, .max_bytes = PAGE_BYTES };
-	struct history_key from, until;
+	struct record_key from, until;
 	uint32_t slice;
 
 	if (tour->pointers) {
@@ -413,8 +396,8 @@ static bool page_of_id(struct tour *tour, struct store_page *page)
 		history_key_row(&until, id, id + 1, 0);
 	}
 	scan.after = tour->key.length != 0;
-	scan.from = bytes_of(scan.after ? &tour->key : &from);
-	scan.until = bytes_of(&until);
+	scan.from = rows_key(scan.after ? &tour->key : &from);
+	scan.until = rows_key(&until);
 	store_scan(tour->queue->store, &scan, page);
 	for (size_t i = 0; i < page->count && !is_enough(tour); i++) {
 		const struct store_row *row = &page->rows[i];

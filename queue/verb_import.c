@@ -150,27 +150,6 @@ static void end(struct import *import, enum control_code code,
 
 /* --- one message --- */
 
-/* Base64 of a row; -1: it is none, or too large. In the message's arena. */
-static int take_bytes(struct import *import, const json_t *value, size_t most,
-    uint8_t **data, size_t *length)
-{
-	const char *text = json_string_value(value);
-	size_t size = json_string_length(value) / 4 * 3;
-	int got;
-
-	if (text == NULL || size > most + 2)
-		return -1;
-	*data = mem_alloc(size + 1);
-	got = base64_parse(*data, size + 1, text);
-	if (got < 0 || (size_t)got > most) {
-		mem_free(*data);
-		return -1;
-	}
-	(void)import;
-	*length = (size_t)got;
-	return 0;
-}
-
 static size_t known_key(const struct import *import, const char *from,
     char *key, size_t size)
 {
@@ -217,8 +196,9 @@ static const char *begin(struct import *import, const json_t *about)
 
 	if (import->arena != NULL || !is_id(from))
 		return "a message is out of place";
-	if (take_bytes(import, json_object_get(about, "row"),
-	    RECORD_MESSAGE_MAX, &row, &length) != 0)
+	row = control_bytes(json_object_get(about, "row"), RECORD_MESSAGE_MAX,
+	    &length);
+	if (row == NULL)
 		return "the row of an envelope is malformed";
 	import->arena = arena_new(MESSAGE_ARENA);
 	import->from = arena_dup_string(import->arena, from);
@@ -289,7 +269,8 @@ static const char *take_slice(struct import *import, const json_t *row)
 	if (import->arena == NULL || import->slice_count >= SLICES_MOST ||
 	    arena_used(import->arena) > ROWS_MOST)
 		return "recipients are out of place, or too many";
-	if (take_bytes(import, row, RECORD_SLICE_MAX, &data, &length) != 0)
+	data = control_bytes(row, RECORD_SLICE_MAX, &length);
+	if (data == NULL)
 		return "the row of recipients is malformed";
 	slice = record_get_slice(data, length, import->arena);
 	mem_free(data);
@@ -318,7 +299,8 @@ static const char *take_body(struct import *import, const json_t *piece)
 
 	if (import->arena == NULL)
 		return "a body is out of place";
-	if (take_bytes(import, piece, LINE_MAX_BYTES, &data, &length) != 0)
+	data = control_bytes(piece, LINE_MAX_BYTES, &length);
+	if (data == NULL)
 		return "a piece of a body is malformed";
 	import->body_length += length;
 	digest_add(import->digest, data, length);

@@ -21,14 +21,18 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "conf/conf.h"
+#include "queue/commit.h"
 #include "queue/envelope.h"
 #include "queue/queue.h"
 #include "queue/store.h"
+
+enum { FILL_A_TURN = 1000 };
 
 static const char basic_options[] =
     "hostname = mx.test\n"
@@ -279,6 +283,29 @@ uint64_t world_send(struct world *world, const char *sender,
 	world_submit(world, sender, recipients, body, &answer);
 	assert_true(world_wait_answer(&answer));
 	return answer.status.outcome == STATUS_RELAYED ? answer.id : 0;
+}
+
+void world_fill(struct world *world, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct arena *arena = arena_new(1 << 20);
+		struct envelope *envelope = envelope_new(arena);
+		struct commit_message message = {
+			.id = queue_take_id(world->queue),
+			.envelope = envelope, .arrival = clock_wall(),
+			.body_length = 3, .rest = "x\r\n", .rest_length = 3 };
+		char to[64];
+
+		digest_of("x\r\n", 3, message.digest);
+		envelope->sender = arena_dup_string(arena, "a@sender.test");
+		snprintf(to, sizeof(to), "b@d%d.test", i % 500);
+		envelope_add_recipient(envelope, arena, to, NULL, 0);
+		commit_accept(world->queue->commit, &message, arena, NULL,
+		    NULL);
+		if (i % FILL_A_TURN == FILL_A_TURN - 1)
+			world_turn(0);
+	}
+	world_turn(100);
 }
 
 struct job_wait {

@@ -71,6 +71,8 @@ void	 world_submit(struct world *world, const char *sender,
 /* The same, and waits for the answer: the identifier, or 0. */
 uint64_t world_send(struct world *world, const char *sender,
 	    const char *recipients, const char *body);
+/* So many for 500 domains (d0.test and so on), put into the queue at once. */
+void	 world_fill(struct world *world, int count);
 /* Finishes job number i with this status for everybody. */
 void	 world_finish(struct world *world, size_t i,
 	    const struct status *status);

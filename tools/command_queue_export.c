@@ -61,39 +61,13 @@ static void fail(struct run *run, const char *why)
 	run->failed = true;
 }
 
-/* Bytes of a row, owned; null: malformed. */
-static uint8_t *row_of(const json_t *value, size_t *length)
-{
-	size_t room = json_string_length(value) / 4 * 3 + 1;
-	uint8_t *data = mem_alloc(room);
-	int got = json_is_string(value) ? base64_parse(data, room,
-	    json_string_value(value)) : -1;
-
-	if (got < 0) {
-		mem_free(data);
-		return NULL;
-	}
-	*length = (size_t)got;
-	return data;
-}
-
-static json_t *base64(const void *data, size_t length)
-{
-	char *text = mem_alloc(BASE64_LENGTH(length) + 1);
-	json_t *value;
-
-	base64_format(data, length, text, BASE64_LENGTH(length) + 1);
-	value = json_string(text);
-	mem_free(text);
-	return value;
-}
-
 static void begin(struct run *run, const json_t *about)
 {
 	struct record_message *record = NULL;
 	char hex[2 * DIGEST_BYTES + 1];
 	size_t length;
-	uint8_t *row = row_of(json_object_get(about, "row"), &length);
+	uint8_t *row = control_bytes(json_object_get(about, "row"),
+	    SIZE_MAX, &length);
 
 	json_decref(run->message);
 	run->message = NULL;
@@ -146,7 +120,7 @@ static void take_slice(struct run *run, const json_t *value)
 	struct record_slice *slice = NULL;
 	struct buf out;
 	size_t length;
-	uint8_t *row = row_of(value, &length);
+	uint8_t *row = control_bytes(value, SIZE_MAX, &length);
 
 	arena_reset(run->arena);
 	if (row != NULL && run->message != NULL)
@@ -162,14 +136,14 @@ static void take_slice(struct run *run, const json_t *value)
 	if (record_put_slice(&out, slice) != 0)
 		fail(run, malformed);
 	json_array_append_new(json_object_get(run->message, "slices"),
-	    base64(buf_data(&out), buf_length(&out)));
+	    control_base64(buf_data(&out), buf_length(&out)));
 	buf_release(&out);
 }
 
 static void take_body(struct run *run, const json_t *value)
 {
 	size_t length;
-	uint8_t *data = row_of(value, &length);
+	uint8_t *data = control_bytes(value, SIZE_MAX, &length);
 
 	if (data == NULL)
 		fail(run, malformed);

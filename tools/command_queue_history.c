@@ -45,19 +45,12 @@ static void print_origin(const json_t *object)
 {
 	static const char *const names[] = { "user", "client", "helo",
 	    "protocol", "tls", "tls-tag" };
-	size_t i;
 
 	printf("    arrived %s, %lld bytes, for %lld recipient(s)%s\n",
 	    text_of(object, "arrival"), number_of(object, "size"),
 	    number_of(object, "accepted"), is_true(object, "notification") ?
 	    ", a notification of ours" : "");
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (text_of(object, names[i])[0] == '\0')
-			continue;
-		printf("    %s: ", names[i]);
-		text_print(text_of(object, names[i]), 0);
-		printf("\n");
-	}
+	queue_print_texts(object, names, sizeof(names) / sizeof(names[0]));
 	if (number_of(object, "unkept") > 0)
 		printf("    %lld attempt(s) were not kept\n",
 		    number_of(object, "unkept"));

@@ -124,13 +124,9 @@ static int send_body(void *arg, const void *data, size_t length)
 
 	while (length > 0) {
 		size_t step = length < PIECE_BYTES ? length : PIECE_BYTES;
-		char *text = mem_alloc(BASE64_LENGTH(step) + 1);
-		int result;
 
-		base64_format(at, step, text, BASE64_LENGTH(step) + 1);
-		result = send_line(sending, json_pack("{s:s}", "body", text));
-		mem_free(text);
-		if (result != 0)
+		if (send_line(sending, json_pack("{s:o}", "body",
+		    control_base64(at, step))) != 0)
 			return -1;
 		at += step;
 		length -= step;

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/control.h"
 #include "base/digest.h"
 #include "base/mem.h"
 #include "queue/record.h"
@@ -310,21 +311,12 @@ static int take_totals(struct reader *reader, uint64_t length)
 /* Bytes of a row, owned; null: it is none. */
 static uint8_t *row_bytes(const json_t *value, size_t most, size_t *length)
 {
-	const char *text = json_string_value(value);
-	size_t room = json_string_length(value) / 4 * 3 + 1;
-	uint8_t *data;
-	int got;
+	uint8_t *data = control_bytes(value, most, length);
 
-	if (text == NULL || room > most + 4)
-		return NULL;
-	data = mem_alloc(room);
-	got = base64_parse(data, room, text);
-	if (got <= 0) {
-		mem_free(data);
-		return NULL;
-	}
-	*length = (size_t)got;
-	return data;
+	if (data == NULL || *length > 0)
+		return data;
+	mem_free(data);
+	return NULL;
 }
 
 static bool envelope_is_good(const json_t *message, struct arena *arena)

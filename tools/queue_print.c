@@ -167,19 +167,24 @@ static void print_recipient(const json_t *recipient)
 	print_trouble(recipient);
 }
 
-static void print_origin(const json_t *object)
+void queue_print_texts(const json_t *object, const char *const *names,
+    size_t count)
 {
-	static const char *const names[] = { "client", "user", "helo",
-	    "protocol", "tls", "envid" };
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (text_of(object, names[i])[0] == '\0')
 			continue;
 		printf("    %s: ", names[i]);
 		text_print(text_of(object, names[i]), 0);
 		printf("\n");
 	}
+}
+
+static void print_origin(const json_t *object)
+{
+	static const char *const names[] = { "client", "user", "helo",
+	    "protocol", "tls", "envid" };
+
+	queue_print_texts(object, names, sizeof(names) / sizeof(names[0]));
 	if (json_is_true(json_object_get(object, "edited")))
 		printf("    changed by filters\n");
 }

@@ -17,6 +17,9 @@ void	 queue_print_reply(const json_t *object);
 void	 queue_print_attempts(const json_t *attempts);
 /* What a change did, or would do; for queue_request_ask(). */
 void	 queue_print_change(void *arg, const json_t *object);
+/* A line "    name: text" for each of these members that has a text. */
+void	 queue_print_texts(const json_t *object, const char *const *names,
+	    size_t count);
 /* A piece of a message: bytes as they are, since a file or a pipe wants them so;
  * a terminal gets what it can show. */
 void	 queue_print_bytes(const char *hex);

@@ -515,7 +515,7 @@ static void test_cat_several(void **state)
 
 /* --- much of it --- */
 
-enum { WIDE = 1500, MANY = 6000, A_TURN = 1000 };
+enum { WIDE = 1500, MANY = 6000 };
 
 /* A message with a slice for each of many domains is changed over several
  * turns, and counts once. */
@@ -550,29 +550,6 @@ static void test_wide(void **state)
 	json_decref(answer);
 	assert_int_equal(world_count_slices(&world), 0);
 	assert_int_equal(world_count_messages(&world), 0);
-}
-
-static void fill(void)
-{
-	for (int i = 0; i < MANY; i++) {
-		struct arena *arena = arena_new(1 << 20);
-		struct envelope *envelope = envelope_new(arena);
-		struct commit_message message = {
-			.id = queue_take_id(world.queue),
-			.envelope = envelope, .arrival = clock_wall(),
-			.body_length = 3, .rest = "x\r\n", .rest_length = 3 };
-		char to[64];
-
-		digest_of("x\r\n", 3, message.digest);
-		envelope->sender = arena_dup_string(arena, "a@sender.test");
-		snprintf(to, sizeof(to), "b@d%d.test", i % 500);
-		envelope_add_recipient(envelope, arena, to, NULL, 0);
-		commit_accept(world.queue->commit, &message, arena, NULL,
-		    NULL);
-		if (i % A_TURN == A_TURN - 1)
-			world_turn(0);
-	}
-	world_turn(100);
 }
 
 struct talk {
@@ -618,7 +595,7 @@ static void test_stop(void **state)
 	char *line;
 
 	(void)state;
-	fill();
+	world_fill(&world, MANY);
 	begin(talk, "{\"verb\":\"delete\",\"arguments\":{\"all\":true,"
 	    "\"progress\":true}}\n");
 	world_turn(0);
@@ -657,7 +634,7 @@ static void test_gone(void **state)
 	size_t left;
 
 	(void)state;
-	fill();
+	world_fill(&world, MANY);
 	begin(talk, "{\"verb\":\"delete\",\"arguments\":{\"all\":true}}\n");
 	world_turn(0);
 	close(talk->fd);

@@ -712,30 +712,7 @@ static void test_stats(void **state)
 
 /* --- many messages --- */
 
-enum { MANY = 100000, A_TURN = 1000 };
-
-static void fill(void)
-{
-	for (int i = 0; i < MANY; i++) {
-		struct arena *arena = arena_new(1 << 20);
-		struct envelope *envelope = envelope_new(arena);
-		struct commit_message message = {
-			.id = queue_take_id(world.queue),
-			.envelope = envelope, .arrival = clock_wall(),
-			.body_length = 3, .rest = "x\r\n", .rest_length = 3 };
-		char to[64];
-
-		digest_of("x\r\n", 3, message.digest);
-		envelope->sender = arena_dup_string(arena, "a@sender.test");
-		snprintf(to, sizeof(to), "b@d%d.test", i % 500);
-		envelope_add_recipient(envelope, arena, to, NULL, 0);
-		commit_accept(world.queue->commit, &message, arena, NULL,
-		    NULL);
-		if (i % A_TURN == A_TURN - 1)
-			world_turn(0);
-	}
-	world_turn(100);
-}
+enum { MANY = 100000 };
 
 struct stream_count {
 	int	 fd;
@@ -791,7 +768,7 @@ static void test_many(void **state)
 	json_t *lines;
 
 	(void)state;
-	fill();
+	world_fill(&world, MANY);
 	/* The window is bounded, whatever is on the disk. */
 	assert_true(schedule_window(world.queue->schedule) <= 10000);
 	before = memory_now();

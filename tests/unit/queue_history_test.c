@@ -522,7 +522,7 @@ static void test_off(void **state)
 	struct status status;
 	uint64_t id = world_send(&world, "a@sender.test", "joe@one.test",
 	    "x\r\n");
-	struct history_key key;
+	struct record_key key;
 	struct slice slice;
 
 	(void)state;
@@ -648,7 +648,7 @@ static void test_pages(void **state)
 
 static void put_large_row(uint64_t place)
 {
-	struct history_key key;
+	struct record_key key;
 	char *value = mem_alloc(LONG);
 
 	history_key_row(&key, place, place, 0);
