@@ -37,7 +37,7 @@
 #define unpoison(memory, size) ((void)(memory), (void)(size))
 #endif
 
-enum { FIRST_BLOCK = 2048, LARGEST_STEP = 64 << 10 };
+enum { FIRST_BLOCK = 2048, LARGEST_STEP = 64 << 10, SPARES_MAX = 64 };
 
 struct block {
 	struct block	*next;		/* older; owned */
@@ -122,9 +122,40 @@ static void free_blocks(struct arena *arena)
 	}
 }
 
+#ifdef ARENA_POISONED
+static void *first_block_new(void)
+{
+	return mem_resize(NULL, FIRST_BLOCK, 1);
+}
+
+static void first_block_free(void *block)
+{
+	mem_free(block);
+}
+#else
+/* Some first blocks that are not in use: arenas come and go with each message.
+ * Each thread has its own. */
+static _Thread_local void *spares[SPARES_MAX];
+static _Thread_local unsigned spare_count;
+
+static void *first_block_new(void)
+{
+	return spare_count > 0 ? spares[--spare_count] :
+	    mem_resize(NULL, FIRST_BLOCK, 1);
+}
+
+static void first_block_free(void *block)
+{
+	if (spare_count < SPARES_MAX)
+		spares[spare_count++] = block;
+	else
+		mem_free(block);
+}
+#endif
+
 struct arena *arena_new(size_t ceiling_bytes)
 {
-	struct arena *arena = mem_resize(NULL, FIRST_BLOCK, 1);
+	struct arena *arena = first_block_new();
 
 	arena->first.next = NULL;
 	arena->first.size = FIRST_BLOCK;
@@ -144,7 +175,7 @@ void arena_free(struct arena *arena)
 		return;
 	free_blocks(arena);
 	unpoison(arena, arena->first.size);
-	mem_free(arena);
+	first_block_free(arena);
 }
 
 void arena_reset(struct arena *arena)

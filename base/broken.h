@@ -19,6 +19,7 @@
  *	sts-over-dane	an MTA-STS policy that holds replaces TLSA records
  *	never-enforce	MTA-STS: mode enforce is as testing
  *	forget-policy	MTA-STS: a policy counts only when it was just fetched
+ *	single-write	pages go to the tables at once, torn by a power cut
  */
 #ifndef POSTERN_BASE_BROKEN_H
 #define POSTERN_BASE_BROKEN_H

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -27,8 +28,10 @@ enum { REQUEST_MAX = 64 << 10, OUTPUT_MAX = 4 << 20,
     SCARCE_MAX = NET_RESERVE / 2 };
 
 static unsigned open_count;
+static LIST_HEAD(, control) open_list = LIST_HEAD_INITIALIZER(open_list);
 
 struct control {
+	LIST_ENTRY(control)		 link;		/* in open_list */
 	struct stream			*stream;	/* owned */
 	struct process_caller		 caller;
 	const struct control_verb	*verbs;		/* outlive us */
@@ -58,6 +61,7 @@ static void delete(void *arg)
 	struct control *control = arg;
 
 	release(control);
+	LIST_REMOVE(control, link);
 	open_count--;
 	if (control->stream != NULL)
 		stream_free(control->stream);
@@ -184,6 +188,7 @@ struct control *control_open(int fd, const struct process_caller *caller)
 	struct control *control = mem_alloc(sizeof(*control));
 
 	open_count++;
+	LIST_INSERT_HEAD(&open_list, control, link);
 	control->caller = *caller;
 	control->patience = OUTPUT_MILLISECONDS;
 	control->answering = true;
@@ -249,6 +254,17 @@ void control_end(struct control *control, enum control_code code,
 		control->stream = NULL;
 	}
 	drop(control);
+}
+
+void control_end_all(enum control_code code, const char *message)
+{
+	struct control *control;
+
+	LIST_FOREACH(control, &open_list, link) {
+		control_end(control, code, message);
+		/* It may have been lost before. */
+		release(control);
+	}
 }
 
 void control_produce(struct control *control,

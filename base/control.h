@@ -93,5 +93,8 @@ json_t	*control_time(int64_t wall);
  * the pointer void; -1 when it has failed already. Inside of a handler. */
 int	 control_detach(struct control *control);
 const struct process_caller	*control_caller(const struct control *control);
+/* Ends all connections and releases what their verbs had: what these work on
+ * goes. Not inside of a handler. */
+void	 control_end_all(enum control_code code, const char *message);
 
 #endif

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -20,13 +21,30 @@ struct digest {
 	EVP_MD_CTX	*context;	/* owned */
 };
 
+/* Looked up among the providers once, and not with each digest. */
+static EVP_MD *sha256;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void fetch_sha256(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (sha256 == NULL)
+		fatal("digest-unavailable");
+}
+
+static const EVP_MD *find_sha256(void)
+{
+	pthread_once(&sha256_once, fetch_sha256);
+	return sha256;
+}
+
 struct digest *digest_new(void)
 {
 	struct digest *digest = mem_alloc(sizeof *digest);
 
 	digest->context = EVP_MD_CTX_new();
 	if (digest->context == NULL ||
-	    EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL) != 1)
+	    EVP_DigestInit_ex(digest->context, find_sha256(), NULL) != 1)
 		fatal("digest-unavailable");
 	return digest;
 }
@@ -54,7 +72,7 @@ void digest_free(struct digest *digest)
 
 void digest_of(const void *data, size_t length, uint8_t *out)
 {
-	if (EVP_Digest(data, length, out, NULL, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(data, length, out, NULL, find_sha256(), NULL) != 1)
 		fatal("digest-failed");
 }
 

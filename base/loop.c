@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -243,17 +244,16 @@ static struct event *make_event(int fd, short what, event_callback_fn callback,
 
 /* --- timers --- */
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+/* The clock that libevent looks at, in milliseconds. */
+static int64_t coarse_now(void)
 {
-	struct timer *timer = arg;
+	struct timespec now;
 
-	(void)fd;
-	(void)what;
-	timer->callback(timer->arg);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void timer_start(struct timer *timer, int64_t milliseconds,
-    loop_callback *callback, void *arg)
+static void arm(struct timer *timer, int64_t milliseconds)
 {
 	struct timeval wait = { 0 };
 
@@ -261,12 +261,45 @@ void timer_start(struct timer *timer, int64_t milliseconds,
 		wait.tv_sec = milliseconds / 1000;
 		wait.tv_usec = milliseconds % 1000 * 1000;
 	}
-	timer->callback = callback;
-	timer->arg = arg;
-	if (timer->event == NULL)
-		timer->event = make_event(-1, 0, on_timer, timer);
+	timer->armed = timer->due;
+	timer->is_running = true;
 	if (event_add(timer->event, &wait) != 0)
 		fatal("loop", log_text("error", "timer not added"));
+}
+
+/* Deadlines are put off far more often than they come: the event stays as it
+ * is then, and finds out that it is early. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct timer *timer = arg;
+	int64_t left;
+
+	(void)fd;
+	(void)what;
+	if (timer->due > timer->armed) {
+		left = timer->due - coarse_now();
+		if (left > 0) {
+			arm(timer, left);
+			return;
+		}
+	}
+	timer->is_running = false;
+	timer->callback(timer->arg);
+}
+
+void timer_start(struct timer *timer, int64_t milliseconds,
+    loop_callback *callback, void *arg)
+{
+	if (milliseconds < 0)
+		milliseconds = 0;
+	timer->callback = callback;
+	timer->arg = arg;
+	timer->due = coarse_now() + milliseconds;
+	if (timer->event == NULL)
+		timer->event = make_event(-1, 0, on_timer, timer);
+	else if (timer->due >= timer->armed && timer->is_running)
+		return;
+	arm(timer, milliseconds);
 }
 
 void timer_stop(struct timer *timer)
@@ -274,12 +307,12 @@ void timer_stop(struct timer *timer)
 	if (timer->event != NULL)
 		event_free(timer->event);
 	timer->event = NULL;
+	timer->is_running = false;
 }
 
 bool timer_is_running(const struct timer *timer)
 {
-	return timer->event != NULL &&
-	    event_pending(timer->event, EV_TIMEOUT, NULL) != 0;
+	return timer->is_running;
 }
 
 /* --- descriptors --- */

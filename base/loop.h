@@ -40,8 +40,11 @@ struct timer {
 	struct event	*event;		/* owned; made at the first start */
 	loop_callback	*callback;
 	void		*arg;
+	int64_t		 due;		/* coarse clock, ms */
+	int64_t		 armed;		/* the event; <= due */
+	bool		 is_running;
 };
-/* A timer that runs is set anew. */
+/* A timer that runs is set anew; later than before costs next to nothing. */
 void	 timer_start(struct timer *timer, int64_t milliseconds,
 	    loop_callback *callback, void *arg);
 void	 timer_stop(struct timer *timer);

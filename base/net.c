@@ -346,6 +346,13 @@ static int new_socket(sa_family_t family)
 	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
+void net_no_delay(int fd)
+{
+	const int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 int net_listen(const struct endpoint *endpoint, int backlog)
 {
 	const int on = 1;
@@ -363,6 +370,8 @@ int net_listen(const struct endpoint *endpoint, int backlog)
 	if (bind(fd, &endpoint->address.any, endpoint->length) != 0 ||
 	    listen(fd, backlog) != 0)
 		return give_up(fd);
+	/* What is accepted has it, too. */
+	net_no_delay(fd);
 	return fd;
 }
 
@@ -475,6 +484,7 @@ int net_connect(const struct endpoint *endpoint, const struct endpoint *local)
 		errno = EMFILE;
 		return give_up(fd);
 	}
+	net_no_delay(fd);
 	if (local != NULL && bind_local(fd, local) != 0)
 		return give_up(fd);
 	if (connect(fd, &endpoint->address.any, endpoint->length) != 0 &&
@@ -491,13 +501,6 @@ int net_connect_result(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
 		return errno;
 	return error;
-}
-
-void net_no_delay(int fd)
-{
-	const int on = 1;
-
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void net_local(int fd, struct endpoint *endpoint)

@@ -55,6 +55,7 @@ struct stream {
 	struct buf		 input;
 	struct buf		 output;
 	size_t			 max_output;
+	size_t			 drained_above;	/* less is not told of */
 	/* UPGRADING: how much of the output was queued before, in clear. */
 	size_t			 clear_left;
 	uint64_t		 bytes_in;
@@ -65,6 +66,8 @@ struct stream {
 	bool			 ended;		/* nothing more can be read */
 	bool			 may_hold;	/* read again without waiting */
 	bool			 shut;		/* CLOSING: we have sent FIN */
+	bool			 leaves;	/* CLOSING: without lingering */
+	bool			 undrained;	/* STREAM_DRAINED is due */
 
 	/* telling the owner */
 	unsigned		 events;	/* bits of enum stream_event */
@@ -105,6 +108,13 @@ static bool has_event(const struct stream *stream, enum stream_event event)
 	return (stream->events & 1u << event) != 0;
 }
 
+/* Bytes of the owner's or of TLS that have to leave. */
+static bool has_output(const struct stream *stream)
+{
+	return buf_length(&stream->output) > 0 ||
+	    transport_is_holding(&stream->transport);
+}
+
 /* --- what to wait for --- */
 
 /* Nothing is read under TLS before the owner has heard that it is there. */
@@ -134,7 +144,7 @@ static int wanted_flags(const struct stream *stream)
 	case STATE_SECURE:
 		if (may_read(stream))
 			flags |= stream->transport.read_wants;
-		if (buf_length(&stream->output) > 0)
+		if (has_output(stream))
 			flags |= stream->transport.write_wants;
 		return flags;
 	case STATE_FAILED:
@@ -155,10 +165,22 @@ static void flush_later(struct stream *stream)
 	loop_defer_output(flush, stream);
 }
 
-/* After anything that changed state, buffers or pauses. */
+static bool is_established(const struct stream *stream)
+{
+	return stream->state == STATE_CLEAR || stream->state == STATE_SECURE;
+}
+
+/* After anything that changed state, buffers or pauses. While the owner has
+ * something to hear, what it does then decides. */
 static void settle(struct stream *stream)
 {
+	if (stream->tell_waits)
+		return;
 	if (stream->may_hold && may_read(stream))
+		flush_later(stream);
+	/* Nobody has written behind what TLS had to say. */
+	if (is_established(stream) && !stream->transport.clogged &&
+	    transport_is_holding(&stream->transport))
 		flush_later(stream);
 	/* A flush is under way: it decides what to wait for. */
 	if (!stream->flush_waits)
@@ -201,8 +223,10 @@ static void tell(void *arg)
 			continue;
 		stream->events &= ~(1u << event);
 		/* More was written meanwhile: it is told when that has left. */
-		if (event == STREAM_DRAINED && buf_length(&stream->output) > 0)
+		if (event == STREAM_DRAINED && buf_length(&stream->output) > 0) {
+			stream->undrained = true;
 			continue;
+		}
 		if (stream->callback != NULL)
 			stream->callback(stream->arg, stream, event);
 	}
@@ -327,7 +351,6 @@ static void fail_write(struct stream *stream, enum moved moved)
 static void transmit(struct stream *stream)
 {
 	size_t length, total = 0, put = 0;
-	bool was_empty = sendable(stream) == 0;
 	enum moved moved = MOVED_SOME;
 
 	while ((length = sendable(stream)) > 0 && total < TURN_MAX) {
@@ -341,13 +364,18 @@ static void transmit(struct stream *stream)
 		total += put;
 	}
 	stream->bytes_out += total;
+	/* close_notify goes with the last bytes. */
+	if (moved == MOVED_SOME && stream->state != STATE_CLOSING)
+		moved = transport_push(&stream->transport);
 	if (moved == MOVED_SOME)
 		stream->transport.write_wants = WATCH_WRITE;
 	else if (moved != MOVED_LATER)
 		fail_write(stream, moved);
-	if (!was_empty && buf_length(&stream->output) == 0 &&
-	    stream->state != STATE_UPGRADING)
+	if (stream->undrained && !has_output(stream) &&
+	    stream->state != STATE_UPGRADING) {
+		stream->undrained = false;
 		raise_event(stream, STREAM_DRAINED);
+	}
 }
 
 /* --- connecting --- */
@@ -369,6 +397,8 @@ static void complete_connect(struct stream *stream)
 static void begin_handshake(struct stream *stream)
 {
 	enter(stream, STATE_HANDSHAKE);
+	stream->undrained = buf_length(&stream->output) >
+	    stream->drained_above;
 	stream->transport.read_wants = WATCH_READ;
 }
 
@@ -426,20 +456,28 @@ static void shake(struct stream *stream)
 /*
  * The next step towards the end; true when everything is done. After our last
  * words what comes in is read and forgotten, because closing with unread bytes
- * would reset the connection and take those words away from the peer.
+ * would reset the connection and take those words away from the peer. A peer
+ * that has taken its leave says nothing more: where nothing lies unread the
+ * words, the end of TLS and that of the connection go out in one.
  */
 static bool closing_is_done(struct stream *stream)
 {
 	struct transport *transport = &stream->transport;
 
 	if (!stream->shut) {
+		transport->is_last = stream->leaves && !transport->broken &&
+		    transport_peek(transport) == MOVED_LATER;
 		if (!transport->broken)
 			transmit(stream);
 		if (buf_length(&stream->output) > 0 && !transport->broken)
 			return false;
 		if (transport_goodbye(transport) == MOVED_LATER)
 			return false;
+		/* Sends what waits for the FIN: close() alone would drop it
+		 * if something came since the look. */
 		shutdown(transport->fd, SHUT_WR);
+		if (transport->is_last && !transport->broken)
+			return true;
 		stream->shut = true;
 	}
 	return transport_discard(transport, TURN_MAX);
@@ -457,7 +495,8 @@ static void step(struct stream *stream, bool ready)
 		break;
 	case STATE_UPGRADING:
 		push_upgrade(stream);
-		if (stream->state == STATE_HANDSHAKE)
+		/* Servers wait for the client to begin. */
+		if (stream->state == STATE_HANDSHAKE && stream->server == NULL)
 			shake(stream);
 		break;
 	case STATE_HANDSHAKE:
@@ -467,7 +506,9 @@ static void step(struct stream *stream, bool ready)
 	case STATE_SECURE:
 		if (ready || stream->may_hold)
 			receive(stream);
-		if (!stream->flush_waits)
+		/* What TLS holds may go with an answer. */
+		if (!stream->flush_waits && (!stream->tell_waits ||
+		    buf_length(&stream->output) > 0 || stream->undrained))
 			transmit(stream);
 		break;
 	case STATE_CLOSING:
@@ -531,7 +572,6 @@ struct stream *stream_new(int fd, size_t max_input, stream_callback *callback,
 {
 	struct stream *stream = make(fd, max_input, callback, arg);
 
-	net_no_delay(fd);
 	enter(stream, STATE_CLEAR);
 	settle(stream);
 	return stream;
@@ -558,7 +598,6 @@ struct stream *stream_connect(const struct endpoint *remote,
 		    STREAM_FAILURE_CONNECT, strerror(error));
 		return stream;
 	}
-	net_no_delay(fd);
 	settle(stream);
 	return stream;
 }
@@ -576,10 +615,10 @@ void stream_free(struct stream *stream)
 	stream->callback = NULL;
 }
 
-void stream_finish(struct stream *stream, int milliseconds)
+static void begin_closing(struct stream *stream, int milliseconds, bool leaves)
 {
-	bool established = stream->state == STATE_CLEAR ||
-	    stream->state == STATE_SECURE || (stream->state == STATE_FAILED &&
+	bool established = is_established(stream) ||
+	    (stream->state == STATE_FAILED &&
 	    stream->failure != STREAM_FAILURE_CONNECT &&
 	    stream->failure != STREAM_FAILURE_SHORTAGE);
 
@@ -587,6 +626,7 @@ void stream_finish(struct stream *stream, int milliseconds)
 		stream_free(stream);
 		return;
 	}
+	stream->leaves = leaves;
 	/* After a failure only the lingering is left to do. */
 	if (stream->state == STATE_FAILED) {
 		stream->transport.broken = true;
@@ -600,6 +640,16 @@ void stream_finish(struct stream *stream, int milliseconds)
 	timer_start(&stream->deadline, milliseconds, on_deadline, stream);
 	watch_set(&stream->watch, 0);
 	flush_later(stream);
+}
+
+void stream_finish(struct stream *stream, int milliseconds)
+{
+	begin_closing(stream, milliseconds, false);
+}
+
+void stream_leave(struct stream *stream, int milliseconds)
+{
+	begin_closing(stream, milliseconds, true);
 }
 
 void stream_end_all(void)
@@ -653,7 +703,9 @@ int stream_write(struct stream *stream, const void *data, size_t length)
 		return 0;
 	if (buf_add(&stream->output, data, length) != 0)
 		bug("stream-output-ceiling");
-	if (stream->state == STATE_CLEAR || stream->state == STATE_SECURE)
+	if (buf_length(&stream->output) > stream->drained_above)
+		stream->undrained = true;
+	if (is_established(stream))
 		flush_later(stream);
 	return 0;
 }
@@ -666,6 +718,11 @@ size_t stream_pending(const struct stream *stream)
 void stream_set_max_output(struct stream *stream, size_t bytes)
 {
 	stream->max_output = bytes;
+}
+
+void stream_set_drained_above(struct stream *stream, size_t bytes)
+{
+	stream->drained_above = bytes;
 }
 
 void stream_keep_secret(struct stream *stream)
@@ -720,8 +777,7 @@ void stream_secure_server(struct stream *stream, struct tls_server *server)
 	if (!prepare_upgrade(stream))
 		return;
 	stream->server = tls_server_share(server);
-	stream->transport.ssl = tls_server_session(server,
-	    stream->transport.fd);
+	transport_begin_tls(&stream->transport, tls_server_session(server));
 	/* Without a line of ours to wait for, a ClientHello may be there. */
 	start_upgrade(stream, stream->clear_left > 0);
 }
@@ -731,8 +787,8 @@ void stream_secure_client(struct stream *stream, struct tls_client *client,
 {
 	if (!prepare_upgrade(stream))
 		return;
-	stream->transport.ssl = tls_client_session(client, expect,
-	    stream->transport.fd, &stream->wanted);
+	transport_begin_tls(&stream->transport, tls_client_session(client,
+	    expect, &stream->wanted));
 	/* Servers wait for us to begin: whatever is there is not TLS. */
 	start_upgrade(stream, true);
 }

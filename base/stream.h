@@ -8,7 +8,8 @@
  *    nothing said in clear is ever read as if it came under TLS (RFC 3207 6,
  *    CVE-2011-0411), and TLS never goes back to clear.
  *  - Under TLS an end without close_notify is reported as STREAM_TRUNCATED.
- *  - All that is written in one turn leaves in one write (TCP_NODELAY is set).
+ *  - All that is written in one turn leaves in one write, under TLS too
+ *    (net_listen() and net_connect() have set TCP_NODELAY).
  *  - There is one total deadline; setting it again replaces it. It covers
  *    handshakes too. Nothing waits without one: a stream without a deadline
  *    that waits for its peer is a bug of its owner.
@@ -64,6 +65,10 @@ void		 stream_free(struct stream *stream);
 /* Sends what waits and close_notify, then closes and frees itself, within
  * milliseconds. The owner hears nothing more. */
 void		 stream_finish(struct stream *stream, int milliseconds);
+/* The same for a peer that has said that it goes (QUIT) and waits for the last
+ * words alone: nothing is waited for once they are the kernel's, unless
+ * something lies unread. */
+void		 stream_leave(struct stream *stream, int milliseconds);
 /* Cuts short what stream_finish() began: behind the last turn of a loop. */
 void		 stream_end_all(void);
 void		 stream_set_callback(struct stream *stream,
@@ -83,6 +88,8 @@ void		 stream_resume(struct stream *stream);
 int		 stream_write(struct stream *stream, const void *data,
 		    size_t length);
 size_t		 stream_pending(const struct stream *stream);
+/* STREAM_DRAINED is told only when more bytes than that had waited. */
+void		 stream_set_drained_above(struct stream *stream, size_t bytes);
 void		 stream_set_max_output(struct stream *stream, size_t bytes);
 
 /* Passwords may pass, from now on: what is consumed, or written and has left,

@@ -223,14 +223,14 @@ static void set_server_name(SSL *ssl, const char *name)
 }
 
 struct ssl_st *tls_client_session(struct tls_client *client,
-    const struct tls_expect *expect, int fd, struct tls_wanted **wanted)
+    const struct tls_expect *expect, struct tls_wanted **wanted)
 {
 	SSL *ssl;
 
 	if (expect->check != client->check)
 		bug("tls-check-of-another-context");
 	ssl = SSL_new(client->context);
-	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
+	if (ssl == NULL)
 		fatal("tls-session");
 	SSL_set_connect_state(ssl);
 	*wanted = wanted_new(client, expect);

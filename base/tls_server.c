@@ -124,6 +124,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
 {
 	const struct tls_server *server = SSL_CTX_get_app_data(
 	    SSL_get_SSL_CTX(ssl));
+	/* RFC 8446 C.4: a client uses each of them once. */
+	bool renews = SSL_version(ssl) == TLS1_3_VERSION;
 	struct tls_ticket_keys keys;
 	int result = 0;
 
@@ -140,7 +142,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
 		    &keys) == 0 &&
 		    memcmp(name, keys.name, sizeof keys.name) == 0)
 			result = use_keys(&keys, iv, cipher, mac, 0) == 1 ?
-			    1 + (int)age : -1;
+			    (renews || age > 0 ? 2 : 1) : -1;
 	mem_wipe(&keys, sizeof keys);
 	return result;
 }
@@ -371,14 +373,14 @@ int tls_server_add(struct tls_server *server, const char *name,
 	return result;
 }
 
-struct ssl_st *tls_server_session(struct tls_server *server, int fd)
+struct ssl_st *tls_server_session(struct tls_server *server)
 {
 	SSL *ssl;
 
 	if (server->sets == NULL)
 		bug("tls-server-without-certificate");
 	ssl = SSL_new(server->sets->context);
-	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
+	if (ssl == NULL)
 		fatal("tls-session");
 	SSL_set_accept_state(ssl);
 	return ssl;

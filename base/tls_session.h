@@ -17,13 +17,14 @@ struct ssl_ctx_st;
 struct ssl_st;
 struct x509_st;
 
-/* A session on fd that will accept or connect; owned by the caller. */
-struct ssl_st	*tls_server_session(struct tls_server *server, int fd);
+/* A session that will accept or connect, without a socket; owned by the
+ * caller. */
+struct ssl_st	*tls_server_session(struct tls_server *server);
 /* wanted gets what the connection must show, for when the handshake is done;
  * owned by the caller. */
 struct tls_wanted;
 struct ssl_st	*tls_client_session(struct tls_client *client,
-		    const struct tls_expect *expect, int fd,
+		    const struct tls_expect *expect,
 		    struct tls_wanted **wanted);
 void		 tls_wanted_free(struct tls_wanted *wanted);
 

@@ -13,8 +13,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/tls_session.h"
+
+/* Above that TLS makes no more records before some have left. */
+enum { HELD_MAX = 64 << 10 };
 
 void transport_init(struct transport *transport, int fd)
 {
@@ -22,18 +26,106 @@ void transport_init(struct transport *transport, int fd)
 	transport->fd = fd;
 	transport->read_wants = WATCH_READ;
 	transport->write_wants = WATCH_WRITE;
+	/* Twice what a write may begin with; bio_write() keeps to it. */
+	buf_init(&transport->held, 2 * HELD_MAX + (32 << 10));
 }
 
 void transport_release(struct transport *transport)
 {
 	SSL_free(transport->ssl);
 	transport->ssl = NULL;
+	buf_release(&transport->held);
+}
+
+/* --- between TLS and the socket --- */
+
+static int bio_read(BIO *bio, char *data, int room)
+{
+	struct transport *transport = BIO_get_data(bio);
+	ssize_t got = recv(transport->fd, data, (size_t)room, 0);
+
+	BIO_clear_retry_flags(bio);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		BIO_set_retry_read(bio);
+	transport->ended = got == 0;
+	return (int)got;
+}
+
+/* What a peer can make TLS say without reading it is bounded here. */
+static int bio_write(BIO *bio, const char *data, int length)
+{
+	struct transport *transport = BIO_get_data(bio);
+
+	BIO_clear_retry_flags(bio);
+	if (buf_length(&transport->held) < 2 * HELD_MAX &&
+	    buf_add(&transport->held, data, (size_t)length) == 0)
+		return length;
+	BIO_set_retry_write(bio);
+	return -1;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer)
+{
+	const struct transport *transport = BIO_get_data(bio);
+
+	(void)number;
+	(void)pointer;
+	if (command == BIO_CTRL_EOF)
+		return transport->ended;
+	/* A flush is no hurry: transport_push() comes. */
+	return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
+}
+
+static const BIO_METHOD *bio_method(void)
+{
+	static BIO_METHOD *method;
+
+	if (method != NULL)
+		return method;
+	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+	    "postern");
+	if (method == NULL || BIO_meth_set_read(method, bio_read) != 1 ||
+	    BIO_meth_set_write(method, bio_write) != 1 ||
+	    BIO_meth_set_ctrl(method, bio_control) != 1)
+		fatal("tls-session");
+	return method;
+}
+
+void transport_begin_tls(struct transport *transport, struct ssl_st *ssl)
+{
+	BIO *bio = BIO_new(bio_method());
+
+	if (bio == NULL)
+		fatal("tls-session");
+	BIO_set_data(bio, transport);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(ssl, bio, bio);
+	SSL_set_read_ahead(ssl, 1);
+	transport->ssl = ssl;
 }
 
 static void begin(void)
 {
 	ERR_clear_error();
 	errno = 0;
+}
+
+bool transport_is_holding(const struct transport *transport)
+{
+	return buf_length(&transport->held) > 0;
+}
+
+/* With the flag the last bytes wait for the FIN, and leave with it. */
+static ssize_t send_bytes(const struct transport *transport, const void *data,
+    size_t length)
+{
+	ssize_t result;
+
+	do
+		result = send(transport->fd, data, length, MSG_NOSIGNAL |
+		    (transport->is_last ? MSG_MORE : 0));
+	while (result == -1 && errno == EINTR);
+	return result;
 }
 
 static enum moved fail_errno(struct transport *transport, int error)
@@ -43,6 +135,42 @@ static enum moved fail_errno(struct transport *transport, int error)
 	snprintf(transport->problem, sizeof transport->problem, "%s",
 	    strerror(error));
 	return MOVED_FAILED;
+}
+
+enum moved transport_push(struct transport *transport)
+{
+	struct buf *held = &transport->held;
+	ssize_t result;
+
+	transport->clogged = false;
+	while (buf_length(held) > 0) {
+		result = send_bytes(transport, buf_data(held),
+		    buf_length(held));
+		if (result < 0 && errno != EAGAIN) {
+			buf_release(held);
+			return fail_errno(transport, errno);
+		}
+		if (result < 0) {
+			transport->clogged = true;
+			transport->write_wants = WATCH_WRITE;
+			return MOVED_LATER;
+		}
+		buf_consume(held, (size_t)result);
+	}
+	/* An idle session has no buffer. */
+	if (held->size > 0)
+		buf_release(held);
+	return MOVED_SOME;
+}
+
+/* Behind a failure: the alert that says why, if the socket takes it. */
+static void push_alert(struct transport *transport)
+{
+	struct buf *held = &transport->held;
+
+	if (buf_length(held) > 0)
+		(void)!send_bytes(transport, buf_data(held), buf_length(held));
+	buf_release(held);
 }
 
 /*
@@ -68,6 +196,7 @@ static enum moved sort_out(struct transport *transport, int result, int *wants)
 	default:
 		break;
 	}
+	push_alert(transport);
 	transport->broken = true;
 	transport->lost = tls_error_is_end();
 	if (transport->secure && transport->lost) {
@@ -106,6 +235,9 @@ enum moved transport_read(struct transport *transport, void *data,
 
 	if (!transport->secure)
 		return read_clear(transport, data, room, got);
+	if (buf_length(&transport->held) >= HELD_MAX &&
+	    transport_push(transport) == MOVED_FAILED)
+		return MOVED_FAILED;
 	begin();
 	result = SSL_read_ex(transport->ssl, data, room, got);
 	return result == 1 ? MOVED_SOME :
@@ -117,9 +249,7 @@ static enum moved write_clear(struct transport *transport, const void *data,
 {
 	ssize_t result;
 
-	do
-		result = send(transport->fd, data, length, MSG_NOSIGNAL);
-	while (result == -1 && errno == EINTR);
+	result = send_bytes(transport, data, length);
 	if (result >= 0) {
 		*put = (size_t)result;
 		return MOVED_SOME;
@@ -133,14 +263,30 @@ static enum moved write_clear(struct transport *transport, const void *data,
 enum moved transport_write(struct transport *transport, const void *data,
     size_t length, size_t *put)
 {
+	enum moved moved;
 	int result;
 
 	if (!transport->secure)
 		return write_clear(transport, data, length, put);
+	if (buf_length(&transport->held) >= HELD_MAX) {
+		moved = transport_push(transport);
+		if (moved != MOVED_SOME)
+			return moved;
+	}
 	begin();
 	result = SSL_write_ex(transport->ssl, data, length, put);
 	return result == 1 ? MOVED_SOME :
 	    sort_out(transport, result, &transport->write_wants);
+}
+
+/* The handshake waits for the peer, who needs what is held before that. */
+static enum moved shake_later(struct transport *transport)
+{
+	enum moved moved = transport_push(transport);
+
+	if (moved == MOVED_LATER)
+		transport->read_wants |= WATCH_WRITE;
+	return moved == MOVED_FAILED ? MOVED_FAILED : MOVED_LATER;
 }
 
 enum moved transport_shake(struct transport *transport)
@@ -152,6 +298,8 @@ enum moved transport_shake(struct transport *transport)
 	result = SSL_do_handshake(transport->ssl);
 	if (result != 1) {
 		moved = sort_out(transport, result, &transport->read_wants);
+		if (moved == MOVED_LATER)
+			return shake_later(transport);
 		if (moved != MOVED_END)
 			return moved;
 		transport->lost = true;
@@ -172,14 +320,26 @@ enum moved transport_shake(struct transport *transport)
 
 enum moved transport_goodbye(struct transport *transport)
 {
+	enum moved moved;
 	int result;
 
 	if (!transport->secure || transport->broken)
 		return MOVED_SOME;
-	begin();
-	result = SSL_shutdown(transport->ssl);
-	return result >= 0 ? MOVED_SOME :
-	    sort_out(transport, result, &transport->write_wants);
+	/* With no room left TLS would only ask to write it again. */
+	if (buf_length(&transport->held) >= HELD_MAX) {
+		moved = transport_push(transport);
+		if (moved != MOVED_SOME)
+			return moved;
+	}
+	if (!transport->said_goodbye) {
+		begin();
+		result = SSL_shutdown(transport->ssl);
+		if (result < 0)
+			return sort_out(transport, result,
+			    &transport->write_wants);
+		transport->said_goodbye = true;
+	}
+	return transport_push(transport);
 }
 
 void transport_keep_secret(struct transport *transport)

@@ -20,6 +20,7 @@
 #include "delivery/mail.h"
 #include "delivery/observe.h"
 #include "delivery/plan_copy.h"
+#include "delivery/plans.h"
 #include "delivery/pool.h"
 #include "delivery/profile.h"
 #include "policy/client.h"
@@ -77,8 +78,9 @@ struct attempt {
 	const struct conf_route	*route;		/* the profile's; or null */
 	struct mail		 mail;		/* with the job, borrowed */
 	struct policy_request	*request;	/* null unless ASKING */
-	struct arena		*arena;		/* owned; holds the plan */
-	const struct plan	*plan;
+	struct shared_plan	*shared;	/* a reference; null: no plan */
+	const struct plan	*plan;		/* in it */
+	unsigned char		 order[PLAN_HOSTS_MAX];	/* of its hosts */
 
 	enum plan_wish		 wish;
 	unsigned		 replans;
@@ -86,7 +88,7 @@ struct attempt {
 
 	/* the place in the plan; void with it */
 	enum phase		 phase;
-	size_t			 host;
+	size_t			 host;		/* in order */
 	size_t			 address;
 	struct place		 lesser[PLAN_HOSTS_MAX];
 	size_t			 lesser_count;
@@ -136,7 +138,7 @@ static void attempt_free(struct attempt *attempt)
 	if (attempt->client != NULL)
 		client_close(attempt->client);
 	mail_release(&attempt->mail);
-	arena_free(attempt->arena);
+	shared_plan_release(attempt->shared);
 	profile_release(attempt->profile);
 	mem_free(attempt);
 }
@@ -281,9 +283,15 @@ static bool fallback_allows(const struct attempt *attempt,
 	}
 }
 
+static const struct plan_host *host_at(const struct attempt *attempt,
+    size_t place)
+{
+	return &attempt->plan->hosts[attempt->order[place]];
+}
+
 static const struct plan_host *host_of(const struct attempt *attempt)
 {
-	return &attempt->plan->hosts[attempt->host];
+	return host_at(attempt, attempt->host);
 }
 
 static bool is_opportunistic(const struct attempt *attempt)
@@ -364,7 +372,7 @@ static bool is_used_up(const struct attempt *attempt)
 	size_t i, others = 0, half = asks_every_host(attempt) ? 1 : 2;
 
 	for (i = attempt->host + 1; i < attempt->plan->host_count; i++)
-		others += !attempt->plan->hosts[i].skip;
+		others += !host_at(attempt, i)->skip;
 	return attempt->connects + least(others, CONNECTS_MAX / half) >=
 	    CONNECTS_MAX ||
 	    attempt->sessions + least(others, sessions_max(attempt) / half) >=
@@ -655,8 +663,7 @@ static bool try_clear(struct attempt *attempt)
 
 	for (i = 0; i < attempt->clear_count; i++) {
 		struct place *place = &attempt->clear[i];
-		const struct plan_host *host =
-		    &attempt->plan->hosts[place->host];
+		const struct plan_host *host = host_at(attempt, place->host);
 
 		if (place->used)
 			continue;
@@ -695,9 +702,37 @@ static void try_hosts(struct attempt *attempt)
 
 /* --- the plan --- */
 
+static void make_question(const struct attempt *attempt,
+    struct policy_question *question)
+{
+	const struct job *job = attempt->mail.job;
+	int64_t waited = (clock_wall() - job->arrival) / 1000;
+
+	*question = (struct policy_question){ .domain = job->domain,
+	    .next = &job->next, .waited = waited < 0 ? 0 : waited,
+	    .wish = attempt->wish, .message_level = job->tls_level };
+}
+
+static void take_plan(struct attempt *attempt, struct shared_plan *shared)
+{
+	attempt->shared = shared;
+	attempt->plan = shared->plan;
+	for (size_t i = 0; i < PLAN_HOSTS_MAX; i++)
+		attempt->order[i] = (unsigned char)i;
+}
+
+/* Of those that are kept the order is the one of who asked first. */
+static void take_kept_plan(struct attempt *attempt, struct shared_plan *shared)
+{
+	take_plan(attempt, shared);
+	plans_mix(shared->plan, attempt->order);
+}
+
 static void on_plan(void *arg, const struct plan *plan)
 {
 	struct attempt *attempt = arg;
+	struct policy_question question;
+	struct shared_plan *shared;
 	struct status status;
 	size_t i;
 
@@ -719,18 +754,20 @@ static void on_plan(void *arg, const struct plan *plan)
 		finish_open(attempt, &status);
 		return;
 	}
-	attempt->plan = plan_copy(plan, attempt->arena);
-	if (attempt->plan == NULL) {
+	make_question(attempt, &question);
+	shared = plans_add(attempt->scene->plans, &question, plan);
+	if (shared == NULL) {
 		status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.5",
 		    "the plan is too large, or makes no sense");
 		finish_open(attempt, &status);
 		return;
 	}
+	take_plan(attempt, shared);
 	enter(attempt, ATTEMPT_TRYING);
 	try_hosts(attempt);
 }
 
-static void try_local(void *arg)
+static void try_now(void *arg)
 {
 	struct attempt *attempt = arg;
 
@@ -739,13 +776,13 @@ static void try_local(void *arg)
 }
 
 /* One place, in clear: nothing leaves the machine. */
-static const struct plan *make_local_plan(const struct attempt *attempt)
+static struct shared_plan *make_local_plan(const struct attempt *attempt)
 {
-	struct plan *plan = arena_alloc(attempt->arena, sizeof(*plan));
-	struct plan_host *host = arena_alloc(attempt->arena, sizeof(*host));
+	struct arena *arena = arena_new(PLAN_COPY_ARENA_MAX);
+	struct plan *plan = arena_alloc(arena, sizeof(*plan));
+	struct plan_host *host = arena_alloc(arena, sizeof(*host));
 
-	host->addresses = arena_alloc(attempt->arena,
-	    sizeof(*host->addresses));
+	host->addresses = arena_alloc(arena, sizeof(*host->addresses));
 	host->addresses->address.any.sa_family = AF_UNIX;
 	host->address_count = 1;
 	snprintf(host->name, sizeof(host->name), "%s", attempt->route->socket);
@@ -754,31 +791,55 @@ static const struct plan *make_local_plan(const struct attempt *attempt)
 	plan->hosts = host;
 	plan->host_count = 1;
 	plan->wish = attempt->wish;
-	return plan;
+	return shared_plan_new(plan, arena);
+}
+
+static void ask_plan(struct attempt *attempt);
+
+/* Behind all that came in this turn: policy may have said that plans changed
+ * before the queue gave this mail. */
+static void use_kept_plan(void *arg)
+{
+	struct attempt *attempt = arg;
+	struct policy_question question;
+	struct shared_plan *shared = NULL;
+
+	make_question(attempt, &question);
+	if (!attempt->stopping)
+		shared = plans_find(attempt->scene->plans, &question);
+	if (shared != NULL)
+		take_kept_plan(attempt, shared);
+	if (shared != NULL || attempt->stopping)
+		try_now(attempt);
+	else
+		ask_plan(attempt);
 }
 
 static void ask_plan(struct attempt *attempt)
 {
-	const struct job *job = attempt->mail.job;
-	int64_t waited = (clock_wall() - job->arrival) / 1000;
-	struct policy_question question = { .domain = job->domain,
-	    .next = &job->next, .waited = waited < 0 ? 0 : waited,
-	    .wish = attempt->wish, .message_level = job->tls_level };
+	struct policy_question question;
+	struct shared_plan *shared;
 
 	if (is_local(attempt)) {
-		attempt->plan = make_local_plan(attempt);
-		loop_defer(try_local, attempt);
+		take_plan(attempt, make_local_plan(attempt));
+		loop_defer(try_now, attempt);
 		return;
 	}
-	attempt->request = policy_plan(attempt->scene->policy, &question,
-	    on_plan, attempt);
+	make_question(attempt, &question);
+	shared = plans_find(attempt->scene->plans, &question);
+	if (shared != NULL)
+		loop_defer(use_kept_plan, attempt);
+	else
+		attempt->request = policy_plan(attempt->scene->policy,
+		    &question, on_plan, attempt);
+	shared_plan_release(shared);
 }
 
 /* What was met on the way was met under another plan. */
 static void forget_plan(struct attempt *attempt)
 {
-	arena_free(attempt->arena);
-	attempt->arena = arena_new(PLAN_COPY_ARENA_MAX);
+	shared_plan_release(attempt->shared);
+	attempt->shared = NULL;
 	attempt->plan = NULL;
 	attempt->outdated = false;
 	attempt->phase = PHASE_PLAN;
@@ -935,7 +996,6 @@ struct attempt *attempt_start(struct attempt_scene *scene, struct job *job)
 	attempt->scene = scene;
 	attempt->profile = profile_share(scene->profile);
 	attempt->route = conf_route_find(scene->profile->conf, job->domain);
-	attempt->arena = arena_new(PLAN_COPY_ARENA_MAX);
 	mail_init(&attempt->mail, job);
 	attempt->wish = mail_wish(&attempt->mail);
 	mail_refuse_unsafe(&attempt->mail);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One job, once: ask for the plan, go through its hosts and their addresses
+ * One job, once: get the plan (plans.h, else policy), go through its hosts and their addresses
  * in order, send over a connection that shows what the plan requires, and
  * report one status per recipient.
  *
@@ -28,6 +28,7 @@
 
 struct attempt;
 struct job;
+struct plans;
 struct policy_client;
 struct pool;
 struct profile;
@@ -36,6 +37,7 @@ struct profile;
 struct attempt_scene {
 	struct profile		*profile;	/* for new attempts */
 	struct policy_client	*policy;	/* plans; and it is told */
+	struct plans		*plans;		/* at hand; null: none are */
 	struct pool		*pool;
 	/* Called after each attempt has reported. */
 	void			(*over)(void *arg, struct attempt *attempt);

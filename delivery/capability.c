@@ -18,6 +18,7 @@ static const struct keyword {
 } keywords[] = {
 	{ "STARTTLS", offsetof(struct capability, starttls) },
 	{ "PIPELINING", offsetof(struct capability, pipelining) },
+	{ "CHUNKING", offsetof(struct capability, chunking) },
 	{ "8BITMIME", offsetof(struct capability, eight_bit) },
 	{ "SMTPUTF8", offsetof(struct capability, utf8) },
 	{ "DSN", offsetof(struct capability, dsn) },

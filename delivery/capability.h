@@ -20,6 +20,7 @@ struct capability {
 	 * (TLS-56). Somebody in between may have changed it. */
 	bool		 starttls_mangled;
 	bool		 pipelining;
+	bool		 chunking;	/* RFC 3030: BDAT */
 	bool		 eight_bit;	/* 8BITMIME */
 	bool		 utf8;		/* SMTPUTF8 */
 	bool		 dsn;

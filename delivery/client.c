@@ -594,6 +594,7 @@ void client_set_owner(struct client *client, client_callback *callback,
 
 void client_idle(struct client *client, int64_t milliseconds)
 {
+	payload_rest(&client->payload);
 	stream_deadline(client->stream, milliseconds);
 }
 

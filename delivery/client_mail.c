@@ -4,6 +4,11 @@
  * recipient moves on by the replies that are its own. Where the server takes
  * DATA although it took no recipient, it gets a lone dot (RFC 2920 3.1,
  * SMTP-85). Nobody is delivered without a 2xx to the final dot (SMTP-66).
+ *
+ * Where the server has CHUNKING a small message goes by BDAT (RFC 3030), which
+ * leaves with MAIL and RCPT if the connection was heard of just now. Who gets
+ * it is the server's to say as before: BDAT counts for the recipients that it
+ * took, and is refused when it took none.
  */
 #include "delivery/client_private.h"
 
@@ -11,6 +16,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stream.h"
 #include "base/utf8.h"
@@ -23,6 +29,11 @@
 
 /* RFC 3461 4.2: of the parameter's value, type and all. */
 enum { ORCPT_MAX = 500 - 6 };
+
+/* A connection on which nothing was heard for longer may have been closed
+ * meanwhile. What went to nobody must not look like a message whose answer was
+ * lost, so the message waits for the answers to RCPT there. */
+enum { FRESH_MILLISECONDS = 1000 };
 
 /* --- sending --- */
 
@@ -149,8 +160,33 @@ static void on_body(void *arg, enum payload_event event)
 	client_break(client, &status);
 }
 
+/* The whole message, in one write with what waits to be sent. */
+static void send_counted(struct client *client)
+{
+	const void *data;
+	size_t length = payload_count(&client->payload, client->mail->job,
+	    &data);
+	struct status status;
+
+	buf_print(&client->command, "BDAT %zu LAST", length);
+	client_write_command(client);
+	if (client->state != CLIENT_STATE_SENDING)
+		return;
+	if (stream_write(client->stream, data, length) == 0) {
+		client->dot_said = true;
+		return;
+	}
+	status_set(&status, STATUS_DEFERRED, REASON_LOCAL, "4.3.0",
+	    "the message grew too long to be sent");
+	client_break(client, &status);
+}
+
 void step_send_message(struct client *client)
 {
+	if (client->counts) {
+		send_counted(client);
+		return;
+	}
 	if (client->accepted == 0) {
 		buf_add_string(&client->command, ".");
 		client_write_command(client);
@@ -167,18 +203,28 @@ void step_send_message(struct client *client)
 
 /* --- moving on --- */
 
-/* The final dot has left this process: an answer before that is not one to
- * the message. */
+/* The final dot, or the last byte of a counted message, has left this process:
+ * an answer before that is not one to the message. */
 static bool message_has_left(const struct client *client)
 {
 	return client->dot_said && stream_pending(client->stream) == 0;
+}
+
+/* Only the server knows what became of the message. Of one that ran ahead of
+ * the answers it does not: a server that says 421 to what comes before goes
+ * away without it (RFC 5321 3.8). */
+static bool is_in_doubt(const struct client *client)
+{
+	return message_has_left(client) &&
+	    (client->receiving.step == STEP_MESSAGE ||
+	    client->reply.code != 421);
 }
 
 /* Nothing more of this transaction is sent, unless DATA was: that must be
  * ended by a dot if it is taken. */
 static void stop_sending(struct client *client)
 {
-	if (client->sending.step != STEP_MESSAGE)
+	if (client->sending.step != STEP_MESSAGE || client->counts)
 		client->sending.step = STEP_NONE;
 }
 
@@ -250,7 +296,8 @@ static bool is_too_many(const struct client *client,
 static void maybe_give_up(struct client *client)
 {
 	if (client->outstanding == 0 && client->accepted == 0 &&
-	    client->sending.step == STEP_DATA)
+	    (client->sending.step == STEP_DATA ||
+	    client->sending.step == STEP_MESSAGE))
 		client->sending.step = STEP_NONE;
 }
 
@@ -321,13 +368,22 @@ static void settle_message(struct client *client, struct status *status)
 	bug("client-lmtp");
 }
 
+/* BDAT is not known there, whatever EHLO said: what follows it may have been
+ * taken for commands. */
+static bool is_unknown(const struct client *client)
+{
+	return client->counts && client->reply.code >= 500 &&
+	    client->reply.code <= 504;
+}
+
 void step_on_message(struct client *client)
 {
 	bool whole = message_has_left(client);
 	struct status status;
 
 	if (client->accepted == 0) {
-		client->dirty = false;
+		/* RFC 3030 2: nothing is certain behind a refused BDAT */
+		client->dirty = client->counts;
 		return;
 	}
 	if (answer_class(&client->reply) == 3 ||
@@ -335,11 +391,17 @@ void step_on_message(struct client *client)
 		client_break_odd(client);
 		return;
 	}
+	if (is_unknown(client)) {
+		client_status_host(client, &status);
+		client_break(client, &status);
+		return;
+	}
 	status_of_reply(client, &status);
 	status.notifies = client->capability.dsn;
 	settle_message(client, &status);
 	if (client->outstanding == 0)
-		client->dirty = false;
+		client->dirty = client->counts &&
+		    answer_class(&client->reply) != 2;
 	/* A refusal in the middle of the message: it cannot be ended there. It
 	 * is about nobody else (LMTP): the others have replies to come. */
 	if (!whole && client->outstanding == 0)
@@ -360,7 +422,7 @@ void client_break_transaction(struct client *client,
     const struct status *status)
 {
 	/* Once the dot has left, only the server knows (SMTP-66). */
-	settle_chosen(client, message_has_left(client) ? RECIPIENT_DONE :
+	settle_chosen(client, is_in_doubt(client) ? RECIPIENT_DONE :
 	    RECIPIENT_OPEN, status);
 	client->stale = client->transactions > 1 && !client->answered;
 	client->mail = NULL;
@@ -389,6 +451,19 @@ static void choose(struct client *client, struct mail *mail)
 		bug("client-send");
 }
 
+/* BDAT where it saves a round trip, at the first attempt: if somebody on the
+ * way does not know it, the next one goes without. RSET goes by itself: a
+ * server that refuses it gets nothing more. */
+static void choose_form(struct client *client)
+{
+	client->counts = client->capability.chunking &&
+	    client->capability.pipelining && !client->identity.lmtp &&
+	    client->mail->job->attempt <= 1 &&
+	    payload_may_count(client->mail->job);
+	client->may_run_ahead = client->counts && !client->dirty &&
+	    clock_monotonic() - client->heard_at < FRESH_MILLISECONDS;
+}
+
 void client_send(struct client *client, struct mail *mail)
 {
 	struct cursor first = { client->dirty ? STEP_RSET : STEP_MAIL, 0 };
@@ -401,6 +476,7 @@ void client_send(struct client *client, struct mail *mail)
 	client_enter(client, CLIENT_STATE_SENDING);
 	client->mail = mail;
 	choose(client, mail);
+	choose_form(client);
 	/* SMTP-141; parts of a body may have headers that need it, and only
 	 * who wrote them knows. */
 	client->says_utf8 = client->capability.utf8 &&

@@ -117,12 +117,15 @@ struct client {
 	size_t			 chosen_count;
 	struct payload		 payload;
 	bool			 says_utf8;	/* SMTPUTF8, in MAIL */
+	bool			 counts;	/* BDAT instead of DATA */
+	bool			 may_run_ahead;	/* and before RCPT is answered */
 	bool			 refused;	/* MAIL was */
 	unsigned		 accepted;	/* recipients */
 	bool			 dot_said;	/* of a real message */
 	bool			 delivered;	/* 2xx to it */
 
 	unsigned		 transactions;
+	int64_t			 heard_at;	/* a reply; monotonic, ms */
 	bool			 answered;	/* any reply in this one */
 	bool			 stale;
 	bool			 dirty;		/* RSET goes first */

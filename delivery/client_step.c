@@ -3,11 +3,14 @@
  * The dialogue as a table of steps with two cursors over it: one where we
  * send, one where replies are due. When the server can pipeline, the first
  * runs ahead of the second, up to a bounded group (RFC 2920 3.1); the two meet
- * behind every step that ends a group. Nothing here blocks, and replies are
+ * behind every step that ends a group. A small message for a server with
+ * CHUNKING is a part of the group (RFC 3030 4.2): one round trip for all of
+ * it. Nothing here blocks, and replies are
  * read while we send, so neither side can wait for the other (SMTP-88).
  */
 #include "delivery/client_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stream.h"
 #include "conf/conf.h"
@@ -116,7 +119,8 @@ static struct cursor cursor_next(const struct client *client,
 	case STEP_RCPT:
 		if (at.recipient + 1 < client->chosen_count)
 			return (struct cursor){ STEP_RCPT, at.recipient + 1 };
-		return (struct cursor){ STEP_DATA, 0 };
+		return (struct cursor){ client->counts ? STEP_MESSAGE :
+		    STEP_DATA, 0 };
 	case STEP_DATA:
 		return (struct cursor){ STEP_MESSAGE, 0 };
 	default:
@@ -131,6 +135,8 @@ static bool may_send(const struct client *client)
 		return false;
 	if (client->outstanding == 0)
 		return true;
+	if (client->sending.step == STEP_MESSAGE && !client->may_run_ahead)
+		return false;
 	return client->capability.pipelining && !client->group_ended &&
 	    client->outstanding < CLIENT_GROUP_MAX;
 }
@@ -240,12 +246,17 @@ static void on_reply(struct client *client)
 		return;
 	}
 	client->answered = client->was_answered = true;
+	client->heard_at = clock_monotonic();
 	steps[step].on_reply(client);
 	if (client->state != CLIENT_STATE_SENDING)
 		return;
 	/* LMTP: the same step for each recipient (RFC 2033 4.2). */
 	if (step != STEP_MESSAGE || client->outstanding == 0)
 		client->receiving = cursor_next(client, client->receiving);
+	/* It has been said, and nothing else is to be answered before. */
+	if (client->receiving.step == STEP_MESSAGE &&
+	    client->sending.step == STEP_NONE && client->outstanding > 0)
+		client_wait(client, STEP_MESSAGE);
 	client_pump(client);
 	if (client->state == CLIENT_STATE_SENDING && client->outstanding == 0)
 		client_end_transaction(client);

@@ -17,6 +17,7 @@
 #include "delivery/attempt.h"
 #include "delivery/client.h"
 #include "delivery/control.h"
+#include "delivery/plans.h"
 #include "delivery/pool.h"
 #include "delivery/profile.h"
 #include "policy/client.h"
@@ -110,6 +111,7 @@ static void on_change(void *arg, const char *pattern)
 	struct flight *flight, *next;
 
 	(void)arg;
+	plans_forget(scene.plans, pattern);
 	/* Otherwise an idle connection serves who gets a plan with its key. */
 	if (pattern[0] == '\0')
 		pool_flush(scene.pool);
@@ -137,8 +139,10 @@ static int on_configure(const void *bundle, size_t length, char *error,
 	profile_release(scene.profile);
 	scene.profile = profile;
 	/* What was opened under the old configuration serves no new mail. */
-	if (scene.pool != NULL)
+	if (scene.pool != NULL) {
+		plans_forget(scene.plans, "");
 		pool_flush(scene.pool);
+	}
 	return 0;
 }
 
@@ -146,6 +150,7 @@ static void on_start(void)
 {
 	scene.policy = policy_client_new();
 	policy_client_on_change(scene.policy, on_change, NULL);
+	scene.plans = plans_new(scene.policy);
 	scene.pool = pool_new();
 	scene.over = on_over;
 	worker = worker_new(on_job, NULL);

@@ -10,7 +10,7 @@
 #include "base/stream.h"
 #include "queue/client.h"
 
-enum { PAYLOAD_WIRE_MAX = 2 * WORKER_READ_MAX + 16 };
+enum { PAYLOAD_WIRE_MAX = 2 * WORKER_READ_MAX + 16, RUN_WINDOW = 512 };
 
 static void add(struct buf *out, const void *data, size_t length)
 {
@@ -25,21 +25,26 @@ static void end_line(struct payload_encoder *encoder, struct buf *out)
 	encoder->carriage = false;
 }
 
-void payload_encode_begin(struct payload_encoder *encoder)
+void payload_encode_begin(struct payload_encoder *encoder, bool counted)
 {
+	encoder->counted = counted;
 	encoder->line_start = true;
 	encoder->carriage = false;
 }
 
-/* How many bytes follow without a line end. */
+/* How many bytes follow without a line end, or some of them: it looks no further
+ * than a window, since each of many CRs would have it look for a LF. */
 static size_t run_length(const char *data, size_t length)
 {
-	size_t i;
+	const char *found;
 
-	for (i = 0; i < length; i++)
-		if (data[i] == '\r' || data[i] == '\n')
-			break;
-	return i;
+	if (length > RUN_WINDOW)
+		length = RUN_WINDOW;
+	found = memchr(data, '\n', length);
+	if (found != NULL)
+		length = (size_t)(found - data);
+	found = memchr(data, '\r', length);
+	return found == NULL ? length : (size_t)(found - data);
 }
 
 void payload_encode(struct payload_encoder *encoder, const char *data,
@@ -59,7 +64,8 @@ void payload_encode(struct payload_encoder *encoder, const char *data,
 		}
 		run = run_length(data, (size_t)(end - data));
 		if (run > 0) {
-			if (encoder->line_start && *data == '.')
+			if (encoder->line_start && *data == '.' &&
+			    !encoder->counted)
 				add(out, ".", 1);
 			add(out, data, run);
 			encoder->line_start = false;
@@ -76,7 +82,8 @@ void payload_encode_end(struct payload_encoder *encoder, struct buf *out)
 {
 	if (encoder->carriage || !encoder->line_start)
 		end_line(encoder, out);
-	add(out, ".\r\n", 3);
+	if (!encoder->counted)
+		add(out, ".\r\n", 3);
 }
 
 /* Says the event once; the body is idle then. */
@@ -181,13 +188,48 @@ void payload_start(struct payload *payload, struct job *job,
 	payload->arg = arg;
 	payload->prefix_offset = 0;
 	payload->offset = 0;
-	payload_encode_begin(&payload->encoder);
+	/* What was counted before is of another message. */
+	buf_reset(&payload->wire);
+	payload_encode_begin(&payload->encoder, false);
 	payload_pump(payload);
+}
+
+/* At worst each byte is a line end that becomes two. */
+bool payload_may_count(const struct job *job)
+{
+	return (job->body != NULL || job->body_length == 0) &&
+	    job->prefix_length <= WORKER_READ_MAX &&
+	    job->body_length <= WORKER_READ_MAX - job->prefix_length;
+}
+
+size_t payload_count(struct payload *payload, const struct job *job,
+    const void **data)
+{
+	struct payload_encoder encoder;
+
+	if (payload->job != NULL)
+		bug("payload-active");
+	buf_reset(&payload->wire);
+	payload_encode_begin(&encoder, true);
+	payload_encode(&encoder, job->prefix, job->prefix_length,
+	    &payload->wire);
+	if (job->body_length > 0)
+		payload_encode(&encoder, job->body, (size_t)job->body_length,
+		    &payload->wire);
+	payload_encode_end(&encoder, &payload->wire);
+	*data = buf_data(&payload->wire);
+	return buf_length(&payload->wire);
 }
 
 bool payload_is_active(const struct payload *payload)
 {
 	return payload->job != NULL;
+}
+
+void payload_rest(struct payload *payload)
+{
+	if (payload->wire.size > PAYLOAD_REST_MAX)
+		buf_release(&payload->wire);
 }
 
 void payload_stop(struct payload *payload)

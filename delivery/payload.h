@@ -22,20 +22,24 @@ struct stream;
 
 /* --- the form of the bytes --- */
 
+/* counted: for BDAT, where nothing in the message means an end. */
 struct payload_encoder {
+	bool	 counted;
 	bool	 line_start;
 	bool	 carriage;	/* a CR was read, its LF not yet */
 };
-void	 payload_encode_begin(struct payload_encoder *encoder);
+void	 payload_encode_begin(struct payload_encoder *encoder, bool counted);
 /* Adds at most twice length plus two bytes; out must have that much room. */
 void	 payload_encode(struct payload_encoder *encoder, const char *data,
 	    size_t length, struct buf *out);
-/* Ends the last line if need be, then the message: CRLF "." CRLF. */
+/* Ends the last line if need be, then the message: CRLF "." CRLF. A counted
+ * one ends with its last line. */
 void	 payload_encode_end(struct payload_encoder *encoder, struct buf *out);
 
 /* --- the transport --- */
 
-enum { PAYLOAD_PIECE = 32 << 10, PAYLOAD_WINDOW = 128 << 10 };
+enum { PAYLOAD_PIECE = 32 << 10, PAYLOAD_WINDOW = 128 << 10,
+    PAYLOAD_REST_MAX = 16 << 10 };
 
 enum payload_event {
 	PAYLOAD_SAID,	/* everything was written, the final dot included */
@@ -62,9 +66,18 @@ void	 payload_release(struct payload *payload);
  * PAYLOAD_SAID at any time. */
 void	 payload_start(struct payload *payload, struct job *job,
 	    struct stream *stream, payload_callback *callback, void *arg);
+/* A small message that is all here may be counted first, and go in one piece
+ * behind its BDAT. */
+bool	 payload_may_count(const struct job *job);
+/* The message as it is sent behind BDAT: its length, and the bytes until the
+ * next call or payload_start(). */
+size_t	 payload_count(struct payload *payload, const struct job *job,
+	    const void **data);
 /* The stream has room again. */
 void	 payload_pump(struct payload *payload);
 bool	 payload_is_active(const struct payload *payload);
+/* Nothing is to be sent for some time: keeps no large buffer. */
+void	 payload_rest(struct payload *payload);
 /* Forgets the message; no callback comes. */
 void	 payload_stop(struct payload *payload);
 

@@ -14,7 +14,8 @@ struct client;
 struct client_need;
 struct pool;
 
-enum { POOL_MAX = 256 };
+/* Mail for so many destinations comes back to each while it is kept. */
+enum { POOL_MAX = 2048 };
 
 struct pool	*pool_new(void);
 void		 pool_free(struct pool *pool);

@@ -312,6 +312,11 @@ void policy_client_connect(struct policy_client *client, int fd)
 	client->was_connected = true;
 }
 
+bool policy_client_is_connected(const struct policy_client *client)
+{
+	return client->channel != NULL;
+}
+
 void policy_client_on_change(struct policy_client *client,
     void (*changed)(void *arg, const char *pattern), void *arg)
 {

@@ -8,6 +8,7 @@
 #ifndef POSTERN_POLICY_CLIENT_H
 #define POSTERN_POLICY_CLIENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "authentic/dkim_verify.h"
@@ -42,6 +43,8 @@ struct policy_client	*policy_client_new(void);
 void	 policy_client_free(struct policy_client *client);
 /* A new channel (owns fd); requests on the old one are asked again. */
 void	 policy_client_connect(struct policy_client *client, int fd);
+/* Policy is there, so that it would say when plans change. */
+bool	 policy_client_is_connected(const struct policy_client *client);
 
 struct policy_request	*policy_plan(struct policy_client *client,
 			    const struct policy_question *question,

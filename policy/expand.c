@@ -481,32 +481,56 @@ static void visit(struct walk *walk, const struct address *address,
 	}
 }
 
-/* Who says to send it where it leaves us: SMTP-182 for the null sender; who
- * is one of ours may send from here as he is. Null: as it is. */
+/* SMTP-182 for the null sender; who is one of ours may send from here as he
+ * is. */
+static enum srs_error rewrite_sender(const struct expander *expander,
+    const char *text, int64_t wall, struct arena *arena, char **out)
+{
+	struct address sender, rewritten;
+	char formatted[ADDRESS_MAX + 1];
+	enum srs_error error;
+
+	*out = NULL;
+	if (expander->srs == NULL ||
+	    address_parse(&sender, text) != ADDRESS_OK ||
+	    domain_is_literal(sender.domain) ||
+	    domain_of(expander, sender.domain) != NULL)
+		return SRS_OK;
+	error = srs_forward(expander->srs, &sender, wall, &rewritten);
+	if (error != SRS_OK)
+		return error;
+	address_format(&rewritten, formatted, sizeof(formatted));
+	*out = arena_dup_string(arena, formatted);
+	return SRS_OK;
+}
+
+char *expander_forward_sender(const struct expander *expander,
+    const char *sender, int64_t wall, struct arena *arena)
+{
+	char *rewritten;
+
+	(void)rewrite_sender(expander, sender, wall, arena, &rewritten);
+	return rewritten;
+}
+
+/* Who says to send it where it leaves us. Null: as it is. */
 static const char *forward_sender(const struct walk *walk)
 {
-	const struct expander *expander = walk->expander;
-	struct address sender, rewritten;
-	char text[ADDRESS_MAX + 1];
-	enum srs_error error;
+	const struct expand_question *question = walk->question;
+	struct address sender;
+	char *rewritten;
 	bool leaves = false;
 
 	for (size_t i = 0; i < walk->count; i++)
 		leaves |= walk->targets[i].forwarded;
-	if (!leaves || expander->srs == NULL ||
-	    address_parse(&sender, walk->question->sender) != ADDRESS_OK ||
-	    domain_is_literal(sender.domain) ||
-	    domain_of(expander, sender.domain) != NULL)
+	if (!leaves)
 		return NULL;
-	error = srs_forward(expander->srs, &sender, walk->question->wall,
-	    &rewritten);
-	if (error != SRS_OK) {
+	if (rewrite_sender(walk->expander, question->sender, question->wall,
+	    walk->arena, &rewritten) != SRS_OK &&
+	    address_parse(&sender, question->sender) == ADDRESS_OK)
 		say(walk, 0, &sender, "the sender is too long to be "
 		    "rewritten: it stays as it is");
-		return NULL;
-	}
-	address_format(&rewritten, text, sizeof(text));
-	return arena_dup_string(walk->arena, text);
+	return rewritten;
 }
 
 static int parse_question(const struct expander *expander, const char *text,

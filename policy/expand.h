@@ -59,5 +59,9 @@ enum { EXPAND_ARENA_MAX = 16 << 20 };
 void		 expander_expand(const struct expander *expander,
 		    const struct expand_question *question,
 		    struct arena *arena, struct expansion *out);
+/* Who says to send what leaves our domains, in the arena (SRS); null: the
+ * sender, as he is. */
+char		*expander_forward_sender(const struct expander *expander,
+		    const char *sender, int64_t wall, struct arena *arena);
 
 #endif

@@ -350,12 +350,12 @@ struct plan *plan_get(struct wire_reader *reader, struct arena *arena)
 	plan->vanished_sts = wire_get_enum(reader, 2);
 	plan->fingerprint_count = wire_get_enum(reader,
 	    PLAN_FINGERPRINTS_MAX + 1);
-	plan->fingerprints = arena_alloc_array(arena, PLAN_FINGERPRINTS_MAX,
+	plan->fingerprints = arena_alloc_array(arena, plan->fingerprint_count,
 	    DIGEST_BYTES);
 	for (i = 0; i < plan->fingerprint_count && !reader->bad; i++)
 		get_exactly(reader, plan->fingerprints[i], DIGEST_BYTES);
 	plan->host_count = wire_get_enum(reader, PLAN_HOSTS_MAX + 1);
-	plan->hosts = arena_alloc_array(arena, PLAN_HOSTS_MAX,
+	plan->hosts = arena_alloc_array(arena, plan->host_count,
 	    sizeof(*plan->hosts));
 	for (i = 0; i < plan->host_count && !reader->bad; i++)
 		get_host(reader, arena, &allowance, plan->wish,

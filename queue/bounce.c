@@ -241,7 +241,8 @@ static void notify(struct queue *queue, uint64_t id,
 void bounce_delay(struct queue *queue, uint64_t id,
     const struct dsn_recipient *recipients, size_t count, int64_t retry_until)
 {
-	struct dsn_recipient chosen[QUEUE_SLICE_RECIPIENTS];
+	struct dsn_recipient *chosen = mem_alloc_array(count,
+	    sizeof(*chosen));
 	struct record_message *message;
 	struct arena *arena;
 	size_t wanted = 0;
@@ -250,13 +251,15 @@ void bounce_delay(struct queue *queue, uint64_t id,
 		if (wants(&recipients[i]))
 			chosen[wanted++] = recipients[i];
 	}
-	if (wanted == 0)
-		return;
-	arena = arena_new(RECORD_ARENA_MAX);
-	message = rows_find_message(queue->store, id, arena);
-	if (message != NULL)
-		notify(queue, id, message, chosen, wanted, retry_until);
-	arena_free(arena);
+	if (wanted > 0) {
+		arena = arena_new(RECORD_ARENA_MAX);
+		message = rows_find_message(queue->store, id, arena);
+		if (message != NULL)
+			notify(queue, id, message, chosen, wanted,
+			    retry_until);
+		arena_free(arena);
+	}
+	mem_free(chosen);
 }
 
 void bounce_send(struct queue *queue, uint64_t id,

@@ -18,6 +18,7 @@
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
+#include "queue/schedule.h"
 #include "queue/tally.h"
 
 enum {
@@ -325,6 +326,9 @@ static void step(void *arg)
 		return;
 	}
 	took = clock_monotonic() - began;
+	/* Mail goes first. */
+	if (schedule_is_behind(census->queue->schedule))
+		took = PAUSE_MAX_MILLISECONDS;
 	timer_start(&census->walk_timer, took > PAUSE_MAX_MILLISECONDS ?
 	    PAUSE_MAX_MILLISECONDS : took, step, census);
 }

@@ -160,7 +160,8 @@ void		 worker_finish(struct job *job, const struct status *statuses,
 const char	*worker_paused(const struct worker *worker, const char *host);
 /* Jobs taken and not finished. */
 unsigned	 worker_open_jobs(const struct worker *worker);
-/* Calls idle once no result waits for its acknowledgement (for stopping). */
+/* Calls idle once no result waits for its acknowledgement (for stopping), or
+ * when there is no queue that could send one: who stops gets no other. */
 void		 worker_when_settled(struct worker *worker,
 		    void (*idle)(void *arg), void *arg);
 

@@ -29,9 +29,21 @@ enum {
 	DISCARD_LIMIT = 1 << 20,
 	RATE_MILLISECONDS = 10 * 1000,
 	KEY_MAX = 640,
+	/* Domains of which it is remembered where their mail goes. */
+	KNOWN_MAX = 32768,
+	KNOWN_KEY_MAX = 256,
+	/* So few of all are looked at for one that may be forgotten. */
+	SEARCH_MOST = 64,
 	/* Slots of groups at a destination, as a power of two. */
 	SLOT_BITS = 8,
-	MERGE_BITS = 2
+	MERGE_BITS = 2,
+	/* A half of what places of which nothing is known may have is given
+	 * out at once, the rest so slowly that it lasts: all may hang. */
+	UNPACED_PART = 2,
+	/* Who answers makes room for another at once: for a quarter, so long
+	 * after. */
+	CREDIT_PART = 4,
+	CREDIT_MILLISECONDS = 1000
 };
 
 /* At the end of the key of what is paused. */
@@ -51,18 +63,35 @@ struct lines {
 	bool		 was_newest;
 	unsigned	 in_flight[TRUST_COUNT];
 	unsigned	 slots;
+	/* See pace(); times are monotonic, ms. */
+	int64_t		 now;			/* of the last turn */
+	int64_t		 paced_at;		/* the last one given out so */
+	unsigned	 credit;
+	int64_t		 credit_at;
+	int64_t		 patience;		/* that a try may hang */
+};
+
+/* Where the mail of a domain goes, in one lane: it is asked for each message,
+ * and the answer costs more than all the rest. */
+struct known_domain {
+	struct destination	*destination;
+	LIST_ENTRY(known_domain) link;
+	size_t			 length;
+	char			 key[];		/* lane, domain */
 };
 
 struct destinations {
 	const struct conf	*conf;		/* outlives us */
 	const struct orders	*orders;	/* outlives us; or null */
 	struct hash		*by_key;	/* owns the values */
+	struct hash		*by_domain;	/* of known_domain, borrowed */
 	struct room		*room;		/* owned */
 	struct hosts		*hosts;		/* owned */
 	struct lines		 kinds[DESTINATION_KINDS];
 	struct heap		 resting;
 	uint32_t		 salt;		/* who shares a slot with whom */
 	unsigned		 slot_bits;
+	uint64_t		 search;	/* destinations_idlest() */
 };
 
 int64_t destination_backoff(const struct conf *conf, unsigned failures)
@@ -175,6 +204,12 @@ static void lines_init(struct lines *lines)
 			TAILQ_INIT(&lines->lines[trust][sender]);
 }
 
+static void lines_configure(struct destinations *all)
+{
+	for (int kind = 0; kind < DESTINATION_KINDS; kind++)
+		all->kinds[kind].patience = all->conf->connect_timeout * 1000;
+}
+
 struct destinations *destinations_new(const struct conf *conf,
     const struct orders *orders)
 {
@@ -183,10 +218,12 @@ struct destinations *destinations_new(const struct conf *conf,
 	all->conf = conf;
 	all->orders = orders;
 	all->by_key = hash_new();
+	all->by_domain = hash_new();
 	all->room = room_new();
 	all->hosts = hosts_new();
 	for (int kind = 0; kind < DESTINATION_KINDS; kind++)
 		lines_init(&all->kinds[kind]);
+	lines_configure(all);
 	heap_init(&all->resting);
 	random_bytes(&all->salt, sizeof(all->salt));
 	all->slot_bits = SLOT_BITS;
@@ -208,9 +245,77 @@ static void leave_line(struct destinations *all,
 	    destination, link);
 }
 
+/* --- domains --- */
+
+/* The lane, and the name; false: it is too long. */
+static bool write_domain_key(char *key, size_t *length, const char *domain,
+    unsigned lane)
+{
+	size_t name = strlen(domain);
+
+	if (name >= KNOWN_KEY_MAX)
+		return false;
+	key[0] = (char)lane;
+	memcpy(key + 1, domain, name);
+	*length = name + 1;
+	return true;
+}
+
+static void forget_domains(struct destinations *all,
+    struct destination *destination)
+{
+	struct known_domain *known;
+
+	while ((known = LIST_FIRST(&destination->known)) != NULL) {
+		LIST_REMOVE(known, link);
+		hash_remove(all->by_domain, known->key, known->length);
+		mem_free(known);
+	}
+}
+
+static void forget_one(void *arg, const void *key, size_t length, void *value)
+{
+	(void)key;
+	(void)length;
+	forget_domains(arg, value);
+}
+
+static void remember_domain(struct destinations *all,
+    struct destination *destination, const char *domain, unsigned lane)
+{
+	struct known_domain *known;
+	char key[KNOWN_KEY_MAX];
+	size_t length;
+
+	if (!write_domain_key(key, &length, domain, lane))
+		return;
+	if (hash_count(all->by_domain) >= KNOWN_MAX)
+		hash_each(all->by_key, forget_one, all);
+	known = mem_alloc(sizeof(*known) + length);
+	known->destination = destination;
+	known->length = length;
+	memcpy(known->key, key, length);
+	hash_put(all->by_domain, key, length, known);
+	LIST_INSERT_HEAD(&destination->known, known, link);
+}
+
+static struct destination *recall_domain(const struct destinations *all,
+    const char *domain, unsigned lane)
+{
+	const struct known_domain *known;
+	char key[KNOWN_KEY_MAX];
+	size_t length;
+
+	if (!write_domain_key(key, &length, domain, lane))
+		return NULL;
+	known = hash_find(all->by_domain, key, length);
+	return known == NULL ? NULL : known->destination;
+}
+
 static void destination_free(struct destinations *all,
     struct destination *destination)
 {
+	forget_domains(all, destination);
 	hash_remove_text(all->by_key, destination->key);
 	heap_remove(&all->resting, &destination->rest);
 	waiting_clear(&destination->waiting, all->room);
@@ -233,6 +338,7 @@ void destinations_free(struct destinations *all)
 		return;
 	hash_each(all->by_key, free_one, all);
 	hash_free(all->by_key);
+	hash_free(all->by_domain);
 	heap_release(&all->resting);
 	room_free(all->room);
 	hosts_free(all->hosts);
@@ -329,6 +435,7 @@ static struct destination *destination_new(struct destinations *all,
 	/* The roles find these themselves; ours may be reloaded. */
 	destination->next.local = NULL;
 	destination->next.route = NULL;
+	LIST_INIT(&destination->known);
 	waiting_init(&destination->waiting);
 	destination->limit_max = limit_of(all, next);
 	destination->limit = first_limit(destination);
@@ -339,27 +446,36 @@ static struct destination *destination_new(struct destinations *all,
 struct destination *destination_find(struct destinations *all,
     const char *domain, unsigned lane)
 {
+	struct destination *destination = recall_domain(all, domain, lane);
 	struct conf_next_hop next;
 	char key[KEY_MAX];
 
+	if (destination != NULL)
+		return destination;
 	find_way(all, domain, lane, &next, key);
-	return hash_find_text(all->by_key, key);
+	destination = hash_find_text(all->by_key, key);
+	if (destination != NULL)
+		remember_domain(all, destination, domain, lane);
+	return destination;
 }
 
 struct destination *destination_get(struct destinations *all,
     const char *domain, unsigned lane)
 {
+	struct destination *destination = recall_domain(all, domain, lane);
 	struct conf_next_hop next;
-	struct destination *destination;
 	const struct order *pause;
 	char key[KEY_MAX];
 
+	if (destination != NULL)
+		return destination;
 	pause = find_way(all, domain, lane, &next, key);
 	destination = hash_find_text(all->by_key, key);
 	if (destination == NULL)
 		destination = destination_new(all, key, &next);
 	if (pause != NULL)
 		set_pause(destination, pause);
+	remember_domain(all, destination, domain, lane);
 	return destination;
 }
 
@@ -373,6 +489,8 @@ static void configure_one(void *arg, const void *key, size_t length,
 	(void)length;
 	if (destination->waiting.count > 0)
 		bug("destination-busy");
+	/* Its mail, or that of its domains, may go elsewhere from now on. */
+	forget_domains(all, destination);
 	destination->limit_max = limit_of(all, &destination->next);
 	if (destination->limit > destination->limit_max)
 		destination->limit = destination->limit_max;
@@ -382,6 +500,7 @@ void destinations_configure(struct destinations *all, const struct conf *conf)
 {
 	all->conf = conf;
 	all->slot_bits = SLOT_BITS;
+	lines_configure(all);
 	hash_each(all->by_key, configure_one, all);
 }
 
@@ -427,6 +546,65 @@ void destinations_purge(struct destinations *all, int64_t now)
 	struct purge purge = { all, now };
 
 	hash_each(all->by_key, purge_one, &purge);
+}
+
+static struct destination *of_rest(struct heap_node *node)
+{
+	return (struct destination *)((char *)node -
+	    offsetof(struct destination, rest));
+}
+
+struct search {
+	int64_t			 failed_before;
+	struct destination	*best;		/* or null */
+	int64_t			 worth;		/* of it: the more the better */
+	unsigned		 seen;
+};
+
+static void weigh(void *arg, const void *key, size_t length, void *value)
+{
+	struct search *search = arg;
+	struct destination *destination = value;
+	int64_t worth = INT64_MAX;
+
+	(void)key;
+	(void)length;
+	search->seen++;
+	if (destination->in_flight > 0)
+		return;
+	if (heap_contains(&destination->rest))
+		worth = destination->failed_at <= search->failed_before ?
+		    destination->rest.due : -1;
+	else if (destination->waiting.group_count > 0 && !destination->paused)
+		worth = search->failed_before < INT64_MAX ? -1 :
+		    !destination->fresh;
+	if (worth < 0 || (search->best != NULL && worth <= search->worth))
+		return;
+	search->best = destination;
+	search->worth = worth;
+}
+
+struct destination *destinations_idlest(struct destinations *all,
+    int64_t failed_before)
+{
+	struct search search = { .failed_before = failed_before };
+	int ends = 0;
+
+	/* From where the last search ended; all of them, if they are few. */
+	while (search.seen < SEARCH_MOST && ends < 2) {
+		all->search = hash_scan(all->by_key, all->search, weigh,
+		    &search);
+		ends += all->search == 0;
+	}
+	return search.best;
+}
+
+void destinations_forget(struct destinations *all,
+    struct destination *destination)
+{
+	if (destination->waiting.group_count > 0 || destination->in_flight > 0)
+		bug("destination-in-use");
+	destination_free(all, destination);
 }
 
 bool destination_is_resting(const struct destination *destination, int64_t now)
@@ -490,6 +668,75 @@ static unsigned slots_for(const struct lines *lines, enum trust trust)
 	return part < 1 ? 1 : part;
 }
 
+/* --- those of whom nothing is known --- */
+
+/* What they may have, as long as those below them have what they have. */
+static unsigned new_part(const struct lines *lines)
+{
+	unsigned part = slots_for(lines, TRUST_NEW);
+	unsigned others = lines->in_flight[TRUST_UNTRIED] +
+	    lines->in_flight[TRUST_TROUBLED];
+
+	return part > others ? part - others : 0;
+}
+
+static bool is_paced(const struct lines *lines)
+{
+	return lines->in_flight[TRUST_NEW] >=
+	    (new_part(lines) + 1) / UNPACED_PART;
+}
+
+static bool has_credit(const struct lines *lines)
+{
+	return lines->credit > 0 &&
+	    lines->now - lines->credit_at < CREDIT_MILLISECONDS;
+}
+
+/* One of them has answered. */
+static void give_credit(struct lines *lines)
+{
+	if (!has_credit(lines))
+		lines->credit = 0;
+	lines->credit_at = lines->now;
+	if (lines->credit < new_part(lines) / CREDIT_PART)
+		lines->credit++;
+}
+
+static void use_credit(struct lines *lines)
+{
+	if (has_credit(lines))
+		lines->credit--;
+	else
+		lines->paced_at = lines->now;
+}
+
+/* How long none of them may be tried; 0 if one may. However many hang, there is
+ * a slot for the next one soon: the fewer are left, the longer each lasts. */
+static int64_t pace(const struct lines *lines)
+{
+	unsigned part = new_part(lines);
+	unsigned taken = lines->in_flight[TRUST_NEW];
+	int64_t next;
+
+	if (!is_paced(lines) || has_credit(lines) || taken >= part)
+		return 0;
+	next = lines->paced_at + lines->patience / (part - taken);
+	return lines->paced_at > 0 && next > lines->now ?
+	    next - lines->now : 0;
+}
+
+int64_t destinations_pace(struct destinations *all,
+    enum destination_kind kind, int64_t now)
+{
+	struct lines *lines = &all->kinds[kind];
+	int64_t wait = 0;
+
+	lines->now = now;
+	if (lines->slots > 0 && lines->runnable[TRUST_NEW] > 0)
+		wait = pace(lines);
+	return wait > 0 ? wait : -1;
+}
+
 /* Every kind of trust has its part together with all that have less. */
 static bool may_run(const struct lines *lines, enum trust trust)
 {
@@ -499,6 +746,8 @@ static bool may_run(const struct lines *lines, enum trust trust)
 		return false;
 	if (lines->slots == 0)
 		return true;
+	if (trust == TRUST_NEW && pace(lines) > 0)
+		return false;
 	for (int part = TRUST_COUNT - 1; part >= 0; part--) {
 		taken += lines->in_flight[part];
 		if (part <= (int)trust &&
@@ -519,7 +768,8 @@ static struct destination *choose(struct lines *lines)
 			continue;
 		lines->last_trust = trust;
 		lines->was_newest = trust == TRUST_NEW &&
-		    !lines->was_newest && lines->newest != NULL;
+		    lines->newest != NULL &&
+		    (!lines->was_newest || is_paced(lines));
 		if (lines->was_newest)
 			return lines->newest;
 		sender = lines->last[trust];
@@ -602,14 +852,16 @@ struct entry *destination_take_place(struct destination *destination,
 }
 
 struct entry *destinations_take(struct destinations *all,
-    enum destination_kind kind)
+    enum destination_kind kind, int64_t now)
 {
 	struct lines *lines = &all->kinds[kind];
-	struct destination *destination = choose(lines);
+	struct destination *destination;
 	struct wait_group *group;
 	struct entry *entry;
 	struct place place;
 
+	lines->now = now;
+	destination = choose(lines);
 	if (destination == NULL)
 		return NULL;
 	group = waiting_next(&destination->waiting);
@@ -618,6 +870,8 @@ struct entry *destinations_take(struct destinations *all,
 	entry->slot = group->slot;
 	entry->ring = group->ring;
 	entry->trust = (uint8_t)destination->trust;
+	if (entry->trust == TRUST_NEW && is_paced(lines))
+		use_credit(lines);
 	lines->in_flight[entry->trust]++;
 	waiting_drop(&destination->waiting, all->room, group);
 	/* To the back of its line: everybody gets a turn. */
@@ -636,6 +890,8 @@ void destination_done(struct destinations *all, struct entry *entry)
 	destination->in_flight--;
 	if (entry->trust < TRUST_COUNT)
 		lines->in_flight[entry->trust]--;
+	if (entry->trust == TRUST_NEW && destination->proven)
+		give_credit(lines);
 	mem_free(entry);
 	refresh(all, destination);
 }
@@ -730,8 +986,7 @@ int64_t destinations_wake_due(struct destinations *all, int64_t now,
 
 	while ((node = heap_first(&all->resting)) != NULL &&
 	    node->due <= now) {
-		struct destination *destination = (struct destination *)
-		    ((char *)node - offsetof(struct destination, rest));
+		struct destination *destination = of_rest(node);
 
 		heap_remove(&all->resting, node);
 		until = host_wait(destination, all->conf, now);

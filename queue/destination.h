@@ -70,8 +70,11 @@ struct entry {
 };
 TAILQ_HEAD(entries, entry);
 
+struct known_domain;
+
 struct destination {
 	char			*key;		/* owned */
+	LIST_HEAD(, known_domain) known;	/* owned */
 	enum destination_kind	 kind;
 	struct conf_next_hop	 next;
 	struct wait_line		 waiting;
@@ -82,7 +85,7 @@ struct destination {
 	bool			 proven;	/* took mail, and is not dead */
 	bool			 fresh;		/* mail came since it is known */
 	unsigned		 idle;		/* purges since it had a job */
-	bool			 late;		/* made when others had to
+	unsigned		 late;		/* made when others had to
 						 * wait: see schedule.c */
 	int64_t			 failed_at;	/* the last one; wall, ms */
 	struct heap_node	 rest;		/* due: end of the rest */
@@ -129,6 +132,15 @@ void	 destinations_configure(struct destinations *all,
  * well are kept for a while, if they are few. For once a minute. */
 void	 destinations_purge(struct destinations *all, int64_t now);
 
+/* Of some that have no job the one that needs to be remembered least: without
+ * mail, resting for long, not tried yet. If none may have failed since a time
+ * (else INT64_MAX), none that was not tried. Null: none found. */
+struct destination	*destinations_idlest(struct destinations *all,
+			    int64_t failed_before);
+/* Nobody waits for it, and it has no job: what was known of it is forgotten. */
+void	 destinations_forget(struct destinations *all,
+	    struct destination *destination);
+
 /* Slots of the worker of that kind; 0: as many as there are jobs. */
 void	 destinations_set_slots(struct destinations *all,
 	    enum destination_kind kind, unsigned slots);
@@ -155,9 +167,14 @@ void	 destination_sift(struct destinations *all, struct wait_group *group,
 void	 destination_clear(struct destinations *all,
 	    struct destination *destination);
 /* The next slice that may be tried, fairly; null if none. The caller has it
- * until destination_done(). Its group may be void. */
+ * until destination_done(). Its group may be void. now: monotonic, ms. */
 struct entry	*destinations_take(struct destinations *all,
-		    enum destination_kind kind);
+		    enum destination_kind kind, int64_t now);
+/* A place of which nothing is known might have had the next turn, but so many
+ * others hang that what is left has to last: it may in so many ms. -1: that is
+ * not so. */
+int64_t	 destinations_pace(struct destinations *all,
+	    enum destination_kind kind, int64_t now);
 /* An entry that takes nobody's turn. */
 struct entry	*destination_take_place(struct destination *destination,
 		    const struct place *place);

@@ -7,6 +7,7 @@
 #include <fnmatch.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 enum { PATTERN_BYTES = 2048 };
 
@@ -19,6 +20,8 @@ bool pattern_matches(const char *pattern, const char *text)
 		return true;
 	if (pattern[0] == '\0')
 		return text[0] == '\0';
+	if (strpbrk(pattern, "*?") == NULL)
+		return strcasecmp(pattern, text) == 0;
 	for (; *pattern != '\0' && length + 3 < sizeof(escaped); pattern++) {
 		if (strchr("[]\\", *pattern) != NULL)
 			escaped[length++] = '\\';

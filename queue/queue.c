@@ -25,6 +25,7 @@
 #include "queue/dsn_sign.h"
 #include "queue/flow.h"
 #include "queue/history.h"
+#include "queue/imported.h"
 #include "queue/intake.h"
 #include "queue/message.h"
 #include "queue/orders.h"
@@ -157,6 +158,7 @@ struct queue *queue_open(struct conf *conf, const char *directory)
 	queue->flow = flow_new();
 	queue->history = history_new(queue);
 	queue->warnings = warnings_new(queue);
+	queue->imported = imported_new(queue);
 	if (!role.hooked)
 		loop_at_turn_end(turn_end, NULL);
 	role.hooked = true;
@@ -166,6 +168,9 @@ struct queue *queue_open(struct conf *conf, const char *directory)
 
 void queue_close(struct queue *queue)
 {
+	/* Commands under way: what they have begun is ended. */
+	control_end_all(CONTROL_UNAVAILABLE, "the queue is stopping");
+	verb_import_end_all();
 	role.queue = NULL;
 	timer_stop(&queue->stop_timer);
 	/* Peers first: what they leave behind is written below. */
@@ -180,6 +185,7 @@ void queue_close(struct queue *queue)
 	flow_free(queue->flow);
 	history_free(queue->history);
 	warnings_free(queue->warnings);
+	imported_free(queue->imported);
 	store_close(queue->store);
 	conf_free(queue->conf);
 	mem_free(queue);

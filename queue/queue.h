@@ -19,6 +19,7 @@ struct conf;
 struct dispatch;
 struct flow;
 struct history;
+struct imported;
 struct intake;
 struct orders;
 struct process_caller;
@@ -44,6 +45,7 @@ struct queue {
 	struct flow	*flow;
 	struct history	*history;
 	struct warnings	*warnings;
+	struct imported	*imported;
 
 	/* while stopping */
 	bool		 stopping;

@@ -24,3 +24,9 @@ bool readers_each(const char *address, readers_visit *visit, void *arg)
 	visit(arg, address, false);
 	return true;
 }
+
+char *readers_forward_sender(const char *sender, struct arena *arena)
+{
+	return installed == NULL || installed->forward_sender == NULL ? NULL :
+	    installed->forward_sender(sender, arena);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who gets our notifications where they go to a domain of ours: aliases hold
- * for them as for other mail. The queue knows no aliases and asks nobody while
+ * Who gets our notifications where they go to a domain of ours, and redirected
+ * mail: aliases hold for them as for other mail. The queue knows no aliases and asks nobody while
  * it writes a batch, so whoever starts it (tools/) gives it what knows. Without
  * that, as in tests, an address is who it says.
  */
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct arena;
 struct bundle;
 
 typedef void readers_visit(void *arg, const char *address, bool forwarded);
@@ -23,6 +24,9 @@ struct readers {
 	/* Visits all who get mail for that address; false, without a visit,
 	 * when nobody of ours has it. */
 	bool	(*each)(const char *address, readers_visit *visit, void *arg);
+	/* Who says to send mail of that sender where it leaves our domains
+	 * (SRS), in the arena; null: the sender does. */
+	char	*(*forward_sender)(const char *sender, struct arena *arena);
 };
 
 /* Once, before the role runs. */
@@ -30,5 +34,6 @@ void	 readers_install(const struct readers *readers);
 int	 readers_configure(const struct bundle *bundle, char *error,
 	    size_t size);
 bool	 readers_each(const char *address, readers_visit *visit, void *arg);
+char	*readers_forward_sender(const char *sender, struct arena *arena);
 
 #endif

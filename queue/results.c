@@ -272,7 +272,12 @@ void results_apply(struct queue *queue, const struct results *results,
 	if (slice_load(&slice, queue, results->message, results->slice) < 0)
 		return;			/* deleted, or settled before */
 	if (slice.record->last_job == results->job) {
-		slice_release(&slice);
+		/* Applied before a restart. If its row came due while we held
+		 * the job, a look has passed it. */
+		if (entry != NULL)
+			slice_save(&slice);
+		else
+			slice_release(&slice);
 		return;
 	}
 	apply(&slice, results, now);

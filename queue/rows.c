@@ -15,6 +15,17 @@
 
 enum { PAGE_BYTES = 1 << 20 };
 
+/* Rows go in and out many times for each message: one buffer for all of them.
+ * Nothing that is called while it is in use comes back here. */
+static struct buf row_buf;
+
+static struct buf *row_begin(size_t most)
+{
+	row_buf.max = most;
+	buf_reset(&row_buf);
+	return &row_buf;
+}
+
 _Static_assert((int)RECORD_MESSAGE_MAX <= (int)STORE_VALUE_MAX &&
     (int)RECORD_SLICE_MAX <= (int)STORE_VALUE_MAX, "rows fit into the store");
 
@@ -38,15 +49,13 @@ static void damaged(const char *table, uint64_t id)
 	log_error("damaged-row", log_message(id), log_text("table", table));
 }
 
-/* The value of a row as an object; decode says whether it is one. */
-static bool get(struct store *store, enum store_table table,
-    const struct record_key *key, struct buf *value)
+/* The value of a row, until the next one; null: no such row. */
+static struct buf *get(struct store *store, enum store_table table,
+    const struct record_key *key)
 {
-	buf_init(value, STORE_VALUE_MAX);
-	if (store_get(store, table, rows_key(key), value))
-		return true;
-	buf_release(value);
-	return false;
+	struct buf *value = row_begin(STORE_VALUE_MAX);
+
+	return store_get(store, table, rows_key(key), value) ? value : NULL;
 }
 
 struct record_message *rows_find_message(struct store *store, uint64_t id,
@@ -54,14 +63,14 @@ struct record_message *rows_find_message(struct store *store, uint64_t id,
 {
 	struct record_message *message;
 	struct record_key key;
-	struct buf value;
+	struct buf *value;
 
 	record_key_message(&key, id);
-	if (!get(store, STORE_MESSAGES, &key, &value))
+	value = get(store, STORE_MESSAGES, &key);
+	if (value == NULL)
 		return NULL;
-	message = record_get_message(buf_data(&value), buf_length(&value),
+	message = record_get_message(buf_data(value), buf_length(value),
 	    arena);
-	buf_release(&value);
 	if (message == NULL)
 		damaged("messages", id);
 	return message;
@@ -70,15 +79,13 @@ struct record_message *rows_find_message(struct store *store, uint64_t id,
 void rows_put_message(struct store *store, uint64_t id,
     const struct record_message *message)
 {
+	struct buf *value = row_begin(RECORD_MESSAGE_MAX);
 	struct record_key key;
-	struct buf value;
 
 	record_key_message(&key, id);
-	buf_init(&value, RECORD_MESSAGE_MAX);
-	if (record_put_message(&value, message) < 0)
+	if (record_put_message(value, message) < 0)
 		bug("message-row");
-	put(store, STORE_MESSAGES, &key, &value);
-	buf_release(&value);
+	put(store, STORE_MESSAGES, &key, value);
 }
 
 void rows_delete_message(struct store *store, uint64_t id)
@@ -139,16 +146,16 @@ uint64_t rows_last_message(struct store *store)
 uint64_t rows_find_length(struct store *store, uint64_t id, int64_t *arrival)
 {
 	struct record_key key;
-	struct buf value;
+	struct buf *value;
 	uint64_t length;
 
 	*arrival = 0;
 	record_key_message(&key, id);
-	if (!get(store, STORE_MESSAGES, &key, &value))
+	value = get(store, STORE_MESSAGES, &key);
+	if (value == NULL)
 		return 0;
-	length = record_peek_length(buf_data(&value), buf_length(&value),
+	length = record_peek_length(buf_data(value), buf_length(value),
 	    arrival);
-	buf_release(&value);
 	return length;
 }
 
@@ -189,14 +196,14 @@ struct record_slice *rows_find_slice(struct store *store, uint64_t id,
 {
 	struct record_slice *record;
 	struct record_key key;
-	struct buf value;
+	struct buf *value;
 
 	record_key_slice(&key, id, slice);
-	if (!get(store, STORE_SLICES, &key, &value))
+	value = get(store, STORE_SLICES, &key);
+	if (value == NULL)
 		return NULL;
-	record = record_get_slice(buf_data(&value), buf_length(&value),
+	record = record_get_slice(buf_data(value), buf_length(value),
 	    arena);
-	buf_release(&value);
 	if (record == NULL)
 		damaged("slices", id);
 	return record;
@@ -205,15 +212,13 @@ struct record_slice *rows_find_slice(struct store *store, uint64_t id,
 void rows_put_slice(struct store *store, uint64_t id, uint32_t slice,
     const struct record_slice *record)
 {
+	struct buf *value = row_begin(RECORD_SLICE_MAX);
 	struct record_key key;
-	struct buf value;
 
 	record_key_slice(&key, id, slice);
-	buf_init(&value, RECORD_SLICE_MAX);
-	if (record_put_slice(&value, record) < 0)
+	if (record_put_slice(value, record) < 0)
 		bug("slice-row");
-	put(store, STORE_SLICES, &key, &value);
-	buf_release(&value);
+	put(store, STORE_SLICES, &key, value);
 }
 
 void rows_delete_slice(struct store *store, uint64_t id, uint32_t slice)
@@ -224,36 +229,60 @@ void rows_delete_slice(struct store *store, uint64_t id, uint32_t slice)
 	store_delete(store, STORE_SLICES, rows_key(&key));
 }
 
-size_t rows_each_slice(struct store *store, uint64_t id, uint32_t slice,
-    size_t most, void (*visit)(void *arg, uint64_t id, uint32_t slice,
+/* Null if it is damaged, or its domain is not meant. */
+static struct record_slice *get_slice_of(const struct store_row *row,
+    uint64_t id, const struct rows_slices *which, struct arena *arena,
+    void *arg)
+{
+	struct record_slice *record;
+	const char *domain = which->takes == NULL ? NULL :
+	    record_peek_domain(row->value.data, row->value.length, arena);
+
+	if (domain != NULL && !which->takes(arg, domain))
+		return NULL;
+	record = record_get_slice(row->value.data, row->value.length, arena);
+	if (record == NULL)
+		damaged("slices", id);
+	return record;
+}
+
+size_t rows_each_slice_of(struct store *store, const struct rows_slices *which,
+    void (*visit)(void *arg, uint64_t id, uint32_t slice,
     const struct record_slice *record), void *arg)
 {
 	struct arena *arena = arena_new(RECORD_ARENA_MAX);
 	struct store_page page = { 0 };
 	struct record_key key;
+	size_t count;
+	uint64_t id;
+	uint32_t slice;
 
-	record_key_slice(&key, id, slice);
+	record_key_slice(&key, which->id, which->slice);
 	store_scan(store, &(struct store_scan){ .table = STORE_SLICES,
-	    .from = rows_key(&key), .max_rows = most,
+	    .from = rows_key(&key), .max_rows = which->most,
 	    .max_bytes = PAGE_BYTES }, &page);
 	for (size_t i = 0; i < page.count; i++) {
 		struct store_row *row = &page.rows[i];
-		struct record_slice *record;
 
 		if (record_key_get_slice(row->key.data, row->key.length, &id,
 		    &slice) < 0)
 			continue;
-		record = record_get_slice(row->value.data, row->value.length,
-		    arena);
-		if (record == NULL)
-			damaged("slices", id);
-		visit(arg, id, slice, record);
+		visit(arg, id, slice, get_slice_of(row, id, which, arena,
+		    arg));
 		arena_reset(arena);
 	}
-	most = page.count;
+	count = page.count;
 	store_page_release(&page);
 	arena_free(arena);
-	return most;
+	return count;
+}
+
+size_t rows_each_slice(struct store *store, uint64_t id, uint32_t slice,
+    size_t most, void (*visit)(void *arg, uint64_t id, uint32_t slice,
+    const struct record_slice *record), void *arg)
+{
+	return rows_each_slice_of(store, &(struct rows_slices){ .id = id,
+	    .slice = slice, .most = most }, visit, arg);
 }
 
 /* One page of one row: the slices of that message from slice on. */
@@ -347,15 +376,13 @@ char *rows_domain_behind(struct store *store, uint64_t id, uint32_t slice,
 void rows_put_schedule(struct store *store, const struct place *place,
     const struct record_schedule *row)
 {
+	struct buf *value = row_begin(RECORD_SCHEDULE_MAX);
 	struct record_key key;
-	struct buf value;
 
 	record_key_schedule(&key, place->due, place->id, place->slice);
-	buf_init(&value, RECORD_SCHEDULE_MAX);
-	if (record_put_schedule(&value, row) < 0)
+	if (record_put_schedule(value, row) < 0)
 		bug("schedule-row");
-	put(store, STORE_SCHEDULE, &key, &value);
-	buf_release(&value);
+	put(store, STORE_SCHEDULE, &key, value);
 }
 
 struct record_schedule *rows_find_schedule(struct store *store,
@@ -363,14 +390,14 @@ struct record_schedule *rows_find_schedule(struct store *store,
 {
 	struct record_schedule *schedule;
 	struct record_key key;
-	struct buf value;
+	struct buf *value;
 
 	record_key_schedule(&key, place->due, place->id, place->slice);
-	if (!get(store, STORE_SCHEDULE, &key, &value))
+	value = get(store, STORE_SCHEDULE, &key);
+	if (value == NULL)
 		return NULL;
-	schedule = record_get_schedule(buf_data(&value), buf_length(&value),
+	schedule = record_get_schedule(buf_data(value), buf_length(value),
 	    arena);
-	buf_release(&value);
 	if (schedule == NULL)
 		damaged("schedule", place->id);
 	return schedule;
@@ -382,6 +409,25 @@ void rows_delete_schedule(struct store *store, const struct place *place)
 
 	record_key_schedule(&key, place->due, place->id, place->slice);
 	store_delete(store, STORE_SCHEDULE, rows_key(&key));
+}
+
+size_t rows_step_back_schedule(struct store *store, struct place *place,
+    size_t count)
+{
+	struct store_page page = { 0 };
+	struct record_key key;
+
+	record_key_schedule(&key, place->due, place->id, place->slice);
+	store_scan(store, &(struct store_scan){ .table = STORE_SCHEDULE,
+	    .from = rows_key(&key), .backwards = true, .max_rows = count,
+	    .max_bytes = PAGE_BYTES, .keys_only = true }, &page);
+	count = page.count;
+	if (count > 0 && record_key_get_schedule(
+	    page.rows[count - 1].key.data, page.rows[count - 1].key.length,
+	    &place->due, &place->id, &place->slice) < 0)
+		count = 0;
+	store_page_release(&page);
+	return count;
 }
 
 size_t rows_each_schedule(struct store *store, const struct place *from,

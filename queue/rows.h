@@ -50,6 +50,18 @@ void	 rows_delete_slice(struct store *store, uint64_t id, uint32_t slice);
 size_t	 rows_each_slice(struct store *store, uint64_t id, uint32_t slice,
 	    size_t most, void (*visit)(void *arg, uint64_t id, uint32_t slice,
 	    const struct record_slice *record), void *arg);
+/* The same of some domains only: the others are not read further, and visited
+ * with no record. */
+struct rows_slices {
+	uint64_t	 id;
+	uint32_t	 slice;
+	size_t		 most;
+	bool		 (*takes)(void *arg, const char *domain);
+};
+size_t	 rows_each_slice_of(struct store *store,
+	    const struct rows_slices *which, void (*visit)(void *arg,
+	    uint64_t id, uint32_t slice, const struct record_slice *record),
+	    void *arg);
 /* The first slice of that message at or behind *slice; false if none.
  * *record is null when its row cannot be read. */
 bool	 rows_next_slice(struct store *store, uint64_t id, uint32_t *slice,
@@ -69,6 +81,9 @@ void	 rows_put_schedule(struct store *store, const struct place *place,
 struct record_schedule	*rows_find_schedule(struct store *store,
 			    const struct place *place, struct arena *arena);
 void	 rows_delete_schedule(struct store *store, const struct place *place);
+/* Moves place back by so many rows, or to the first one; returns how many. */
+size_t	 rows_step_back_schedule(struct store *store, struct place *place,
+	    size_t count);
 /*
  * Visits rows of the schedule from place on, most of them at once; visit says
  * whether to go on; row is null if it cannot be read. Returns how many were

@@ -23,6 +23,10 @@
  * What must not be is that a row is neither held nor to be found; every way of
  * adding a row goes through schedule_added(), which holds it, leaves it to a
  * look, or notes it. A start begins with all rows.
+ *
+ * When there are too many destinations one that idles is forgotten for the sake
+ * of a new one. Its rows are passed over, too, and nobody's (overflow), until a
+ * look gives them a destination again.
  */
 #include "queue/schedule.h"
 
@@ -37,11 +41,17 @@
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
+#include "queue/slice.h"
 
 enum {
 	PAGE_ROWS = 256,
-	/* Destinations remembered; beyond, rows wait for the next purge. */
+	/* A turn goes on to the next page until it has taken so long. */
+	LOAD_MICROSECONDS = 2000,
+	/* Destinations remembered; beyond, one without a job goes for a new
+	 * one. */
 	DESTINATIONS_MAX = 100000,
+	/* So many go for the sake of rows that wait since long, in one look. */
+	LATE_FORGET = 1000,
 	/* Groups in all; beyond, senders share them. */
 	GROUPS_MAX = 131072,
 	/* A resting destination has so many at hand for its next probes. */
@@ -53,6 +63,8 @@ enum {
 	/* Entries that are to be given up; no more rows until they are fewer. */
 	EXPIRED_MAX = 1000,
 	EXPIRED_MILLISECONDS = 20,
+	/* Rows that are nobody's are looked at so long after a look, or more. */
+	OVERFLOW_MILLISECONDS = 1000,
 	/* With so many in line it is not gone through after each failure. */
 	EXPIRE_AT_ONCE = 1000,
 	/* Of the time, looks that nobody is in a hurry for take a tenth. */
@@ -62,9 +74,13 @@ enum {
 	/* Waiters that turn out to be in a job, passed in one call. */
 	TAKE_TRIES = 256,
 	PURGE_MILLISECONDS = 60 * 1000,
-	/* Mail that came so shortly before a start goes before what waits
-	 * since longer: its hosts may well be up. */
+	/* What came so shortly before the last row that is due at a start goes
+	 * before what waits since longer: its hosts may well be up. So many of
+	 * the last rows are held before all are gone through. */
 	RECENT_MILLISECONDS = 60 * 1000,
+	RECENT_ROWS = 2048,
+	/* Due so long after the longest pause there is: the clock was set. */
+	AHEAD_MILLISECONDS = 60 * 1000,
 	/* What goes before all others in a second, since somebody asks for it
 	 * by hand; more than that is no hand's work. */
 	HAND_MOST = 1000
@@ -79,13 +95,17 @@ struct schedule {
 	struct queue		*queue;		/* outlives us */
 	struct destinations	*all;		/* owned */
 	struct hash		*entries;	/* by slice; owns those in it */
-	struct hash		*unsafe;	/* ids; see schedule_expect() */
+	/* Ids, see schedule_expect(): with ourselves, or (owned) where the
+	 * first of their rows is by now that moved meanwhile. */
+	struct hash		*unsafe;
 
-	int64_t			 born;		/* wall, ms */
+	int64_t			 recent;	/* wall, ms: what was due since
+						 * then is recent */
 	int64_t			 hand_second;	/* HAND_MOST in it */
 	unsigned		 hand_count;
 	struct place		 high;
 	int64_t			 looked_at;	/* `now` of the last look */
+	bool			 started;	/* recent rows are held */
 	bool			 exhausted;	/* the row at high is not due */
 	bool			 has_next;	/* and there is one: */
 	struct place		 next;
@@ -104,17 +124,23 @@ struct schedule {
 
 	struct entries		 expired;	/* nobody tries them */
 	size_t			 expired_count;
+	bool			 ahead;		/* see bring_back() */
 	bool			 sweeping;
 	uint64_t		 sweep;
 
 	/* rows passed over since there were too many destinations */
 	bool			 overflow;
 	struct place		 overflow_from;
+	size_t			 destinations_max;
+	unsigned		 late_looks;	/* begun so far */
+	unsigned		 forgotten;	/* for rows of this one, */
+	struct place		 late_turn;	/* from here on */
 	bool			 merging;	/* there are too many groups */
 	struct timer		 wake;		/* the row at high is due */
 	struct timer		 rest;		/* a destination's rest ends */
 	int64_t			 rest_due;
 	struct timer		 look;		/* the next look may begin */
+	struct timer		 pace;		/* destinations_pace() */
 	struct timer		 purge;
 };
 
@@ -147,6 +173,13 @@ static void forget(struct schedule *schedule, const struct entry *entry)
 
 	slice_key(&key, entry->place.id, entry->place.slice);
 	hash_remove(schedule->entries, key.bytes, sizeof(key.bytes));
+}
+
+/* Not to be looked at: in a job, or not durable. */
+static bool is_busy(const struct schedule *schedule, const struct place *place)
+{
+	return find(schedule, place->id, place->slice) != NULL ||
+	    hash_find_id(schedule->unsafe, place->id) != NULL;
 }
 
 static void step_behind(struct place *place)
@@ -336,26 +369,105 @@ static void refill(struct schedule *schedule, struct destination *destination)
 		waiting_each(&destination->waiting, refill_group, schedule);
 }
 
-/* Null when there are too many: the row waits for the next purge, and then for
- * a look that is for destinations made since (late). */
+/* --- more destinations than there is memory for --- */
+
+/* The row at place is nobody's. */
+static void overflow_at(struct schedule *schedule, const struct place *place)
+{
+	if (!schedule->overflow ||
+	    place_compare(place, &schedule->overflow_from) < 0)
+		schedule->overflow_from = *place;
+	schedule->overflow = true;
+}
+
+static bool disown_waiter(void *arg, const struct place *place)
+{
+	overflow_at(arg, place);
+	return true;
+}
+
+static void disown_group(void *arg, struct wait_group *group)
+{
+	struct schedule *schedule = arg;
+	struct place bound = bound_of(schedule, group);
+
+	if (group->more)
+		overflow_at(schedule, &bound);
+	leave_looks(schedule, group);
+	group->more = false;
+	destination_sift(schedule->all, group, disown_waiter, schedule);
+}
+
+/* What is known of one that idles goes; its rows do not. */
+static bool forget_idlest(struct schedule *schedule, int64_t failed_before)
+{
+	struct destination *destination = destinations_idlest(schedule->all,
+	    failed_before);
+
+	if (destination == NULL)
+		return false;
+	waiting_each(&destination->waiting, disown_group, schedule);
+	destinations_forget(schedule->all, destination);
+	return true;
+}
+
+/* A few of those that failed some time ago go in each look for the rows of
+ * others, which have that one after the other: all have their turn, and none is
+ * tried more often than twice in retry-first. */
+static bool make_place(struct schedule *schedule, const struct place *place)
+{
+	if (!schedule->for_late || schedule->forgotten >= LATE_FORGET ||
+	    place_compare(place, &schedule->late_turn) < 0 ||
+	    !forget_idlest(schedule, schedule->looked_at -
+	    schedule->queue->conf->retry_first * 1000))
+		return false;
+	if (++schedule->forgotten >= LATE_FORGET)
+		schedule->late_turn = *place;
+	return true;
+}
+
+/* Whether there may be one more. What comes now has a place: there may be as
+ * many as have jobs, if that is more than there should be. */
+static bool may_remember(struct schedule *schedule, const struct place *place,
+    bool now)
+{
+	size_t most = schedule->destinations_max;
+
+	if (destinations_count(schedule->all) < most)
+		return true;
+	if (!now)
+		return make_place(schedule, place);
+	if (forget_idlest(schedule, INT64_MAX) &&
+	    destinations_count(schedule->all) >= most)
+		forget_idlest(schedule, INT64_MAX);
+	return true;
+}
+
+/* Rows of it may be nobody's. */
+static void note_late(const struct schedule *schedule,
+    struct destination *destination)
+{
+	if (schedule->overflow || schedule->for_late)
+		destination->late = schedule->late_looks + 1;
+}
+
+/* Null when there are too many: the row waits for a look that is for
+ * destinations made since (late). now: it came just now. */
 static struct destination *destination_for(struct schedule *schedule,
-    const struct place *place, const struct record_schedule *row)
+    const struct place *place, const struct record_schedule *row, bool now)
 {
 	struct destination *destination = destination_find(schedule->all,
 	    row->domain, row->lane);
 
 	if (destination != NULL)
 		return destination;
-	if (destinations_count(schedule->all) < DESTINATIONS_MAX) {
+	if (may_remember(schedule, place, now)) {
 		destination = destination_get(schedule->all, row->domain,
 		    row->lane);
-		destination->late = schedule->overflow || schedule->for_late;
+		note_late(schedule, destination);
 		return destination;
 	}
-	if (!schedule->overflow ||
-	    place_compare(place, &schedule->overflow_from) < 0)
-		schedule->overflow_from = *place;
-	schedule->overflow = true;
+	overflow_at(schedule, place);
 	return NULL;
 }
 
@@ -490,7 +602,7 @@ static void on_purge(void *arg)
 {
 	struct schedule *schedule = arg;
 
-	schedule->sweeping = true;
+	schedule->sweeping = schedule->ahead = true;
 	destinations_purge(schedule->all, clock_wall());
 	destinations_each(schedule->all, remind, schedule);
 	/* The wall clock may have been set while the timer ran. */
@@ -500,14 +612,53 @@ static void on_purge(void *arg)
 	timer_start(&schedule->purge, PURGE_MILLISECONDS, on_purge, schedule);
 }
 
-/* --- looking at rows --- */
+/* --- rows that are further ahead than they can be --- */
 
-/* Not to be looked at: in a job, or not durable. */
-static bool is_busy(const struct schedule *schedule, const struct place *place)
+struct bringing_back {
+	struct schedule	*schedule;
+	int64_t		 now;
+	size_t		 count;
+};
+
+static bool bring_back_row(void *arg, const struct place *place,
+    const struct record_schedule *row)
 {
-	return find(schedule, place->id, place->slice) != NULL ||
-	    hash_find_id(schedule->unsafe, place->id) != NULL;
+	struct bringing_back *back = arg;
+	struct queue *queue = back->schedule->queue;
+	struct slice slice;
+
+	if (row == NULL || is_busy(back->schedule, place) ||
+	    slice_load(&slice, queue, place->id, place->slice) < 0)
+		return true;
+	if (slice.record->due == place->due) {
+		slice.record->due = back->now + destination_backoff(
+		    queue->conf, slice.record->attempt);
+		back->count++;
+		slice_save(&slice);
+	} else {
+		slice_release(&slice);
+	}
+	return true;
 }
+
+/* A page of what is due later than anything can be: the clock was set back, or
+ * retry-max is less than it was. It waits as long as others do. */
+static void bring_back(struct schedule *schedule)
+{
+	struct bringing_back back = { schedule, clock_wall(), 0 };
+	int64_t most = schedule->queue->conf->retry_max * 1000;
+	struct place from = { .due = back.now + most + most / 10 +
+	    AHEAD_MILLISECONDS };
+
+	rows_each_schedule(schedule->queue->store, &from, PAGE_ROWS,
+	    bring_back_row, &back);
+	schedule->ahead = back.count > 0;
+	if (back.count > 0)
+		log_info("due-times-mended",
+		    log_number("slices", (int64_t)back.count));
+}
+
+/* --- looking at rows --- */
 
 /* One row that is due and was not held before. */
 static void hold_row(struct schedule *schedule, struct wait_group *group,
@@ -536,15 +687,56 @@ static void consider(struct schedule *schedule, const struct place *place,
 
 	if (is_busy(schedule, place))
 		return;
-	destination = destination_for(schedule, place, row);
+	destination = destination_for(schedule, place, row, false);
 	if (destination == NULL)
 		return;
 	/* It was about to be tried when we were stopped. */
 	destination->fresh |= row->attempt == 0 &&
-	    place->due > schedule->born - RECENT_MILLISECONDS;
+	    place->due > schedule->recent;
 	group = group_for(schedule, destination, row);
 	if (!is_beyond(schedule, group, place))
 		hold_row(schedule, group, place);
+}
+
+/* It is come by once more, and is out of date by then or here twice. */
+static bool hold_recent(void *arg, const struct place *place,
+    const struct record_schedule *row)
+{
+	struct schedule *schedule = arg;
+	struct destination *destination;
+	struct wait_group *group;
+
+	if (place->due > schedule->looked_at)
+		return false;
+	if (row == NULL || is_busy(schedule, place))
+		return true;
+	destination = destination_for(schedule, place, row, false);
+	if (destination == NULL)
+		return false;
+	destination->fresh |= row->attempt == 0 &&
+	    place->due > schedule->recent;
+	group = group_for(schedule, destination, row);
+	if (wants(schedule, group, false))
+		destination_add(schedule->all, group, place);
+	else
+		waiting_drop(&destination->waiting,
+		    destinations_room(schedule->all), group);
+	return true;
+}
+
+/* However much waits since long, what came last goes on where it was. */
+static void load_recent(struct schedule *schedule)
+{
+	struct store *store = schedule->queue->store;
+	struct place from = { .due = schedule->looked_at + 1 };
+
+	schedule->started = true;
+	rows_step_back_schedule(store, &from, 1);
+	schedule->recent = from.due - RECENT_MILLISECONDS;
+	/* All are soon gone through? */
+	if (rows_step_back_schedule(store, &from, RECENT_ROWS) == RECENT_ROWS)
+		rows_each_schedule(store, &from, RECENT_ROWS + 1, hold_recent,
+		    schedule);
 }
 
 /* The next page of what was not looked at yet. */
@@ -570,7 +762,7 @@ static bool look(void *arg, const struct place *place,
 	return true;
 }
 
-static void load(struct schedule *schedule)
+static void load_page(struct schedule *schedule)
 {
 	if (rows_each_schedule(schedule->queue->store, &schedule->high,
 	    PAGE_ROWS, look, schedule) > 0)
@@ -579,7 +771,38 @@ static void load(struct schedule *schedule)
 	schedule->has_next = false;
 }
 
+static bool may_load(const struct schedule *schedule)
+{
+	return !schedule->exhausted && has_room(schedule, false) &&
+	    schedule->expired_count < EXPIRED_MAX;
+}
+
+static void load(struct schedule *schedule)
+{
+	int64_t begin = clock_wall_micro(), spent;
+
+	if (!schedule->started)
+		load_recent(schedule);
+	do {
+		load_page(schedule);
+		spent = clock_wall_micro() - begin;
+	} while (may_load(schedule) && spent >= 0 &&
+	    spent < LOAD_MICROSECONDS);
+}
+
+bool schedule_is_behind(const struct schedule *schedule)
+{
+	return may_load(schedule);
+}
+
 /* --- looking at them again --- */
+
+/* Another look will find it. */
+static bool is_elsewhere(const struct schedule *schedule,
+    const struct wait_group *group, const struct place *place)
+{
+	return !group->looking && is_beyond(schedule, group, place);
+}
 
 static void consider_again(struct schedule *schedule,
     const struct place *place, const struct record_schedule *row)
@@ -589,14 +812,16 @@ static void consider_again(struct schedule *schedule,
 
 	if (is_busy(schedule, place))
 		return;
-	destination = schedule->for_late ? destination_for(schedule, place,
-	    row) : destination_find(schedule->all, row->domain, row->lane);
+	destination = schedule->for_late ?
+	    destination_for(schedule, place, row, false) :
+	    destination_find(schedule->all, row->domain, row->lane);
 	if (destination == NULL)
 		return;
 	group = group_for(schedule, destination, row);
-	if (group->looking ?
-	    place_compare(place, &group->more_from) >= 0 :
-	    destination->late && !group->more)
+	/* What was nobody's row lies before those of its group; one that is
+	 * held already may be held twice. */
+	if (destination->late ? !is_elsewhere(schedule, group, place) :
+	    group->looking && place_compare(place, &group->more_from) >= 0)
 		hold_row(schedule, group, place);
 	else
 		waiting_drop(&destination->waiting,
@@ -644,6 +869,8 @@ static void begin_look(struct schedule *schedule)
 		any = true;
 	}
 	schedule->for_late = schedule->overflow;
+	schedule->forgotten = 0;
+	schedule->late_looks += schedule->for_late;
 	if (schedule->overflow && (!any || place_compare(
 	    &schedule->overflow_from, &schedule->cursor) < 0))
 		schedule->cursor = schedule->overflow_from;
@@ -653,10 +880,13 @@ static void begin_look(struct schedule *schedule)
 	schedule->look_spent = 0;
 }
 
+/* It was there when the look began, which came by all rows that may be its. */
 static void forget_late(void *arg, struct destination *destination)
 {
-	(void)arg;
-	destination->late = false;
+	const struct schedule *schedule = arg;
+
+	if (destination->late <= schedule->late_looks)
+		destination->late = 0;
 }
 
 /* Those who are still in it have seen all there is. */
@@ -670,8 +900,10 @@ static void end_look(struct schedule *schedule, int64_t now)
 		waiting_drop(&group->destination->waiting,
 		    destinations_room(schedule->all), group);
 	}
-	if (schedule->for_late && !schedule->overflow)
-		destinations_each(schedule->all, forget_late, NULL);
+	if (schedule->for_late)
+		destinations_each(schedule->all, forget_late, schedule);
+	if (schedule->for_late && schedule->forgotten < LATE_FORGET)
+		memset(&schedule->late_turn, 0, sizeof(schedule->late_turn));
 	schedule->for_late = false;
 	schedule->is_looking = false;
 	schedule->look_next = now + PATIENCE * schedule->look_spent / 1000;
@@ -744,6 +976,9 @@ static void run_looks(struct schedule *schedule)
 	    !timer_is_running(&schedule->look))
 		timer_start(&schedule->look, schedule->look_next - now,
 		    on_look, schedule);
+	else if (schedule->overflow && !timer_is_running(&schedule->look))
+		timer_start(&schedule->look, OVERFLOW_MILLISECONDS, on_look,
+		    schedule);
 }
 
 void schedule_run(struct schedule *schedule)
@@ -753,10 +988,12 @@ void schedule_run(struct schedule *schedule)
 	    schedule);
 
 	schedule->looked_at = now;
+	if (schedule->ahead)
+		bring_back(schedule);
 	if (schedule->merging)
 		merge(schedule);
 	if (schedule->expired_count < EXPIRED_MAX) {
-		if (!schedule->exhausted && has_room(schedule, false))
+		if (may_load(schedule))
 			load(schedule);
 		if (schedule->crowded &&
 		    held(schedule) < window_max(schedule) / 4) {
@@ -769,7 +1006,8 @@ void schedule_run(struct schedule *schedule)
 	}
 	/* The next page, next turn. */
 	if ((!schedule->exhausted && has_room(schedule, false)) ||
-	    schedule->is_looking || schedule->sweeping || schedule->merging)
+	    schedule->is_looking || schedule->sweeping || schedule->merging ||
+	    schedule->ahead)
 		timer_start(&schedule->look, 0, on_look, schedule);
 	else if (schedule->expired_count > 0)
 		timer_start(&schedule->look, EXPIRED_MILLISECONDS, on_look,
@@ -793,8 +1031,9 @@ struct schedule *schedule_new(struct queue *queue)
 	TAILQ_INIT(&schedule->asking);
 	TAILQ_INIT(&schedule->looking);
 	TAILQ_INIT(&schedule->expired);
+	schedule->ahead = true;
 	schedule->rest_due = -1;
-	schedule->born = clock_wall();
+	schedule->destinations_max = DESTINATIONS_MAX;
 	timer_start(&schedule->purge, PURGE_MILLISECONDS, on_purge, schedule);
 	return schedule;
 }
@@ -804,10 +1043,23 @@ struct destinations *schedule_destinations(struct schedule *schedule)
 	return schedule->all;
 }
 
+void schedule_limit(struct schedule *schedule, size_t destinations)
+{
+	schedule->destinations_max = destinations;
+}
+
 void schedule_reload(struct schedule *schedule)
 {
 	restart(schedule);
 	destinations_configure(schedule->all, schedule->queue->conf);
+}
+
+static void free_unsafe(void *arg, const void *key, size_t length, void *value)
+{
+	(void)key;
+	(void)length;
+	if (value != arg)
+		mem_free(value);
 }
 
 static void free_entry(void *arg, const void *key, size_t length, void *value)
@@ -825,9 +1077,11 @@ void schedule_free(struct schedule *schedule)
 	timer_stop(&schedule->wake);
 	timer_stop(&schedule->rest);
 	timer_stop(&schedule->look);
+	timer_stop(&schedule->pace);
 	timer_stop(&schedule->purge);
 	restart(schedule);
 	hash_each(schedule->entries, free_entry, NULL);
+	hash_each(schedule->unsafe, free_unsafe, schedule);
 	destinations_free(schedule->all);
 	hash_free(schedule->entries);
 	hash_free(schedule->unsafe);
@@ -843,7 +1097,35 @@ void schedule_expect(struct schedule *schedule, uint64_t id)
 
 void schedule_safe(struct schedule *schedule, uint64_t id)
 {
-	hash_remove_id(schedule->unsafe, id);
+	void *value = hash_remove_id(schedule->unsafe, id);
+	const struct place *moved = value;
+
+	if (value == NULL || value == schedule)
+		return;
+	/* It is come by; others may be here twice. */
+	if (place_compare(moved, &schedule->high) < 0)
+		schedule->high = *moved;
+	schedule->exhausted = false;
+	mem_free(value);
+}
+
+/* The row is of a message that is not durable, which the operator may change,
+ * and nobody may try: it is noted where to look when it is. */
+static bool is_unsafe(struct schedule *schedule, const struct place *place)
+{
+	void *value = hash_find_id(schedule->unsafe, place->id);
+	struct place *moved = value;
+
+	if (value == NULL)
+		return false;
+	if (value == schedule) {
+		moved = mem_alloc(sizeof(*moved));
+		*moved = *place;
+		hash_put_id(schedule->unsafe, place->id, moved);
+	} else if (place_compare(place, moved) < 0) {
+		*moved = *place;
+	}
+	return true;
 }
 
 static bool is_before_next(const struct schedule *schedule,
@@ -904,6 +1186,8 @@ void schedule_added(struct schedule *schedule, const struct place *place,
 	int64_t now = clock_wall();
 	bool fresh = row->attempt == 0;
 
+	if (is_unsafe(schedule, place))
+		return;
 	if (taken != NULL) {
 		/* No look finds it. Who waits for its last attempt has that
 		 * where the row is now. */
@@ -914,7 +1198,7 @@ void schedule_added(struct schedule *schedule, const struct place *place,
 		wait_for(schedule, place, now);
 		return;
 	}
-	destination = destination_for(schedule, place, row);
+	destination = destination_for(schedule, place, row, true);
 	if (destination == NULL)
 		return;
 	destination->fresh |= fresh;
@@ -939,7 +1223,7 @@ void schedule_added_first(struct schedule *schedule,
     const struct place *place, const struct record_schedule *row)
 {
 	struct destination *destination = takes_first(schedule, place) ?
-	    destination_for(schedule, place, row) : NULL;
+	    destination_for(schedule, place, row, true) : NULL;
 
 	if (destination == NULL) {
 		schedule_added(schedule, place, row);
@@ -978,14 +1262,29 @@ static void refill_taken(struct schedule *schedule, const struct entry *entry)
 	refill(schedule, entry->destination);
 }
 
+/* Somebody may have a turn after a pause, and nobody else says when. */
+static void wait_for_pace(struct schedule *schedule,
+    enum destination_kind kind, int64_t now)
+{
+	int64_t wait = destinations_pace(schedule->all, kind, now);
+
+	if (wait >= 0 && !timer_is_running(&schedule->pace))
+		timer_start(&schedule->pace, wait, on_look, schedule);
+}
+
 struct entry *schedule_take(struct schedule *schedule,
     enum destination_kind kind)
 {
-	for (int i = 0; i < TAKE_TRIES; i++) {
-		struct entry *entry = destinations_take(schedule->all, kind);
+	int64_t now = clock_monotonic();
 
-		if (entry == NULL)
+	for (int i = 0; i < TAKE_TRIES; i++) {
+		struct entry *entry = destinations_take(schedule->all, kind,
+		    now);
+
+		if (entry == NULL) {
+			wait_for_pace(schedule, kind, now);
 			return NULL;
+		}
 		if (find(schedule, entry->place.id, entry->place.slice) ==
 		    NULL) {
 			remember(schedule, entry);
@@ -1018,12 +1317,19 @@ struct entry *schedule_adopt(struct schedule *schedule, uint64_t id,
     uint32_t number, const struct record_slice *slice)
 {
 	struct place place = { slice->due, id, number };
+	unsigned lane = record_slice_lane(slice);
+	struct destination *destination = destination_find(schedule->all,
+	    slice->domain, lane);
 	struct entry *entry;
 
 	if (find(schedule, id, number) != NULL)
 		return NULL;
-	entry = destination_take_place(destination_get(schedule->all,
-	    slice->domain, record_slice_lane(slice)), &place);
+	if (destination == NULL) {
+		destination = destination_get(schedule->all, slice->domain,
+		    lane);
+		note_late(schedule, destination);
+	}
+	entry = destination_take_place(destination, &place);
 	remember(schedule, entry);
 	return entry;
 }

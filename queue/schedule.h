@@ -31,6 +31,8 @@ void	 schedule_free(struct schedule *schedule);
 /* A new configuration: what waits is looked at anew. */
 void	 schedule_reload(struct schedule *schedule);
 struct destinations	*schedule_destinations(struct schedule *schedule);
+/* For tests: destinations remembered at most, less than by default. */
+void	 schedule_limit(struct schedule *schedule, size_t destinations);
 
 /* Rows of this message are in the batch but not durable: they are not looked
  * at until schedule_safe(), after which each is told by schedule_added(). */
@@ -71,6 +73,8 @@ void	 schedule_wake(struct schedule *schedule,
 
 /* Loads what is due, called at the end of each turn. */
 void	 schedule_run(struct schedule *schedule);
+/* There are rows that are due and were not looked at. */
+bool	 schedule_is_behind(const struct schedule *schedule);
 size_t	 schedule_window(const struct schedule *schedule);
 /* Whatever schedule_is_in_flight(). */
 void	 schedule_each_in_flight(struct schedule *schedule, void (*visit)(

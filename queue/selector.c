@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "queue/pattern.h"
@@ -40,23 +41,35 @@ static int read_id(const json_t *value, uint64_t *id)
 	return *id == 0 ? -1 : 0;
 }
 
+/* "3F2A" and "03f2a" are one message, which is visited, and counted, once. */
+static int add_id(struct selector *selector, struct hash *seen,
+    const json_t *value)
+{
+	uint64_t id;
+
+	if (read_id(value, &id) < 0)
+		return -1;
+	if (hash_put_id(seen, id, selector) == NULL)
+		selector->ids[selector->id_count++] = id;
+	return 0;
+}
+
 static const char *read_ids(struct selector *selector, const json_t *value)
 {
 	size_t count = json_is_array(value) ? json_array_size(value) : 1;
+	struct hash *seen;
+	int result = 0;
 
 	if (count == 0 || count > IDS_MAX)
 		return "\"id\": 1 to 10000 identifiers are expected";
 	selector->ids = mem_alloc_array(count, sizeof(*selector->ids));
-	for (size_t i = 0; i < count; i++) {
-		const json_t *item = json_is_array(value) ?
-		    json_array_get(value, i) : value;
-
-		if (read_id(item, &selector->ids[i]) < 0)
-			return "\"id\": a queue identifier has 1 to 16 "
-			    "hexadecimal digits";
-	}
-	selector->id_count = count;
-	return NULL;
+	seen = hash_new();
+	for (size_t i = 0; i < count && result == 0; i++)
+		result = add_id(selector, seen, json_is_array(value) ?
+		    json_array_get(value, i) : value);
+	hash_free(seen);
+	return result == 0 ? NULL : "\"id\": a queue identifier has 1 to 16 "
+	    "hexadecimal digits";
 }
 
 static const char *read_pattern(char **out, const json_t *value)

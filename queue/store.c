@@ -11,11 +11,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/broken.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -38,7 +40,9 @@ enum {
 	CARE_MILLISECONDS = 50,
 	MESSAGE_MILLISECONDS = 10000,	/* of the library, in the log */
 	MESSAGES = 10,
-	MOVE_DELAY_MILLISECONDS = 15000
+	MOVE_DELAY_MILLISECONDS = 15000,
+	BULK_BYTES = 64 << 10,		/* of rows from one call, */
+	BULK_ROWS = 32			/* if no fewer are wanted */
 };
 
 /* --- errors --- */
@@ -187,6 +191,75 @@ bool store_db_next(struct store *store, DB *db, unsigned char *key,
 	return error == 0;
 }
 
+/* --- rows that were written lately --- */
+
+/*
+ * Most mail is read a few times while it goes through, soon after it came in:
+ * its rows are kept here, by the end of the number that their keys begin with.
+ * What is here is what the table has.
+ */
+enum { RECENT_ROWS = 4096, RECENT_KEY = 12, RECENT_BYTES = 4096 };
+
+struct store_recent {
+	size_t		 key_length;		/* 0: empty */
+	unsigned char	 key[RECENT_KEY];
+	size_t		 length, size;
+	unsigned char	*value;			/* owned */
+};
+
+/* Null: rows with such keys are not kept. */
+static struct store_recent *recent_place(struct store *store,
+    enum store_table table, struct store_bytes key)
+{
+	const unsigned char *bytes = key.data;
+	struct store_recent *rows = table == STORE_MESSAGES ?
+	    store->recent_messages : table == STORE_SLICES ?
+	    store->recent_slices : NULL;
+
+	if (rows == NULL || key.length < sizeof(uint64_t) ||
+	    key.length > RECENT_KEY)
+		return NULL;
+	return &rows[(bytes[6] << 8 | bytes[7]) % RECENT_ROWS];
+}
+
+static bool recent_is(const struct store_recent *row, struct store_bytes key)
+{
+	return row != NULL && row->key_length == key.length &&
+	    memcmp(row->key, key.data, key.length) == 0;
+}
+
+static void recent_put(struct store_recent *row, struct store_bytes key,
+    struct store_bytes value)
+{
+	if (row == NULL)
+		return;
+	if (value.length > RECENT_BYTES) {
+		if (recent_is(row, key))
+			row->key_length = 0;
+		return;
+	}
+	if (value.length > row->size) {
+		row->size = (value.length + 255) / 256 * 256;
+		row->value = mem_resize(row->value, row->size, 1);
+	}
+	row->key_length = key.length;
+	memcpy(row->key, key.data, key.length);
+	row->length = value.length;
+	memcpy(row->value, value.data, value.length);
+}
+
+static struct store_recent *recent_new(void)
+{
+	return mem_alloc_array(RECENT_ROWS, sizeof(struct store_recent));
+}
+
+static void recent_free(struct store_recent *rows)
+{
+	for (int i = 0; i < RECENT_ROWS; i++)
+		mem_free(rows[i].value);
+	mem_free(rows);
+}
+
 /* --- rows, as callers see them --- */
 
 static DB *table_of(struct store *store, enum store_table table)
@@ -200,22 +273,35 @@ void store_put(struct store *store, enum store_table table,
     struct store_bytes key, struct store_bytes value)
 {
 	store_db_put(store, table_of(store, table), key, value);
+	recent_put(recent_place(store, table, key), key, value);
 }
 
 void store_delete(struct store *store, enum store_table table,
     struct store_bytes key)
 {
+	struct store_recent *recent = recent_place(store, table, key);
+
 	store_db_delete(store, table_of(store, table), key);
+	if (recent_is(recent, key))
+		recent->key_length = 0;
 }
 
 bool store_get(struct store *store, enum store_table table,
     struct store_bytes key, struct buf *out)
 {
-	int64_t length = store_db_get(store, table_of(store, table), key);
+	const struct store_recent *recent = recent_place(store, table, key);
+	const void *value = store->scratch;
+	int64_t length;
 
+	if (recent_is(recent, key)) {
+		value = recent->value;
+		length = (int64_t)recent->length;
+	} else {
+		length = store_db_get(store, table_of(store, table), key);
+	}
 	if (length < 0)
 		return false;
-	if (buf_add(out, store->scratch, (size_t)length) != 0)
+	if (buf_add(out, value, (size_t)length) != 0)
 		bug("no room for a row");
 	return true;
 }
@@ -290,6 +376,8 @@ static int scan_rows_back(DBC *cursor, DBT *key, DBT *data,
 		error = cursor->get(cursor, key, data, step);
 		if (error != 0)
 			return error;
+		if (store_stock_is(key->data, key->size))
+			return DB_NOTFOUND;
 		if (page->count == scan->max_rows ||
 		    (page->count > 0 && page->used >= scan->max_bytes)) {
 			page->more = true;
@@ -310,6 +398,8 @@ static int scan_rows(DBC *cursor, DBT *key, DBT *data,
 		error = cursor->get(cursor, key, data, step);
 		if (error != 0)
 			return error;
+		if (store_stock_is(key->data, key->size))
+			continue;
 		if (!is_before(key, scan->until))
 			return DB_NOTFOUND;
 		if (step == DB_SET_RANGE && scan->after &&
@@ -321,6 +411,69 @@ static int scan_rows(DBC *cursor, DBT *key, DBT *data,
 			return 0;
 		}
 		page_add_row(page, key, data);
+	}
+}
+
+static void key_set(DBT *key, struct store_bytes from)
+{
+	if (from.data == NULL)
+		return;
+	memcpy(key->data, from.data, from.length);
+	key->size = (uint32_t)from.length;
+}
+
+/* Whether the row goes into the page; error gets what the scan ends with if
+ * not. */
+static bool takes_row(const struct store_scan *scan, struct store_page *page,
+    const DBT *key, int *error)
+{
+	*error = DB_NOTFOUND;
+	if (!is_before(key, scan->until))
+		return false;
+	*error = 0;
+	page->more = page->count == scan->max_rows ||
+	    (page->count > 0 && page->used >= scan->max_bytes);
+	return !page->more;
+}
+
+/* What one call of Berkeley DB has put into many. */
+static bool take_bulk(const DBT *many, const struct store_scan *scan,
+    struct store_page *page, int *error)
+{
+	DBT key = { .size = 0 }, data = { .size = 0 };
+	void *next;
+
+	DB_MULTIPLE_INIT(next, many);
+	for (;;) {
+		DB_MULTIPLE_KEY_NEXT(next, many, key.data, key.size,
+		    data.data, data.size);
+		if (next == NULL)
+			return true;
+		if (store_stock_is(key.data, key.size) ||
+		    (page->count == 0 && scan->after &&
+		    is_same(&key, scan->from)))
+			continue;
+		if (!takes_row(scan, page, &key, error))
+			return false;
+		page_add_row(page, &key, &data);
+	}
+}
+
+/* The same as scan_rows(), many rows a call: half the processor's time. What is
+ * too large for that is left to the other; key is not moved. */
+static int scan_bulk(DBC *cursor, DBT *key, const DBT *room,
+    const struct store_scan *scan, struct store_page *page)
+{
+	uint32_t step = scan->from.data == NULL ? DB_FIRST : DB_SET_RANGE;
+	DBT many = { .data = room->data, .ulen = BULK_BYTES,
+	    .flags = DB_DBT_USERMEM };
+	int error;
+
+	for (;; step = DB_NEXT) {
+		error = cursor->get(cursor, key, &many,
+		    step | DB_MULTIPLE_KEY);
+		if (error != 0 || !take_bulk(&many, scan, page, &error))
+			return error;
 	}
 }
 
@@ -344,16 +497,22 @@ void store_scan(struct store *store, const struct store_scan *scan,
 	if (db == NULL)
 		return;			/* a volume that is gone */
 	cursor = cursor_open(store, db);
-	if (scan->from.data != NULL) {
-		memcpy(key_bytes, scan->from.data, scan->from.length);
-		key.size = (uint32_t)scan->from.length;
-	}
+	key_set(&key, scan->from);
 	if (scan->keys_only)
 		data.flags |= DB_DBT_PARTIAL;
 	page->rows = mem_resize(page->rows, scan->max_rows,
 	    sizeof(*page->rows));
-	error = scan->backwards ? scan_rows_back(cursor, &key, &data, scan,
-	    page) : scan_rows(cursor, &key, &data, scan, page);
+	error = DB_BUFFER_SMALL;
+	if (scan->max_rows >= BULK_ROWS && !scan->keys_only &&
+	    !scan->backwards)
+		error = scan_bulk(cursor, &key, &data, scan, page);
+	if (error == DB_BUFFER_SMALL) {
+		key_set(&key, scan->from);
+		page->count = page->used = 0;
+		error = scan->backwards ?
+		    scan_rows_back(cursor, &key, &data, scan, page) :
+		    scan_rows(cursor, &key, &data, scan, page);
+	}
 	if (error != 0 && error != DB_NOTFOUND)
 		store_fail(store, "scan", error);
 	cursor_close(store, cursor);
@@ -436,6 +595,20 @@ static void batch_commit(struct store *store)
 	store->commits++;
 }
 
+/* Hands all that is committed to the flusher; the number to wait for. */
+static uint64_t flush_begin(struct store *store, bool wrote)
+{
+	uint64_t batch;
+
+	pthread_mutex_lock(&store->lock);
+	batch = ++store->committed;
+	if (wrote)
+		store_progress_committed(store->progress, batch);
+	pthread_cond_signal(&store->wanted);
+	pthread_mutex_unlock(&store->lock);
+	return batch;
+}
+
 static void on_care(void *arg)
 {
 	struct store *store = arg;
@@ -445,6 +618,8 @@ static void on_care(void *arg)
 	batch_commit(store);
 	more = store_segments_turn(store) || more;
 	more = store_volumes_turn(store) || more;
+	if (store->gone_count > 0)
+		flush_begin(store, true);
 	if (more)
 		timer_start(&store->care, CARE_MILLISECONDS, on_care, store);
 }
@@ -465,12 +640,7 @@ void store_commit_durable(struct store *store, store_done *done, void *arg)
 	batch_commit(store);
 	if (wrote)
 		store_segments_turn(store);
-	pthread_mutex_lock(&store->lock);
-	batch = ++store->committed;
-	if (wrote)
-		store_progress_committed(store->progress, batch);
-	pthread_cond_signal(&store->wanted);
-	pthread_mutex_unlock(&store->lock);
+	batch = flush_begin(store, wrote);
 	if (done != NULL)
 		waiter_add(store, (struct waiter){ batch, done, arg });
 	if (wrote && !timer_is_running(&store->care))
@@ -487,6 +657,19 @@ void store_commit_wait(struct store *store)
 }
 
 /* --- opening --- */
+
+/* What a power cut left behind the end of the log. */
+static int log_rest_clear(DB_ENV *env, const char *directory)
+{
+	DB_LOG_STAT *stat;
+	int error = env->log_stat(env, &stat, 0);
+
+	if (error != 0)
+		return error;
+	store_os_log_rest(directory, stat->st_cur_file, stat->st_cur_offset);
+	free(stat);
+	return 0;
+}
 
 int store_environment_open(const struct store_options *options,
     const char *directory, DB_ENV **out)
@@ -512,6 +695,8 @@ int store_environment_open(const struct store_options *options,
 	error = env->open(env, directory, DB_CREATE | DB_PRIVATE |
 	    DB_RECOVER | DB_THREAD | DB_INIT_MPOOL | DB_INIT_LOG |
 	    DB_INIT_TXN, 0600);
+	if (error == 0)
+		error = log_rest_clear(env, directory);
 	if (error != 0) {
 		env->close(env, 0);
 		return error;
@@ -568,7 +753,8 @@ static void environment_close(struct store *store)
 	for (int i = 0; i < STORE_TABLE_COUNT; i++)
 		table_close(&store->tables[i]);
 	if (store->env != NULL) {
-		store->env->txn_checkpoint(store->env, 0, 0, DB_FORCE);
+		if (store_pages_settle() == 0)
+			store->env->txn_checkpoint(store->env, 0, 0, DB_FORCE);
 		store->env->close(store->env, 0);
 	}
 	store->env = NULL;
@@ -678,9 +864,11 @@ static void options_fill(struct store_options *options)
 	if (options->checkpoint_bytes == 0)
 		options->checkpoint_bytes = part_of(all, 32, 64 << 20);
 	if (options->segment_bytes == 0)
-		options->segment_bytes = part_of(all, 16, 64 << 20);
+		options->segment_bytes = part_of(all, 64, 16 << 20);
 	if (options->reserve_bytes == 0)
 		options->reserve_bytes = part_of(all, 16, 64 << 20);
+	if (options->double_bytes == 0)
+		options->double_bytes = part_of(all, 64, 8 << 20);
 	if (options->log_file_bytes < LEAST_BYTES)
 		options->log_file_bytes = LEAST_BYTES;
 }
@@ -689,11 +877,14 @@ static void store_free(struct store *store)
 {
 	store_os_strict(NULL);
 	environment_close(store);
+	store_pages_close();
 	store_progress_close(store->progress);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	store_bodies_release(store);
 	mem_free(store->waiters);
+	recent_free(store->recent_messages);
+	recent_free(store->recent_slices);
 	mem_free(store->scratch);
 	mem_free(store->salvaged);
 	mem_free(store->directory);
@@ -715,6 +906,8 @@ static struct store *store_new(const struct store_options *options)
 	store->lock_fd = -1;
 	store->move_delay = MOVE_DELAY_MILLISECONDS;
 	store->scratch = mem_alloc(STORE_VALUE_MAX);
+	store->recent_messages = recent_new();
+	store->recent_slices = recent_new();
 	store->loose = hash_new();
 	LIST_INIT(&store->unmarked);
 	return store;
@@ -739,10 +932,15 @@ struct store *store_open(const struct store_options *options)
 	store->progress = store_progress_open(store->directory);
 	store_os_log_tail(store->directory);
 	store_os_reserve(store->directory, store->options.reserve_bytes);
+	if (!options->as_it_is && !broken("single-write") &&
+	    store_pages_open(store->directory, store->options.double_bytes)
+	    != 0)
+		goto fail;
 	if (environment_open(store) != 0)
 		goto fail;
 	store_segments_open(store);
 	store_bodies_sweep(store);
+	store_stock_open(store);
 	batch_commit(store);
 	store->open_seconds = (double)(clock_monotonic() - started) / 1000;
 	loop_notify_init(&store->notify, on_flushed, store);

@@ -33,8 +33,9 @@ struct store_options {
 	uint64_t	 cache_bytes;		/* 64 MiB */
 	uint64_t	 log_file_bytes;	/* 32 MiB */
 	uint64_t	 checkpoint_bytes;	/* 64 MiB of log between two */
-	uint64_t	 segment_bytes;		/* 64 MiB of bodies in a file */
+	uint64_t	 segment_bytes;		/* 16 MiB of bodies in a file */
 	uint64_t	 reserve_bytes;		/* 64 MiB for a full disk */
+	uint64_t	 double_bytes;		/* 8 MiB of pages.double */
 	/* A copy to be looked at: neither upgraded nor salvaged. */
 	bool		 as_it_is;
 };
@@ -211,12 +212,14 @@ void	 store_stats(const struct store *store, struct store_stats *stats);
 /* --- tests --- */
 
 enum store_fault_call { STORE_FAULT_NONE, STORE_FAULT_LOG_WRITE,
-    STORE_FAULT_PAGE_WRITE, STORE_FAULT_FSYNC, STORE_FAULT_OPEN };
+    STORE_FAULT_PAGE_WRITE, STORE_FAULT_FSYNC, STORE_FAULT_OPEN,
+    STORE_FAULT_DOUBLE_WRITE, STORE_FAULT_DOUBLE_FLUSH };
+enum { STORE_FAULT_KILL = -1 };
 /* Pretends an errno below Berkeley DB: after so many calls, so many times
  * (-1: for ever). Null: never again. */
 struct store_fault {
 	enum store_fault_call	 call;
-	int			 error;
+	int			 error;		/* or STORE_FAULT_KILL */
 	long			 after, times;
 };
 void	 store_fault_set(const struct store_fault *fault);

@@ -23,14 +23,15 @@
 
 #include "base/loop.h"
 #include "queue/store.h"
+#include "queue/store_pages.h"
 
 struct hash;
+struct store_recent;
 struct store_volumes;
 
 enum {
 	STORE_VERSION = 2,
 	STORE_VERSION_OLDEST = 1,	/* that we can upgrade */
-	STORE_PAGE_BYTES = 4096,	/* the atomic unit of the file system */
 	/* With its checksum a chunk fills one overflow page of 4,064 bytes. */
 	STORE_CHUNK_BYTES = 4056,
 	STORE_CHUNK_MAX = STORE_CHUNK_BYTES + 8,
@@ -53,6 +54,12 @@ struct segment {
 	int64_t		 dying_since;	/* monotonic; 0: it is not */
 };
 
+/* One that has no row any more: its file goes when that is durable. */
+struct segment_gone {
+	DB		*db;
+	uint64_t	 batch;
+};
+
 struct waiter {			/* of one commit */
 	uint64_t	 batch;
 	store_done	*done;
@@ -70,6 +77,8 @@ struct store {
 	DB			*strays;
 	DB_TXN			*batch;		/* null: nothing written yet */
 	unsigned char		*scratch;	/* STORE_VALUE_MAX; owned */
+	struct store_recent	*recent_messages;	/* owned, as this: */
+	struct store_recent	*recent_slices;
 	double			 open_seconds;
 	struct store_volumes	*volumes;	/* owned */
 	uint32_t		 upgrade_from;	/* 0: the rows are ours */
@@ -80,6 +89,8 @@ struct store {
 
 	struct segment		*segments;	/* ascending; owned */
 	size_t			 segment_count, segments_open;
+	struct segment_gone	*gone;		/* oldest first, open; owned */
+	size_t			 gone_count;
 	uint64_t		 use_counter;
 	uint64_t		 highest_id;	/* body ever put */
 	atomic_uint_fast64_t	 stray_bytes;	/* live in strays */
@@ -152,11 +163,19 @@ void	 store_os_strict(const char *directory);
 void	 store_os_spare(const char *directory, uint64_t bytes);
 /* Before recovery: takes away a spare that was never begun as a log file. */
 void	 store_os_log_tail(const char *directory);
+/* After recovery, which ended there: what lies behind is never read as log. */
+void	 store_os_log_rest(const char *directory, uint32_t number,
+	    uint32_t from);
 void	 store_os_sync_directory(const char *directory);
 /* A file that says that the next start must look closer. */
 void	 store_os_mark_damaged(const char *directory);
 bool	 store_os_is_marked(const char *directory);
 void	 store_os_unmark(const char *directory);
+/* All of it at that place, with the help of the reserve, or -1: errno. */
+int	 store_os_write_at(int fd, const void *data, size_t length,
+	    off_t offset, enum store_fault_call fault);
+/* fdatasync; -1: errno. */
+int	 store_os_flush(int fd, enum store_fault_call fault);
 /* Size of a file in the directory; 0: none. */
 uint64_t store_os_file_bytes(const char *directory, const char *name);
 
@@ -197,6 +216,11 @@ void	 store_segments_note(struct store *store);
 bool	 store_segments_turn(struct store *store);
 /* One bounded step of moving bodies out of old segments. True: more to do. */
 bool	 store_segments_move(struct store *store);
+
+/* store_stock.c */
+void	 store_stock_open(struct store *store);
+/* Whether a key is that of the row that keeps the last page. */
+bool	 store_stock_is(const void *key, size_t length);
 
 /* store_volume.c */
 void	 store_volumes_open(struct store *store);

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,8 @@ static int fault_now(enum store_fault_call call)
 	if (seen < os.fault.after || (os.fault.times >= 0 &&
 	    seen >= os.fault.after + os.fault.times))
 		return 0;
+	if (os.fault.error == STORE_FAULT_KILL)
+		raise(SIGKILL);
 	return os.fault.error;
 }
 
@@ -277,13 +280,74 @@ static int write_pretended(int fd, const char *data, size_t length, int error)
 	return -1;
 }
 
+static int write_all_at(int fd, const char *data, size_t length, off_t offset)
+{
+	while (length > 0) {
+		ssize_t n = pwrite(fd, data, length, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == ENOSPC && reserve_release())
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		offset += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+int store_os_write_at(int fd, const void *data, size_t length, off_t offset,
+    enum store_fault_call fault)
+{
+	int error = fault_now(fault);
+
+	if (error == 0 || (error == ENOSPC && reserve_release())) {
+		if (write_all_at(fd, data, length, offset) == 0)
+			return 0;
+	} else {
+		errno = error;
+	}
+	if (errno == ENOSPC || errno == EDQUOT)
+		atomic_store(&os.no_space_met, true);
+	return -1;
+}
+
+int store_os_flush(int fd, enum store_fault_call fault)
+{
+	int error = fault_now(fault);
+
+	if (error == 0)
+		return fdatasync(fd);
+	errno = error;
+	return -1;
+}
+
+/* Pages can wait for room in memory. */
+static ssize_t table_write(int fd, const void *data, size_t length)
+{
+	ssize_t written = store_pages_write(fd, data, length);
+
+	if (written > 0)
+		atomic_fetch_add(&os.page_bytes, length);
+	else if (errno != ENOSPC)
+		fatal("cannot write", log_text("what", "pages"),
+		    log_errno(errno));
+	return written;
+}
+
 static ssize_t hook_write(int fd, const void *data, size_t length)
 {
 	enum file_kind kind = kind_of(fd);
 	bool is_log = kind == FILE_LOG;
-	int error = fault_now(is_log ? STORE_FAULT_LOG_WRITE :
+	int error, result;
+
+	if (store_pages_has(fd))
+		return table_write(fd, data, length);
+	error = fault_now(is_log ? STORE_FAULT_LOG_WRITE :
 	    STORE_FAULT_PAGE_WRITE);
-	int result = error == 0 ? write_all(fd, data, length) :
+	result = error == 0 ? write_all(fd, data, length) :
 	    write_pretended(fd, data, length, error);
 
 	/* Pages can wait for room in memory; the log cannot. */
@@ -300,11 +364,6 @@ static ssize_t hook_write(int fd, const void *data, size_t length)
 	return (ssize_t)length;
 }
 
-static bool is_zero(const char *data, size_t length)
-{
-	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
-}
-
 void store_os_strict(const char *directory)
 {
 	atomic_store(&os.strict, directory);
@@ -317,24 +376,49 @@ void store_os_strict(const char *directory)
  */
 static ssize_t hook_pread(int fd, void *data, size_t length, off_t offset)
 {
-	ssize_t n = pread(fd, data, length, offset);
+	ssize_t n = store_pages_has(fd) ? store_pages_read(fd, data, length,
+	    offset) : pread(fd, data, length, offset);
 	const char *directory = atomic_load(&os.strict);
 
 	if (directory == NULL || offset == 0 || n != STORE_PAGE_BYTES ||
-	    kind_of(fd) != FILE_TABLE || !is_zero(data, (size_t)n))
+	    kind_of(fd) != FILE_TABLE || !store_page_is_blank(data))
 		return n;
 	store_os_mark_damaged(directory);
 	fatal("a page of a table has gone", log_text("path", directory),
 	    log_number("page", offset / STORE_PAGE_BYTES));
 }
 
+/* This and the next three return an errno, unlike what they stand for. */
+static int hook_seek(int fd, off_t offset, int whence)
+{
+	off_t at = lseek(fd, offset, whence);
+
+	if (at < 0)
+		return errno;
+	store_pages_seek(fd, at);
+	return 0;
+}
+
 static int hook_fsync(int fd)
 {
-	int error = fault_now(STORE_FAULT_FSYNC);
-
-	if (error == 0 && fdatasync(fd) == 0)
+	if (store_pages_has(fd))
+		return store_pages_flush(fd) == 0 ? 0 : errno;
+	if (store_os_flush(fd, STORE_FAULT_FSYNC) == 0)
 		return 0;
-	fatal("cannot flush", log_errno(error != 0 ? error : errno));
+	fatal("cannot flush", log_errno(errno));
+}
+
+/* A page that came before must not make the file longer again. */
+static int hook_truncate(int fd, off_t length)
+{
+	return store_pages_drain(fd) == 0 && ftruncate(fd, length) == 0 ? 0 :
+	    errno;
+}
+
+static int hook_unlink(const char *path)
+{
+	store_pages_forget(path);
+	return unlink(path) == 0 ? 0 : errno;
 }
 
 /*
@@ -343,6 +427,7 @@ static int hook_fsync(int fd)
  */
 static int hook_close(int fd)
 {
+	store_pages_detach(fd);
 	if (close(fd) != 0 && errno != EINTR)
 		fatal("cannot close", log_errno(errno));
 	return 0;
@@ -364,7 +449,12 @@ static int descriptor_note(const char *path, int fd)
 		atomic_store(&os.kinds[fd],
 		    strncmp(name, "log.", 4) == 0 ? FILE_LOG :
 		    strncmp(name, "__db.", 5) == 0 ? FILE_DRAFT : FILE_TABLE);
-	return fd;
+	if (fd < 0 || store_pages_attach(path, fd) == 0)
+		return fd;
+	if (errno == ENOSPC)
+		atomic_store(&os.no_space_met, true);
+	close(fd);
+	return -1;
 }
 
 /* A prepared log file takes the name that Berkeley DB asks for. */
@@ -389,7 +479,7 @@ static int refusal_note(int result)
 
 static int open_existing(const char *path, int flags)
 {
-	return descriptor_note(path, refusal_note(open(path, flags &
+	return refusal_note(descriptor_note(path, open(path, flags &
 	    ~(O_CREAT | O_EXCL))));
 }
 
@@ -426,7 +516,7 @@ static int hook_open(const char *path, int flags, ...)
 		atomic_store(&os.no_space_met, true);
 	if (fd >= 0)
 		sync_directory_of(path);
-	return descriptor_note(path, refusal_note(fd));
+	return refusal_note(descriptor_note(path, fd));
 }
 
 static int hook_rename(const char *from, const char *to)
@@ -444,6 +534,9 @@ static void install(void)
 	    db_env_set_func_close(hook_close) != 0 ||
 	    db_env_set_func_pread(hook_pread) != 0 ||
 	    db_env_set_func_open(hook_open) != 0 ||
+	    db_env_set_func_seek(hook_seek) != 0 ||
+	    db_env_set_func_ftruncate(hook_truncate) != 0 ||
+	    db_env_set_func_unlink(hook_unlink) != 0 ||
 	    db_env_set_func_rename(hook_rename) != 0)
 		bug("hooks");
 }
@@ -542,4 +635,35 @@ void store_os_log_tail(const char *directory)
 		fatal("cannot remove", log_text("path", path),
 		    log_errno(errno));
 	store_os_sync_directory(directory);
+}
+
+/* Zeros over what is left of the last log, where it is not zeros already. */
+void store_os_log_rest(const char *directory, uint32_t number, uint32_t from)
+{
+	static const char zeros[ZERO_BYTES];
+	static char block[ZERO_BYTES];
+	char path[PATH_MAX], name[32];
+	off_t at = from, changed = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(name, sizeof(name), "log.%010u", (unsigned)number);
+	path_of(directory, name, path);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;		/* it was not begun */
+	for (; (n = pread(fd, block, sizeof(block), at)) > 0; at += n) {
+		if (memcmp(block, zeros, (size_t)n) == 0)
+			continue;
+		if (store_os_write_at(fd, zeros, (size_t)n, at,
+		    STORE_FAULT_LOG_WRITE) != 0)
+			fatal("cannot write", log_text("path", path),
+			    log_errno(errno));
+		changed += n;
+	}
+	if (n < 0 || (changed > 0 &&
+	    store_os_flush(fd, STORE_FAULT_FSYNC) != 0))
+		fatal("cannot clear", log_text("path", path),
+		    log_errno(errno));
+	close(fd);
 }

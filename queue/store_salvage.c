@@ -94,63 +94,6 @@ static void path_in(const char *directory, const char *name, char *path)
 
 /* --- pages --- */
 
-/*
- * Pages of 4,096 bytes with checksums, as Berkeley DB 5.3 writes them: a
- * number at CHECKSUM_AT over the page with that number zero, in the byte order
- * of the machine. The first page keeps its own elsewhere and sums up less.
- */
-enum { CHECKSUM_AT = 28, PAGE_NUMBER_AT = 8, FREE_OFFSET_AT = 22,
-    META_CHECKSUM_AT = 492, META_BYTES = 512 };
-
-static uint32_t page_sum(const unsigned char *page, size_t length)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < length; i++)
-		sum = sum * 33 + page[i];
-	return sum;
-}
-
-/* Whether the sum at `at` is right; it is set right. */
-static bool page_is_sound(unsigned char *page, size_t length, size_t at)
-{
-	uint32_t stored, sum;
-
-	memcpy(&stored, page + at, sizeof(stored));
-	memset(page + at, 0, sizeof(stored));
-	sum = page_sum(page, length);
-	memcpy(page + at, &sum, sizeof(sum));
-	return stored == sum;
-}
-
-static bool is_blank(const unsigned char *page)
-{
-	for (size_t i = 0; i < STORE_PAGE_BYTES; i++)
-		if (page[i] != 0)
-			return false;
-	return true;
-}
-
-/* An unused page: type 0, nothing on it. */
-static void page_blank(unsigned char *page, uint32_t number)
-{
-	uint16_t free_offset = STORE_PAGE_BYTES;
-
-	memset(page, 0, STORE_PAGE_BYTES);
-	memcpy(page + PAGE_NUMBER_AT, &number, sizeof(number));
-	memcpy(page + FREE_OFFSET_AT, &free_offset, sizeof(free_offset));
-	page_is_sound(page, STORE_PAGE_BYTES, CHECKSUM_AT);
-}
-
-/* Page number 0 describes the table. */
-static bool is_sound_page(unsigned char *page, uint32_t number)
-{
-	if (number == 0)
-		return page_is_sound(page, META_BYTES, META_CHECKSUM_AT);
-	return is_blank(page) ||
-	    page_is_sound(page, STORE_PAGE_BYTES, CHECKSUM_AT);
-}
-
 static FILE *open_or_die(const char *path, const char *mode)
 {
 	FILE *file = fopen(path, mode);
@@ -199,7 +142,7 @@ static bool pages_are_sound(const char *path)
 
 	for (uint32_t number = 0; sound &&
 	    fread(page, sizeof(page), 1, file) == 1; number++)
-		sound = is_sound_page(page, number);
+		sound = store_page_is_sound(page, number);
 	read_whole_or_die(file, path);
 	fclose(file);
 	return sound;
@@ -294,11 +237,11 @@ static void mend(FILE *from, FILE *to, const char *path)
 
 	for (uint32_t number = 0; fread(page, sizeof(page), 1, from) == 1;
 	    number++) {
-		if (!is_sound_page(page, number)) {
+		if (!store_page_is_sound(page, number)) {
 			log_error("page is damaged", log_text("path", path),
 			    log_number("page", number));
 			if (number > 0)
-				page_blank(page, number);
+				store_page_empty(page, number);
 		}
 		if (fwrite(page, sizeof(page), 1, to) != 1)
 			fatal("cannot write", log_text("path", path),
@@ -646,6 +589,10 @@ void store_salvage(const struct store_options *options, const char *directory)
 	struct names names;
 	char name[32];
 
+	/* Files are read there as they are, and no start mends them. */
+	if (store_pages_finish() != 0)
+		fatal("salvage failed", log_text("what", "pages"),
+		    log_errno(errno));
 	put_aside(&salvage);
 	log_warn("salvaging the store", log_text("from", salvage.aside));
 	check(store_environment_open(options, directory, &salvage.env),

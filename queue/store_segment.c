@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,7 +28,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { OPEN_MAX = 48, ROW_NUMBERS = 5, KEY_TAG = 8, DEAD_SHARE = 4 };
+enum { OPEN_MAX = 48, ROW_NUMBERS = 5, KEY_TAG = 8, DEAD_SHARE = 4,
+    PREFIX_LENGTH = 8, GONE_MAX = 16 };
 
 static const char row_tag[KEY_TAG] = "segment";
 static const struct store_bytes strays_key = { "strays", 6 };
@@ -189,32 +191,61 @@ static void turn_commit(struct store *store, uint32_t flag)
 }
 
 /*
- * First the row goes, durably, and with it goes for good that any body here
- * lived; then the file. Berkeley DB's own removal is not used: killed in the
- * middle of it, its recovery leaves an empty file under the table's name. The
- * cache forgets the file's pages when the last handle closes with this flag.
- * A file that survives (killed in between, or made again by recovery) has no
- * row and is removed at the next open.
+ * First the row goes, and with it goes for good that any body here lived; then,
+ * when that is durable, the file (segments_unlink). Berkeley DB's own removal is
+ * not used: killed in the middle of it, its recovery leaves an empty file under
+ * the table's name. A file that survives (killed in between, or made again by
+ * recovery) has no row and is removed at the next open.
  */
 static void segment_drop(struct store *store, size_t place)
 {
 	struct segment *segment = &store->segments[place];
 	struct row_key key = row_key(segment);
 	DB *db = store_segment_db(store, segment);
-	int error;
 
 	store_db_delete(store, store->internal, (struct store_bytes){ &key,
 	    sizeof(key) });
-	turn_commit(store, DB_TXN_SYNC);
-	error = db->get_mpf(db)->set_flags(db->get_mpf(db), DB_MPOOL_UNLINK,
-	    1);
-	if (error != 0)
-		store_fail(store, "drop segment", error);
-	handle_close(store, segment);
+	turn_commit(store, DB_TXN_NOSYNC);
+	store->gone = mem_resize(store->gone, store->gone_count + 1,
+	    sizeof(*store->gone));
+	/* The batch that is counted next is flushed after this. */
+	pthread_mutex_lock(&store->lock);
+	store->gone[store->gone_count++] = (struct segment_gone){ db,
+	    store->committed + 1 };
+	pthread_mutex_unlock(&store->lock);
 	memmove(segment, segment + 1, (store->segment_count - place - 1) *
 	    sizeof(*segment));
 	store->segment_count--;
+	store->segments_open--;
 	store->segments_dropped++;
+}
+
+/* The cache forgets the file's pages when the last handle closes with this
+ * flag, and the file goes. */
+static void file_unlink(struct store *store, DB *db)
+{
+	int error = db->get_mpf(db)->set_flags(db->get_mpf(db),
+	    DB_MPOOL_UNLINK, 1);
+
+	if (error == 0)
+		error = db->close(db, DB_NOSYNC);
+	if (error != 0)
+		store_fail(store, "drop segment", error);
+}
+
+/* Files whose row is gone durably; the pages are held. */
+static void segments_unlink(struct store *store, uint64_t flushed)
+{
+	size_t done = 0;
+
+	while (done < store->gone_count &&
+	    store->gone[done].batch <= flushed)
+		file_unlink(store, store->gone[done++].db);
+	if (done == 0)
+		return;
+	store->gone_count -= done;
+	memmove(store->gone, store->gone + done, store->gone_count *
+	    sizeof(*store->gone));
 }
 
 void store_segments_note(struct store *store)
@@ -244,21 +275,28 @@ static void roll(struct store *store)
 	turn_commit(store, DB_TXN_NOSYNC);
 }
 
-/* One dead segment in a turn, if nobody writes pages just now. True: there are
- * more to drop. */
+/* One dead segment in a turn, and the files of those before that are durably
+ * gone, if nobody writes pages just now. True: there are more to drop. */
 static bool drop_one(struct store *store)
 {
 	size_t place = 0;
+	uint64_t flushed;
 
 	while (place + 1 < store->segment_count &&
 	    store->segments[place].live > 0)
 		place++;
-	if (place + 1 >= store->segment_count)
+	if (place + 1 >= store->segment_count && store->gone_count == 0)
 		return false;
 	if (atomic_load(&store->backup_running) ||
 	    pthread_mutex_trylock(&store->pages) != 0)
 		return true;
-	segment_drop(store, place);
+	pthread_mutex_lock(&store->lock);
+	flushed = store->flushed;
+	pthread_mutex_unlock(&store->lock);
+	segments_unlink(store, flushed);
+	if (place + 1 < store->segment_count &&
+	    store->gone_count < GONE_MAX)
+		segment_drop(store, place);
 	pthread_mutex_unlock(&store->pages);
 	return true;
 }
@@ -407,21 +445,23 @@ static void open_rows(struct store *store)
 	}
 }
 
+/* The name begins as those of segments do. */
 static bool has_row(const struct store *store, const char *name)
 {
-	for (size_t i = 0; i < store->segment_count; i++) {
-		char wanted[64];
+	ssize_t place = place_of(store, strtoull(name + PREFIX_LENGTH, NULL,
+	    16));
+	char wanted[64];
 
-		segment_name(&store->segments[i], wanted, sizeof(wanted));
-		if (strcmp(name, wanted) == 0)
-			return true;
-	}
-	return false;
+	if (place < 0)
+		return false;
+	segment_name(&store->segments[place], wanted, sizeof(wanted));
+	return strcmp(name, wanted) == 0;
 }
 
 static bool is_orphan(const struct store *store, const char *name)
 {
-	return (strncmp(name, "segment.", 8) == 0 && !has_row(store, name)) ||
+	return (strncmp(name, "segment.", PREFIX_LENGTH) == 0 &&
+	    !has_row(store, name)) ||
 	    store_volume_is_orphan(store, name);
 }
 
@@ -451,6 +491,8 @@ static void remove_orphans(struct store *store)
 	int error;
 
 	if (!has_orphan(store))
+		return;
+	if (store_pages_settle() != 0)
 		return;
 	error = store->env->txn_checkpoint(store->env, 0, 0, DB_FORCE);
 	if (error == ENOSPC || error == EDQUOT)
@@ -521,6 +563,12 @@ void store_segments_close(struct store *store)
 {
 	for (size_t i = 0; i < store->segment_count; i++)
 		handle_close(store, &store->segments[i]);
+	/* All is durable, or was never told. */
+	for (size_t i = 0; i < store->gone_count; i++)
+		file_unlink(store, store->gone[i].db);
+	mem_free(store->gone);
+	store->gone = NULL;
+	store->gone_count = 0;
 	mem_free(store->segments);
 	store->segments = NULL;
 	store->segment_count = 0;

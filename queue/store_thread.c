@@ -72,15 +72,14 @@ static uint64_t log_since_checkpoint(struct store *store)
 	return bytes;
 }
 
-void store_checkpoint(struct store *store)
+/* With the pages held. */
+static void checkpoint(struct store *store)
 {
 	int64_t started = clock_monotonic();
 	uint64_t spent;
-	int error;
+	int error = store_pages_settle() != 0 ? ENOSPC :
+	    store->env->txn_checkpoint(store->env, 0, 0, DB_FORCE);
 
-	pthread_mutex_lock(&store->pages);
-	error = store->env->txn_checkpoint(store->env, 0, 0, DB_FORCE);
-	pthread_mutex_unlock(&store->pages);
 	/* Pages that found no room stay in memory, and the log stays. */
 	if (error == ENOSPC || error == EDQUOT)
 		return;
@@ -90,11 +89,22 @@ void store_checkpoint(struct store *store)
 	atomic_fetch_add(&store->checkpoints, 1);
 	if (spent > atomic_load(&store->checkpoint_longest_us))
 		atomic_store(&store->checkpoint_longest_us, spent);
-	if (atomic_load(&store->backup_running))
-		return;
 	error = store->env->log_archive(store->env, NULL, DB_ARCH_REMOVE);
 	if (error != 0)
 		store_fail(store, "log removal", error);
+}
+
+/*
+ * None while a backup runs: the copy is recovered from the last checkpoint that
+ * its log names, and has of each page what stood there when that page's turn
+ * came. What a checkpoint wrote after that would be lacking.
+ */
+void store_checkpoint(struct store *store)
+{
+	pthread_mutex_lock(&store->pages);
+	if (!atomic_load(&store->backup_running))
+		checkpoint(store);
+	pthread_mutex_unlock(&store->pages);
 }
 
 void store_space_update(struct store *store)
@@ -140,10 +150,27 @@ static bool round_wait(struct store *store)
 	return stop;
 }
 
+/* Pages that will not be written at all, of segments that go, are most of those
+ * that are dirty: none is written before there is need of its room. */
+static bool cache_is_filling(struct store *store)
+{
+	DB_MPOOL_STAT *stat;
+	uint64_t bytes;
+	int error = store->env->memp_stat(store->env, &stat, NULL, 0);
+
+	if (error != 0)
+		store_fail(store, "cache statistics", error);
+	bytes = (uint64_t)stat->st_pages * STORE_PAGE_BYTES;
+	free(stat);
+	return bytes > store->options.cache_bytes / 2;
+}
+
 static void trickle(struct store *store)
 {
 	int error;
 
+	if (!cache_is_filling(store))
+		return;
 	pthread_mutex_lock(&store->pages);
 	error = store->env->memp_trickle(store->env, TRICKLE_PERCENT, NULL);
 	pthread_mutex_unlock(&store->pages);
@@ -165,8 +192,11 @@ static void *housekeeper_main(void *arg)
 		if (store_os_reserve_is_whole())
 			store_os_spare(store->directory,
 			    store->options.log_file_bytes);
-		if (written >= store->options.checkpoint_bytes ||
-		    (idle_long && written > 4096)) {
+		/* While a backup runs there is none: pages are written ahead
+		 * all the same. */
+		if (!atomic_load(&store->backup_running) &&
+		    (written >= store->options.checkpoint_bytes ||
+		    (idle_long && written > 4096))) {
 			store_checkpoint(store);
 			last = clock_monotonic();
 		} else if (++round % TRICKLE_ROUNDS == 0) {
@@ -252,9 +282,13 @@ uint64_t store_backup_bytes(const char *directory)
 static void *backup_main(void *arg)
 {
 	struct store *store = arg;
-	int error = store->env->backup(store->env, store->backup_directory,
-	    DB_CREATE | DB_EXCL);
+	int error;
 
+	/* A checkpoint that is under way ends first. */
+	pthread_mutex_lock(&store->pages);
+	pthread_mutex_unlock(&store->pages);
+	error = store->env->backup(store->env, store->backup_directory,
+	    DB_CREATE | DB_EXCL);
 	if (error != 0)
 		log_error("backup failed", log_text("path",
 		    store->backup_directory),

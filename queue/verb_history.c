@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * history: what became of recipients, newest first, an object for each slice
- * of a message that is done with. Without identifiers volumes are read from
+ * history: what became of recipients, newest first (those of one minute in the
+ * order in which their messages came, backwards), an object for each slice of a
+ * message that is done with. Without identifiers volumes are read from
  * their ends; with them each is asked for the rows of that identifier. A page
  * a turn, as in walk.c; neither header nor body of a message is kept, so
  * operators may see all there is.

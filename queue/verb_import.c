@@ -15,10 +15,10 @@
  *	{"end":CODE,"message":TEXT}
  *
  * Every line is hostile: rows are read as those of a damaged table would be,
- * and nothing is queued whose body has another digest. What came before is
- * remembered in STORE_META, in the batch that takes the message in.
+ * and nothing is queued whose body has another digest. Times that have not come
+ * yet are now, but for the next attempt, which is retry-max away at most: a
+ * message from the future would wait for ever.
  */
-#include <endian.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +28,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/control.h"
 #include "base/digest.h"
 #include "base/log.h"
@@ -38,6 +39,7 @@
 #include "conf/conf.h"
 #include "queue/census.h"
 #include "queue/commit.h"
+#include "queue/imported.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
@@ -69,6 +71,7 @@ struct taken {
 };
 
 struct import {
+	LIST_ENTRY(import) link;
 	struct stream	*stream;	/* owned; null: it is ending */
 	struct queue	*queue;
 	char		 archive[ARCHIVE_MAX + 1];
@@ -89,6 +92,8 @@ struct import {
 	uint64_t		 body_length;	/* so far */
 	struct digest		*digest;	/* owned */
 };
+
+static LIST_HEAD(, import) imports = LIST_HEAD_INITIALIZER(imports);
 
 /* --- ending --- */
 
@@ -116,7 +121,18 @@ static void import_free(void *arg)
 	}
 	if (import->stream != NULL)
 		stream_free(import->stream);
+	LIST_REMOVE(import, link);
 	mem_free(import);
+}
+
+void verb_import_end_all(void)
+{
+	struct import *import;
+
+	while ((import = LIST_FIRST(&imports)) != NULL) {
+		loop_undefer(import);
+		import_free(import);
+	}
 }
 
 static void say(struct import *import, json_t *line)
@@ -150,42 +166,27 @@ static void end(struct import *import, enum control_code code,
 
 /* --- one message --- */
 
-static size_t known_key(const struct import *import, const char *from,
-    char *key, size_t size)
-{
-	return (size_t)snprintf(key, size, "import/%s/%s", import->archive,
-	    from);
-}
-
-static uint64_t known_find(struct import *import)
-{
-	char key[256];
-	size_t length = known_key(import, import->from, key, sizeof(key));
-	uint64_t id = 0;
-	struct buf value;
-
-	buf_init(&value, STORE_VALUE_MAX);
-	if (store_get(import->queue->store, STORE_META, (struct store_bytes){
-	    key, length }, &value) && buf_length(&value) == sizeof(id))
-		memcpy(&id, buf_data(&value), sizeof(id));
-	buf_release(&value);
-	return import->again ? 0 : be64toh(id);
-}
-
-static void known_put(struct import *import)
-{
-	char key[256];
-	size_t length = known_key(import, import->from, key, sizeof(key));
-	uint64_t id = htobe64(import->id);
-
-	store_put(import->queue->store, STORE_META, (struct store_bytes){
-	    key, length }, (struct store_bytes){ &id, sizeof(id) });
-}
-
 static bool is_id(const char *text)
 {
 	return text != NULL && text[0] != '\0' && strlen(text) <= 16 &&
 	    text[strspn(text, "0123456789abcdef")] == '\0';
+}
+
+static void be_past(int64_t *moment, int64_t now)
+{
+	if (*moment > now)
+		*moment = now;
+}
+
+static void take_times(const struct import *import, struct record_slice *slice)
+{
+	int64_t now = clock_wall();
+
+	be_past(&slice->arrival, now);
+	be_past(&slice->tried_at, now);
+	be_past(&slice->tls_trouble_since, now);
+	be_past(&slice->tls_set, now);
+	be_past(&slice->due, now + import->queue->conf->retry_max * 1000);
 }
 
 static const char *begin(struct import *import, const json_t *about)
@@ -208,10 +209,12 @@ static const char *begin(struct import *import, const json_t *about)
 	import->slice_count = import->slice_room = 0;
 	import->body_length = 0;
 	import->digest = digest_new();
-	import->known = known_find(import);
+	import->known = import->again ? 0 : imported_find(import->queue,
+	    import->archive, from);
 	import->id = import->known == 0 ? queue_take_id(import->queue) : 0;
 	if (import->message == NULL)
 		return "the row of an envelope cannot be read";
+	be_past(&import->message->arrival, clock_wall());
 	/* With what filters made of it: see queue/README. */
 	if (import->message->body_length > 2 *
 	    (uint64_t)import->queue->conf->max_message_size)
@@ -282,6 +285,7 @@ static const char *take_slice(struct import *import, const json_t *row)
 	slice->last_job = 0;
 	slice->flags &= ~(uint32_t)(SLICE_AGAIN | SLICE_NOTED);
 	take_wishes(slice, import->message->envelope->flags);
+	take_times(import, slice);
 	if (import->hold && !(slice->flags & SLICE_HELD)) {
 		slice->flags |= SLICE_HELD;
 		slice->held_reason = arena_dup_string(import->arena,
@@ -394,7 +398,8 @@ static void put_message(struct import *import)
 	}
 	import->message->slice_count = import->slice_count;
 	rows_put_message(import->queue->store, import->id, import->message);
-	known_put(import);
+	imported_put(import->queue, import->archive, import->from,
+	    import->id);
 	log_info("imported", log_message(import->id), log_text("archive",
 	    import->archive), log_text("from", import->from),
 	    log_number("rcpts", recipients));
@@ -417,6 +422,13 @@ static const char *commit(struct import *import)
 	    memcmp(digest, import->message->digest, DIGEST_BYTES) != 0)
 		return "a body is not what its envelope says";
 	import->count++;
+	/* Another import of the same archive may have been faster. */
+	if (import->known == 0 && !import->again) {
+		import->known = imported_find(import->queue, import->archive,
+		    import->from);
+		if (import->known != 0)
+			store_body_discard(import->queue->store, import->id);
+	}
 	if (import->known != 0) {
 		snprintf(id, sizeof(id), "%llx",
 		    (unsigned long long)import->known);
@@ -452,6 +464,17 @@ static const char *take_line(struct import *import, const json_t *line)
 	return NULL;
 }
 
+/* Of which message it is, if one is at hand. */
+static void complain(struct import *import, const char *wrong)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "%s%s%s", import->arena == NULL ? "" :
+	    import->from, import->arena == NULL ? "" : ": ", wrong);
+	end(import, wrong == disk_is_full ? CONTROL_TEMPORARY : CONTROL_DATA,
+	    text);
+}
+
 static void take_lines(struct import *import)
 {
 	struct buf *input = stream_input(import->stream);
@@ -473,8 +496,7 @@ static void take_lines(struct import *import)
 	    buf_find(input, '\n', 0) == -1)
 		wrong = "a line is too long";
 	if (wrong != NULL)
-		end(import, wrong == disk_is_full ? CONTROL_TEMPORARY :
-		    CONTROL_DATA, wrong);
+		complain(import, wrong);
 	else if (import->finishing && import->pending_count == 0)
 		end(import, CONTROL_OK, "");
 	else
@@ -542,6 +564,7 @@ void verb_import(struct control *control, const json_t *arguments)
 		mem_free(import);
 		return;
 	}
+	LIST_INSERT_HEAD(&imports, import, link);
 	import->stream = stream_new(fd, LINE_MAX_BYTES, on_event, import);
 	stream_deadline(import->stream, PATIENCE_MILLISECONDS);
 	say(import, json_pack("{s:b}", "ready", 1));

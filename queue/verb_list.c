@@ -23,13 +23,17 @@
 #include "queue/view.h"
 #include "queue/walk.h"
 
-enum { LIST_RECIPIENTS = 100, SHOW_RECIPIENTS = 1500, SHOW_ATTEMPTS = 1000 };
+enum { LIST_RECIPIENTS = 100, ALL_RECIPIENTS = 1500, SHOW_ATTEMPTS = 1000 };
+
+struct list {
+	bool		 all;		/* recipients */
+};
 
 struct listing {
 	struct walk	*walk;
 	const struct envelope *envelope;
 	json_t		*recipients;	/* owned */
-	json_t		*attempts;	/* owned; null: not wanted */
+	json_t		*attempts;	/* owned; null: it is not show */
 	size_t		 most;		/* in the array */
 	uint64_t	 selected;
 	bool		 any[SLICE_IS_HELD + 1];	/* states seen */
@@ -153,7 +157,7 @@ static void add_recipient(struct listing *listing,
 	if (json_array_size(listing->recipients) >= listing->most)
 		return;
 	value = recipient_value(listing->walk, slice, recipient, state, next);
-	if (listing->most == SHOW_RECIPIENTS) {
+	if (listing->attempts != NULL) {
 		add_tls_history(value, slice);
 		add_addresses(value, slice, &recipient->who,
 		    listing->envelope);
@@ -248,7 +252,7 @@ static void add_origin(json_t *object, const struct record_message *message)
 }
 
 static void visit(struct walk *walk, uint64_t id,
-    const struct record_message *message, size_t most)
+    const struct record_message *message, size_t most, bool show)
 {
 	struct listing listing = { .walk = walk, .most = most,
 	    .envelope = message->envelope };
@@ -257,7 +261,7 @@ static void visit(struct walk *walk, uint64_t id,
 	uint32_t number = 0;
 
 	listing.recipients = json_array();
-	if (most == SHOW_RECIPIENTS)
+	if (show)
 		listing.attempts = json_array();
 	while (rows_next_slice(walk->queue->store, id, &number, arena,
 	    &slice)) {
@@ -271,7 +275,7 @@ static void visit(struct walk *walk, uint64_t id,
 	if (listing.selected > 0) {
 		json_t *object = message_value(&listing, id, message);
 
-		if (most == SHOW_RECIPIENTS) {
+		if (show) {
 			add_origin(object, message);
 			json_object_set(object, "attempts",
 			    listing.attempts);
@@ -287,21 +291,43 @@ static void visit(struct walk *walk, uint64_t id,
 static bool visit_list(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	visit(walk, id, message, LIST_RECIPIENTS);
+	const struct list *list = walk->own;
+
+	visit(walk, id, message, list->all ? ALL_RECIPIENTS : LIST_RECIPIENTS,
+	    false);
+	/* The output is to be drained before another one as large. */
+	if (list->all && message->recipient_count > LIST_RECIPIENTS)
+		walk->deadline = 0;
 	return true;
 }
 
 static bool visit_show(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	visit(walk, id, message, SHOW_RECIPIENTS);
+	visit(walk, id, message, ALL_RECIPIENTS, true);
 	return true;
+}
+
+static const char *read_list(struct walk *walk, const json_t *arguments)
+{
+	struct list *list = walk->own = mem_alloc(sizeof(*list));
+
+	list->all = json_is_true(json_object_get(arguments,
+	    "all-recipients"));
+	return NULL;
+}
+
+static void release_list(struct walk *walk)
+{
+	mem_free(walk->own);
 }
 
 void verb_list(struct control *control, const json_t *arguments)
 {
+	static const char *const own[] = { "all-recipients", NULL };
 	static const struct walk_verb verb = { .name = "list",
-	    .page = 16, .visit = visit_list };
+	    .page = 16, .visit = visit_list, .arguments = own,
+	    .read = read_list, .release = release_list };
 
 	walk_start(verbs_queue(), control, arguments, &verb);
 }

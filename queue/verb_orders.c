@@ -279,7 +279,8 @@ void verb_rule_remove(struct control *control, const json_t *arguments)
 	}
 	if (!orders_remove(verbs_queue()->orders, ORDER_HOLD, number)) {
 		control_end(control, CONTROL_NONE_MATCHED,
-		    "there is no such rule");
+		    "there is no such rule; `postern queue hold-rule list` "
+		    "shows those there are");
 		return;
 	}
 	note(control, "hold-rule-remove", number, "");
@@ -308,7 +309,8 @@ void verb_resume(struct control *control, const json_t *arguments)
 	orders_each(verbs_queue()->orders, ORDER_PAUSE, find_place, &listing);
 	if (listing.number == 0) {
 		control_end(control, CONTROL_NONE_MATCHED,
-		    "nothing is paused under that name");
+		    "nothing is paused under that name; `postern queue "
+		    "pauses` shows what is");
 		return;
 	}
 	note(control, "resume", listing.number, listing.place);

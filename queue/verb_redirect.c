@@ -5,9 +5,13 @@
  * many they are, each new one gets the message once, and once only if it is
  * there already. The new ones are due at once, unless all that they replace are
  * held; what was tried for others does not count. Reports name who the mail was
- * for first (RFC 3461 5.2.1), as when an alias leads on.
+ * for first (RFC 3461 5.2.1), as when an alias leads on; and mail for us that
+ * leaves says the sender that it would say then (SRS).
  *
- * A message is done in one piece: no batch leaves it without a recipient.
+ * Who goes is chosen once, then the new ones come, all in one batch, and in it
+ * or in later ones the old ones go, a bounded step at a time: no batch leaves a
+ * message without a recipient. What was begun is ended, also when the caller
+ * has gone; a crash between leaves some of the old ones beside the new ones.
  */
 #include <string.h>
 #include <strings.h>
@@ -22,6 +26,7 @@
 #include "base/xtext.h"
 #include "conf/conf.h"
 #include "queue/change.h"
+#include "queue/envelope.h"
 #include "queue/history.h"
 #include "queue/queue.h"
 #include "queue/readers.h"
@@ -42,35 +47,38 @@ struct target {
 	bool		 present;	/* in the message: it need not come */
 };
 
-struct redirect {
-	struct target	 targets[TARGETS_MAX];
-	size_t		 count;
-	bool		 too_many;
-	bool		 unspeakable;	/* one would need SMTPUTF8 */
-	const struct conf *conf;	/* while they are read */
-};
-
 /* What the recipients that go hand on to the new ones. */
 struct heritage {
 	struct arena		*arena;		/* owned: the texts below */
 	uint32_t		 leaving;
 	struct record_slice	 slice;		/* of the first, as it was */
 	char			*original;	/* ORCPT of the first, or null */
-	bool			 forwarded;	/* the first was, by an alias */
+	bool			 onward;	/* it was for us, or forwarded */
 	bool			 all_held;
 	/* what they want to be told of */
 	bool			 any_default, any_wish;
 	unsigned		 wishes;
 };
 
-static void release(struct walk *walk)
-{
-	struct redirect *redirect = walk->own;
+struct chosen {
+	uint32_t	 slice, index;	/* of the recipient: record.h */
+};
 
-	for (size_t i = 0; i < redirect->count; i++)
-		mem_free(redirect->targets[i].address);
-	mem_free(redirect);
-}
+struct redirect {
+	struct target	 targets[TARGETS_MAX];
+	size_t		 count;
+	bool		 too_many;
+	bool		 unspeakable;	/* one would need SMTPUTF8 */
+	const struct conf *conf;	/* while they are read */
+
+	/* the message at hand */
+	uint64_t	 id;		/* 0: none */
+	struct heritage	 heritage;
+	struct chosen	*chosen;	/* owned; who goes, in key order */
+	size_t		 chosen_count, chosen_room;
+	size_t		 next;		/* of them */
+	bool		 added;		/* the new ones are there */
+};
 
 /* --- who gets it --- */
 
@@ -143,6 +151,19 @@ static bool gives_way(struct walk *walk, const struct record_slice *slice,
 	    recipient);
 }
 
+/* Of one message; what was chosen then stays chosen, whatever has become of
+ * hosts and clocks when its turn comes. */
+static void choose(struct redirect *redirect, uint32_t slice, uint32_t index)
+{
+	if (redirect->chosen_count == redirect->chosen_room) {
+		redirect->chosen_room = redirect->chosen_room * 2 + 64;
+		redirect->chosen = mem_resize(redirect->chosen,
+		    redirect->chosen_room, sizeof(*redirect->chosen));
+	}
+	redirect->chosen[redirect->chosen_count++] = (struct chosen){ slice,
+	    index };
+}
+
 static bool may_be_chosen(struct walk *walk, uint64_t id, uint32_t number,
     const struct record_slice *slice)
 {
@@ -177,7 +198,6 @@ static void begin_heritage(struct heritage *heritage,
 	copy->tls_author = arena_dup_string(arena, slice->tls_author);
 	copy->recipients = NULL;
 	heritage->original = original_of(arena, who);
-	heritage->forwarded = slice->flags & SLICE_FORWARDED;
 	heritage->all_held = true;
 }
 
@@ -205,42 +225,53 @@ static unsigned notify_of(const struct heritage *heritage)
 	    NOTIFY_DELAY : 0);
 }
 
-static void look_at_slice(struct walk *walk, const struct record_slice *slice,
-    bool chosen, struct heritage *heritage)
+static void look_at_slice(struct walk *walk, uint32_t number,
+    const struct record_slice *slice, bool chosen)
 {
+	struct redirect *redirect = walk->own;
+	struct heritage *heritage = &redirect->heritage;
+
 	for (uint32_t i = 0; i < slice->recipient_count; i++) {
 		const struct record_recipient *recipient =
 		    &slice->recipients[i];
-		struct target *target = find_target(walk->own,
+		struct target *target = find_target(redirect,
 		    recipient->who.address);
 
-		if (target != NULL)
+		if (target != NULL) {
 			target->present = true;
-		else if (chosen && gives_way(walk, slice, recipient))
+		} else if (chosen && gives_way(walk, slice, recipient)) {
 			inherit(heritage, slice, &recipient->who);
+			heritage->onward |= slice->flags & SLICE_FORWARDED ||
+			    conf_domain_find(walk->queue->conf,
+			    slice->domain) != NULL;
+			choose(redirect, number, recipient->index);
+		}
 	}
 }
 
-/* Who goes, who is there already, and what is handed on. */
-static void look(struct walk *walk, uint64_t id, struct heritage *heritage)
+/* Who goes, who is there already, and what is handed on. False: there is more
+ * to be seen. */
+static bool look(struct walk *walk, uint64_t id)
 {
-	struct redirect *redirect = walk->own;
 	struct arena *arena = arena_new(RECORD_ARENA_MAX);
 	struct record_slice *slice;
-	uint32_t number = 0;
+	uint32_t number = walk->next_slice;
+	bool more;
 
-	for (size_t i = 0; i < redirect->count; i++)
-		redirect->targets[i].present = false;
-	while (rows_next_slice(walk->queue->store, id, &number, arena,
-	    &slice)) {
+	while ((more = rows_next_slice(walk->queue->store, id, &number, arena,
+	    &slice))) {
 		if (slice != NULL)
-			look_at_slice(walk, slice, may_be_chosen(walk, id,
-			    number, slice), heritage);
+			look_at_slice(walk, number, slice, may_be_chosen(walk,
+			    id, number, slice));
 		arena_reset(arena);
 		if (++number == 0)
+			more = false;
+		if (!more || walk_is_due(walk))
 			break;
 	}
+	walk->next_slice = number;
 	arena_free(arena);
+	return !more;
 }
 
 /* What an operator has set about TLS holds for the domain it was set for. */
@@ -259,13 +290,19 @@ static void keep_level(struct slice *slice, const struct record_slice *old)
 	record->tls_set = old->tls_set;
 }
 
+/* Out of our domains, where we do not only hand on what was for others. */
+static bool leads_on(const struct target *target,
+    const struct heritage *heritage)
+{
+	return target->forwarded || (heritage->onward && !target->ours);
+}
+
 static void add_slice(struct walk *walk, uint64_t id, uint32_t number,
     const struct target *target, const struct heritage *heritage)
 {
 	const struct record_slice *old = &heritage->slice;
 	uint32_t kept = SLICE_BOUNCE | SLICE_REQUIRETLS | SLICE_TLS_OPTIONAL;
-	bool forwarded = target->forwarded ||
-	    (heritage->forwarded && !target->ours);
+	bool forwarded = leads_on(target, heritage);
 	struct record_recipient *recipient;
 	struct record_slice *record;
 	struct slice slice;
@@ -294,25 +331,56 @@ static void add_slice(struct walk *walk, uint64_t id, uint32_t number,
 	slice_save(&slice);
 }
 
+/* Who is said to send it, if nobody was asked before: as for aliases. */
+static void set_forward_sender(struct envelope *envelope,
+    const struct redirect *redirect)
+{
+	const struct heritage *heritage = &redirect->heritage;
+	bool leaves = false;
+
+	for (size_t i = 0; i < redirect->count; i++)
+		leaves |= !redirect->targets[i].present &&
+		    leads_on(&redirect->targets[i], heritage);
+	if (leaves && envelope->forward_sender == NULL)
+		envelope->forward_sender = readers_forward_sender(
+		    envelope->sender, heritage->arena);
+}
+
 /* Numbers of slices never come twice: the row says how many there were. */
 static void add_targets(struct walk *walk, uint64_t id,
-    const struct record_message *message, const struct heritage *heritage)
+    const struct record_message *message)
 {
 	struct redirect *redirect = walk->own;
 	struct record_message changed = *message;
+	struct envelope envelope = *message->envelope;
 
+	set_forward_sender(&envelope, redirect);
+	changed.envelope = &envelope;
 	for (size_t i = 0; i < redirect->count; i++)
 		if (!redirect->targets[i].present)
 			add_slice(walk, id, changed.slice_count++,
-			    &redirect->targets[i], heritage);
+			    &redirect->targets[i], &redirect->heritage);
 	if (changed.slice_count != message->slice_count)
 		rows_put_message(walk->queue->store, id, &changed);
 }
 
-static void drop_chosen(struct walk *walk, struct slice *slice)
+static bool is_chosen(const struct redirect *redirect, size_t from, size_t to,
+    uint32_t index)
+{
+	for (size_t i = from; i < to; i++)
+		if (redirect->chosen[i].index == index)
+			return true;
+	return false;
+}
+
+/* Those of chosen[from, to), which are of this slice, as far as they are still
+ * there. Returns how many went. */
+static uint32_t drop_chosen(struct walk *walk, struct slice *slice,
+    size_t from, size_t to)
 {
 	struct redirect *redirect = walk->own;
 	struct status status;
+	uint32_t dropped = 0;
 
 	status_print(&status, STATUS_RELAYED, REASON_OPERATOR, "2.0.0",
 	    "redirected to %s by uid %llu", redirect->targets[0].address,
@@ -321,7 +389,8 @@ static void drop_chosen(struct walk *walk, struct slice *slice)
 		struct record_recipient *recipient =
 		    &slice->record->recipients[i];
 
-		if (!gives_way(walk, slice->record, recipient))
+		if (!is_chosen(redirect, from, to, recipient->index) ||
+		    find_target(redirect, recipient->who.address) != NULL)
 			continue;
 		log_info("redirected", log_message(slice->id),
 		    log_text("r", recipient->who.address),
@@ -329,45 +398,118 @@ static void drop_chosen(struct walk *walk, struct slice *slice)
 		    log_number("others", (int64_t)redirect->count - 1));
 		history_note(slice, recipient, HISTORY_REDIRECTED, &status);
 		slice_drop(slice, i);
+		dropped++;
 	}
 	slice_save(slice);
+	return dropped;
 }
 
-/* Behind end stand the new ones. */
-static void drop_old(struct walk *walk, uint64_t id, uint32_t end)
+/* The next slice from which somebody goes. */
+static void drop_next(struct walk *walk, uint64_t id)
 {
-	struct arena *arena = arena_new(RECORD_ARENA_MAX);
-	struct record_slice *record;
+	struct redirect *redirect = walk->own;
+	size_t from = redirect->next, to = from;
+	uint32_t number = redirect->chosen[from].slice;
 	struct slice slice;
-	uint32_t number = 0;
 
-	while (rows_next_slice(walk->queue->store, id, &number, arena,
-	    &record) && number < end) {
-		bool chosen = record != NULL && may_be_chosen(walk, id,
-		    number, record);
+	while (to < redirect->chosen_count &&
+	    redirect->chosen[to].slice == number)
+		to++;
+	redirect->next = to;
+	if (slice_load(&slice, walk->queue, id, number) == 0)
+		walk->taken += drop_chosen(walk, &slice, from, to);
+}
 
-		arena_reset(arena);
-		if (chosen && slice_load(&slice, walk->queue, id,
-		    number) == 0)
-			drop_chosen(walk, &slice);
-		number++;
+/* Whether one who was chosen is there still: looking at a message of very many
+ * slices takes a while, and they may be delivered meanwhile. */
+static bool is_anybody_left(struct walk *walk, uint64_t id)
+{
+	struct redirect *redirect = walk->own;
+	struct slice slice;
+	bool found = false;
+
+	for (size_t i = 0; i < redirect->chosen_count && !found; i++) {
+		if (slice_load(&slice, walk->queue, id,
+		    redirect->chosen[i].slice) < 0)
+			continue;
+		for (uint32_t j = 0; j < slice.record->recipient_count; j++)
+			found |= slice.record->recipients[j].index ==
+			    redirect->chosen[i].index;
+		slice_release(&slice);
 	}
-	arena_free(arena);
+	return found;
+}
+
+static void begin_message(struct redirect *redirect, uint64_t id)
+{
+	redirect->id = id;
+	redirect->heritage = (struct heritage){
+	    .arena = arena_new(RECORD_ARENA_MAX) };
+	redirect->chosen_count = redirect->next = 0;
+	redirect->added = false;
+	for (size_t i = 0; i < redirect->count; i++)
+		redirect->targets[i].present = false;
+}
+
+/* What was begun is ended. */
+static void end_message(struct walk *walk)
+{
+	struct redirect *redirect = walk->own;
+
+	while (redirect->added && redirect->next < redirect->chosen_count)
+		drop_next(walk, redirect->id);
+	arena_free(redirect->heritage.arena);
+	redirect->heritage.arena = NULL;
+	redirect->id = 0;
+}
+
+/* False: there are more. */
+static bool drop_old(struct walk *walk, uint64_t id)
+{
+	struct redirect *redirect = walk->own;
+
+	while (redirect->next < redirect->chosen_count) {
+		drop_next(walk, id);
+		if (walk_is_due(walk))
+			break;
+	}
+	return redirect->next == redirect->chosen_count;
 }
 
 static bool visit(struct walk *walk, uint64_t id,
     const struct record_message *message)
 {
-	struct heritage heritage = { .arena = arena_new(RECORD_ARENA_MAX) };
+	struct redirect *redirect = walk->own;
 
-	look(walk, id, &heritage);
-	if (heritage.leaving > 0 && !walk->dry_run) {
-		add_targets(walk, id, message, &heritage);
-		drop_old(walk, id, message->slice_count);
+	if (redirect->id != id) {
+		end_message(walk);
+		begin_message(redirect, id);
 	}
-	change_done(walk, id, message, heritage.leaving);
-	arena_free(heritage.arena);
+	if (!redirect->added && !look(walk, id))
+		return false;
+	if (walk->dry_run) {
+		walk->taken = redirect->heritage.leaving;
+	} else if (redirect->added || is_anybody_left(walk, id)) {
+		if (!redirect->added)
+			add_targets(walk, id, message);
+		redirect->added = true;
+		if (!drop_old(walk, id))
+			return false;
+	}
+	change_done(walk, id, message, walk->taken);
+	end_message(walk);
 	return true;
+}
+
+static void release(struct walk *walk)
+{
+	struct redirect *redirect = walk->own;
+
+	end_message(walk);
+	for (size_t i = 0; i < redirect->count; i++)
+		mem_free(redirect->targets[i].address);
+	mem_free(redirect->chosen);
+	mem_free(redirect);
 }
 
 static void conclude(const struct walk *walk, json_t *answer)
@@ -385,8 +527,8 @@ void verb_redirect(struct control *control, const json_t *arguments)
 {
 	static const char *const own[] = { "to", NULL };
 	static const struct walk_verb verb = { .name = "redirect",
-	    .changes = true, .page = CHANGE_PAGE, .visit = visit,
-	    .arguments = own, .read = read_target, .conclude = conclude,
+	    .changes = true, .whole = true, .page = CHANGE_PAGE,
+	    .visit = visit, .arguments = own, .read = read_target, .conclude = conclude,
 	    .release = release };
 
 	walk_start(verbs_queue(), control, arguments, &verb);

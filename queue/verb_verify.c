@@ -9,7 +9,9 @@
  *					salvage reported, a line each
  *	{"rows":{"messages":N,...},"bodies":N,"bytes":N,"problems":N}
  *
- * and the end: OK, or DATA when there are problems.
+ * and the end: OK, or DATA when there are problems. However many there are, a
+ * line is made when the ones before it have been read; the log has the first of
+ * them.
  */
 #include <dirent.h>
 #include <jansson.h>
@@ -28,24 +30,57 @@
 #include "queue/verify.h"
 
 enum { PROGRESS_MILLISECONDS = 500, PAUSE_MILLISECONDS = 1,
-    FINDINGS_MOST = 10000, REPORT_LINES_MOST = 1000, OUTPUT_PAGE = 256 };
+    LOGGED_MOST = 1000, OUTPUT_PAGE = 256, LINE_MOST = 4096 };
 
 struct run {
 	struct control	*control;	/* outlives us */
 	struct verify	*verify;	/* owned */
 	struct timer	 timer;
 	int64_t		 said_at;	/* monotonic, ms */
-	unsigned	 findings;	/* that were sent */
-	bool		 full;		/* wait until the output has drained */
+	uint64_t	 findings;
+	unsigned	 lines;		/* since the output was drained */
+	bool		 looked;	/* all was seen: the reports follow */
+	DIR		*folders;	/* owned; null: not begun, or the end */
+	char		*folder;	/* owned; of the report at hand */
+	FILE		*report;	/* owned; null: between two */
 };
+
+static void report_end(struct run *run)
+{
+	if (run->report != NULL)
+		fclose(run->report);
+	mem_free(run->folder);
+	run->report = NULL;
+	run->folder = NULL;
+}
 
 static void run_free(void *arg)
 {
 	struct run *run = arg;
 
 	timer_stop(&run->timer);
+	report_end(run);
+	if (run->folders != NULL)
+		closedir(run->folders);
 	verify_free(run->verify);
 	mem_free(run);
+}
+
+static void send_line(struct run *run, json_t *line)
+{
+	run->lines++;
+	control_send(run->control, line);
+}
+
+static void log_finding(struct run *run, const struct verify_finding *finding)
+{
+	if (run->findings < LOGGED_MOST)
+		log_error("verify-finding", log_message(finding->place.id),
+		    log_text("problem",
+		    verify_problem_name(finding->problem)));
+	else if (run->findings == LOGGED_MOST)
+		log_error("verify-findings", log_text("effect", "there are "
+		    "more, which are not in the log"));
 }
 
 static void on_finding(void *arg, const struct verify_finding *finding)
@@ -53,53 +88,66 @@ static void on_finding(void *arg, const struct verify_finding *finding)
 	struct run *run = arg;
 	char id[24];
 
-	log_error("verify-finding", log_message(finding->place.id),
-	    log_text("problem", verify_problem_name(finding->problem)));
-	if (run->findings++ >= FINDINGS_MOST)
-		return;
-	if (run->findings % OUTPUT_PAGE == 0)
-		run->full = true;
+	log_finding(run, finding);
+	run->findings++;
 	snprintf(id, sizeof(id), "%llx",
 	    (unsigned long long)finding->place.id);
-	control_send(run->control, json_pack("{s:s, s:s, s:s}", "problem",
+	send_line(run, json_pack("{s:s, s:s, s:s}", "problem",
 	    verify_problem_name(finding->problem), "message", id, "text",
 	    verify_problem_text(finding->problem)));
 }
 
 /* --- what was salvaged before --- */
 
-static void send_report(struct run *run, const char *folder)
+static void send_report_line(struct run *run)
 {
-	char *path = mem_print("%s/%s/report", store_directory(
-	    verbs_queue()->store), folder);
-	FILE *file = fopen(path, "re");
-	char *line = NULL;
-	size_t size = 0;
+	char line[LINE_MOST];
+	json_t *finding;
 
-	for (int i = 0; file != NULL && i < REPORT_LINES_MOST &&
-	    getline(&line, &size, file) > 0; i++) {
-		json_t *finding = json_loads(line, 0, NULL);
-
-		if (finding != NULL)
-			control_send(run->control, json_pack("{s:s, s:o}",
-			    "salvaged", folder, "finding", finding));
+	if (fgets(line, sizeof(line), run->report) == NULL) {
+		report_end(run);
+		return;
 	}
-	free(line);
-	if (file != NULL)
-		fclose(file);
-	mem_free(path);
+	finding = json_loads(line, 0, NULL);
+	if (finding != NULL)
+		send_line(run, json_pack("{s:s, s:o}", "salvaged",
+		    run->folder, "finding", finding));
 }
 
-static void send_reports(struct run *run)
+/* False: there is none. */
+static bool open_report(struct run *run)
 {
-	DIR *stream = opendir(store_directory(verbs_queue()->store));
 	struct dirent *entry;
+	char *path;
 
-	while (stream != NULL && (entry = readdir(stream)) != NULL)
+	while ((entry = readdir(run->folders)) != NULL)
 		if (strncmp(entry->d_name, "damaged.", 8) == 0)
-			send_report(run, entry->d_name);
-	if (stream != NULL)
-		closedir(stream);
+			break;
+	if (entry == NULL)
+		return false;
+	path = mem_print("%s/%s/report", store_directory(
+	    verbs_queue()->store), entry->d_name);
+	run->folder = mem_dup_string(entry->d_name);
+	run->report = fopen(path, "re");
+	mem_free(path);
+	if (run->report == NULL)
+		report_end(run);
+	return true;
+}
+
+/* False: all was said. */
+static bool send_reports(struct run *run)
+{
+	if (run->folders == NULL)
+		run->folders = opendir(store_directory(
+		    verbs_queue()->store));
+	while (run->folders != NULL && run->lines < OUTPUT_PAGE) {
+		if (run->report != NULL)
+			send_report_line(run);
+		else if (!open_report(run))
+			return false;
+	}
+	return run->folders != NULL;
 }
 
 /* --- steps --- */
@@ -109,10 +157,9 @@ static void finish(struct run *run)
 	uint64_t problems = verify_counts(run->verify)->problems;
 	char text[80];
 
-	send_reports(run);
 	control_send(run->control, verify_summary(run->verify));
-	snprintf(text, sizeof(text), "%llu problems were found",
-	    (unsigned long long)problems);
+	snprintf(text, sizeof(text), problems == 1 ? "%llu problem was found" :
+	    "%llu problems were found", (unsigned long long)problems);
 	control_end(run->control, problems == 0 ? CONTROL_OK : CONTROL_DATA,
 	    problems == 0 ? "" : text);
 }
@@ -122,7 +169,9 @@ static void step(void *arg)
 	struct run *run = arg;
 	int64_t now = clock_monotonic();
 
-	if (!verify_step(run->verify)) {
+	if (!run->looked)
+		run->looked = !verify_step(run->verify);
+	if (run->looked && !send_reports(run)) {
 		finish(run);
 		return;
 	}
@@ -131,7 +180,8 @@ static void step(void *arg)
 		control_send(run->control, json_pack("{s:{s:I}}", "progress",
 		    "seen", (json_int_t)verify_counts(run->verify)->bodies));
 	}
-	if (!run->full)
+	/* Else when the output has drained. */
+	if (run->lines < OUTPUT_PAGE)
 		timer_start(&run->timer, PAUSE_MILLISECONDS, step, run);
 }
 
@@ -140,7 +190,7 @@ static void produce(struct control *control, void *arg)
 	struct run *run = arg;
 
 	(void)control;
-	run->full = false;
+	run->lines = 0;
 	if (!timer_is_running(&run->timer))
 		timer_start(&run->timer, 0, step, run);
 }

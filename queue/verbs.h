@@ -19,4 +19,7 @@ control_handler	 verb_list, verb_show, verb_stats, verb_top, verb_cat, verb_hold
 	    verb_resume, verb_history, verb_export, verb_import, verb_backup,
 	    verb_verify;
 
+/* The connections of imports are not among those of base/control.h. */
+void	 verb_import_end_all(void);
+
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Waiters lie in chunks and are linked by number, so that a million of them
- * cost 24 MB and no allocation each. Chunks are given back when the room is
- * empty.
+ * cost 24 MB and no allocation each. Chunks, but for the first, are given back
+ * when the room is empty.
  */
 #include "queue/waiting.h"
 
@@ -51,13 +51,11 @@ struct room *room_new(void)
 	return room;
 }
 
-static void free_chunks(struct room *room)
+/* Nobody waits: all numbers are free again. */
+static void give_back(struct room *room)
 {
-	for (uint32_t i = 0; i < room->chunk_count; i++)
-		mem_free(room->chunks[i]);
-	mem_free(room->chunks);
-	room->chunks = NULL;
-	room->chunk_count = 0;
+	while (room->chunk_count > 1)
+		mem_free(room->chunks[--room->chunk_count]);
 	room->fresh = 1;
 	room->unused = 0;
 }
@@ -66,7 +64,10 @@ void room_free(struct room *room)
 {
 	if (room->waiters > 0 || room->groups > 0)
 		bug("room-in-use");
-	free_chunks(room);
+	give_back(room);
+	if (room->chunk_count > 0)
+		mem_free(room->chunks[0]);
+	mem_free(room->chunks);
 	mem_free(room);
 }
 
@@ -116,7 +117,7 @@ static void waiter_free(struct room *room, uint32_t number)
 	waiter_at(room, number)->next = room->unused;
 	room->unused = number;
 	if (--room->waiters == 0)
-		free_chunks(room);
+		give_back(room);
 }
 
 /* --- groups --- */

@@ -17,6 +17,7 @@
 #include "queue/census.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
+#include "queue/pattern.h"
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/rows.h"
@@ -24,7 +25,9 @@
 
 enum { NOTE_MAX = 200, STEP_MILLISECONDS = 5, PROGRESS_MILLISECONDS = 250,
     RENEW_MILLISECONDS = 1000, PATIENCE_MILLISECONDS = 60000,
-    OTHERS_MAX = 12, SLICES_PAGE = 128 };
+    OTHERS_MAX = 12, SLICES_PAGE = 256,
+    /* So long nobody else has the loop for as long: a first page comes soon. */
+    HURRY_MILLISECONDS = 100 };
 
 static void step(void *arg);
 
@@ -195,11 +198,20 @@ static void pass_slice(void *arg, uint64_t id, uint32_t number,
 	walk->worked = true;
 }
 
+static bool takes_domain(void *arg, const char *domain)
+{
+	const struct walk *walk = arg;
+
+	return pattern_matches(walk->selector.domain, domain);
+}
+
 /* Where few of many slices are meant, most messages need not be read. */
 static bool page_of_slices(struct walk *walk)
 {
-	return rows_each_slice(walk->queue->store, walk->next_id,
-	    walk->scan_slice, SLICES_PAGE, pass_slice, walk) > 0;
+	return rows_each_slice_of(walk->queue->store, &(struct rows_slices){
+	    .id = walk->next_id, .slice = walk->scan_slice,
+	    .most = SLICES_PAGE, .takes = walk->selector.domain == NULL ?
+	    NULL : takes_domain }, pass_slice, walk) > 0;
 }
 
 static bool looks_at_slices(const struct selector *selector)
@@ -255,13 +267,20 @@ static void renew(struct walk *walk, int64_t now)
 	control_wait(walk->control, PATIENCE_MILLISECONDS);
 }
 
-/* Others have the loop as long as this step had it, if they want it. */
-static int64_t rest_after(const struct walk *walk, int64_t began, int64_t now)
+static bool is_wanted(const struct walk *walk)
 {
-	bool busy = intake_open(walk->queue->intake) > 0 ||
+	return intake_open(walk->queue->intake) > 0 ||
 	    dispatch_open(walk->queue->dispatch) > 0;
+}
 
-	return busy ? now - began : 0;
+/* Others have the loop as long as this step had it, if they want it. A short
+ * walk that changes nothing takes one turn after the other. */
+static int64_t rest_after(struct walk *walk, int64_t began, int64_t now)
+{
+	walk->spent += now - began;
+	if (!walk->verb->changes && walk->spent < HURRY_MILLISECONDS)
+		return 0;
+	return is_wanted(walk) ? now - began : 0;
 }
 
 static void on_flushed(void *arg)
@@ -301,7 +320,7 @@ static void step(void *arg)
 		    walk->failure_code, walk->failure);
 		return;			/* the walk is gone */
 	}
-	if (!more) {
+	if (!more || (walk->stopped && !walk->unfinished)) {
 		end(walk);
 		return;
 	}
@@ -334,7 +353,9 @@ static void stop(struct control *control, void *arg)
 	if (walk->ended)
 		return;
 	walk->stopped = true;
-	end(walk);
+	/* A step comes that ends what is not finished, then all. */
+	if (!(walk->unfinished && walk->verb->whole))
+		end(walk);
 }
 
 /* --- the beginning --- */
@@ -407,7 +428,8 @@ static const char *read_arguments(struct walk *walk, const json_t *arguments)
 		return error;
 	if ((walk->verb->changes || walk->verb->wants_selection) &&
 	    selector_is_empty(&walk->selector))
-		return "say which messages are meant, or all of them";
+		return "say which messages are meant: identifiers, selectors "
+		    "such as --domain (--help lists them), or --all";
 	return NULL;
 }
 

@@ -2,7 +2,8 @@
 /*
  * Going through the queue for an operator's command. A turn of the loop works
  * for a few milliseconds and no longer, whatever the size of the queue, and
- * when mail is coming in or going out it rests as long as it worked. What
+ * when mail is coming in or going out it rests as long as it worked, but for
+ * the first tenth of a second of what changes nothing. What
  * changes something waits until the changes of a turn are durable before it
  * goes on, so that a slow disk is never a step behind. The walk belongs to its
  * control connection and goes with it.
@@ -36,6 +37,7 @@ struct walk_verb {
 	const char	*name;		/* in the log and in the answer */
 	bool		 changes;	/* wants a selection; is logged */
 	bool		 wants_selection;	/* although it changes nothing */
+	bool		 whole;		/* no stop in the midst of a message */
 	size_t		 page;		/* messages between two looks at the
 					 * clock; what they say has to fit into
 					 * the output at once */
@@ -92,6 +94,7 @@ struct walk {
 	int			 failure_code;
 	bool			 ended;
 	int64_t			 pause;		/* ms before the next step */
+	int64_t			 spent;		/* ms in steps */
 	int64_t			 renewed;	/* monotonic, ms */
 	int64_t			 told;		/* progress, the same */
 	struct timer		 timer;

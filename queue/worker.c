@@ -113,7 +113,8 @@ static void settled(void *arg)
 	struct worker *worker = arg;
 	void (*idle)(void *arg) = worker->idle;
 
-	if (idle == NULL || !TAILQ_EMPTY(&worker->waiting))
+	if (idle == NULL || (worker->channel != NULL &&
+	    !TAILQ_EMPTY(&worker->waiting)))
 		return;
 	worker->idle = NULL;
 	idle(worker->idle_arg);
@@ -126,6 +127,8 @@ static void disconnect(struct worker *worker)
 	if (worker->channel != NULL)
 		channel_free(worker->channel);
 	worker->channel = NULL;
+	if (worker->idle != NULL)
+		loop_defer(settled, worker);
 	LIST_FOREACH(open, &worker->open, link) {
 		if (open->request == 0)
 			continue;
@@ -409,6 +412,6 @@ void worker_when_settled(struct worker *worker, void (*idle)(void *arg),
 {
 	worker->idle = idle;
 	worker->idle_arg = arg;
-	if (TAILQ_EMPTY(&worker->waiting))
+	if (worker->channel == NULL || TAILQ_EMPTY(&worker->waiting))
 		loop_defer(settled, worker);
 }

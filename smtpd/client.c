@@ -50,6 +50,8 @@ struct client_table {
 	TAILQ_HEAD(client_list, client) idle;
 	unsigned		 idle_count;
 	struct counters		*counters;	/* owned; null: we are alone */
+	unsigned		 session_count;	/* of all clients */
+	bool			 accepts;	/* and others know */
 };
 
 static void make_key(unsigned char *key, const struct endpoint *address,
@@ -135,6 +137,16 @@ void client_table_free(struct client_table *table)
 	mem_free(table);
 }
 
+static void tell_others(const struct client_table *table)
+{
+	if (table->counters == NULL)
+		return;
+	if (table->accepts)
+		counters_offer(table->counters, table->session_count);
+	else
+		counters_withdraw(table->counters);
+}
+
 bool client_table_share(struct client_table *table, struct counters *counters)
 {
 	/* Who is here now would be taken away without having been added. */
@@ -143,7 +155,25 @@ bool client_table_share(struct client_table *table, struct counters *counters)
 		return false;
 	}
 	table->counters = counters;
+	tell_others(table);
 	return true;
+}
+
+void client_table_offer(struct client_table *table, bool accepts)
+{
+	table->accepts = accepts;
+	tell_others(table);
+}
+
+/* One more, or an eighth, is no difference worth a wait. */
+bool client_table_is_ahead(const struct client_table *table, unsigned *least)
+{
+	*least = 0;
+	if (table->counters == NULL || table->session_count < 2)
+		return false;
+	*least = counters_least(table->counters);
+	return *least < table->session_count &&
+	    table->session_count - *least > 1 + *least / 8;
 }
 
 static unsigned count_at(const struct client *client,
@@ -262,6 +292,8 @@ void client_join(struct client_table *table, struct session *session)
 		table->idle_count--;
 	}
 	count_in(client, session);
+	table->session_count++;
+	tell_others(table);
 	LIST_INSERT_HEAD(&client->sessions, session, client_link);
 	session->client = client;
 	ask_name(client, &session->address);
@@ -275,6 +307,8 @@ void client_leave(struct session *session)
 	session->client = NULL;
 	LIST_REMOVE(session, client_link);
 	count_out(client, session);
+	table->session_count--;
+	tell_others(table);
 	if (--client->session_count > 0)
 		return;
 	TAILQ_INSERT_TAIL(&table->idle, client, idle_link);

@@ -33,6 +33,14 @@ void			 client_table_free(struct client_table *table);
 bool			 client_table_share(struct client_table *table,
 			    struct counters *counters);
 
+/* Whether this process accepts connections: others may leave some to it. */
+void			 client_table_offer(struct client_table *table,
+			    bool accepts);
+/* Another process has so many fewer sessions that it should take the next; how
+ * many it has goes to least. */
+bool			 client_table_is_ahead(
+			    const struct client_table *table, unsigned *least);
+
 /* How many sessions this client has now, in all processes: at one listener
  * that has a limit of its own, or (listener null) at all of them. */
 unsigned	 client_sessions(struct client_table *table,

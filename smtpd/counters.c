@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +30,11 @@ struct part {
 	_Atomic uint16_t	 cells[ROWS][SLOTS];
 };
 
+/* In a cache line of its own: it changes with each connection. */
+struct offer {
+	alignas(64) _Atomic uint32_t sessions;	/* and 1; 0: takes none */
+};
+
 /* Written by several at a time, with the same bytes; whole if it checks. */
 struct slot {
 	struct tls_ticket_secret secret;
@@ -39,6 +46,8 @@ enum { SECRET_SLOTS = 2 };
 struct memory {
 	uint8_t			 key[KEY_BYTES];	/* of the hash */
 	struct slot		 slots[SECRET_SLOTS];	/* by epoch */
+	_Atomic uint32_t	 workers;	/* as many parts are in use */
+	struct offer		 offers[WORKERS_MAX];
 	struct part		 parts[WORKERS_MAX];
 	struct rate_memory	 rates;
 };
@@ -46,6 +55,7 @@ struct memory {
 struct counters {
 	struct memory		*memory;	/* mapped */
 	struct part		*own;		/* in memory */
+	struct offer		*offer;		/* ours, in memory */
 	uint8_t			 key[KEY_BYTES];
 };
 
@@ -155,6 +165,49 @@ static bool has_right_size(int fd)
 	    facts.st_size == (off_t)sizeof(struct memory);
 }
 
+void counters_offer(struct counters *counters, unsigned sessions)
+{
+	atomic_store(&counters->offer->sessions, sessions + 1);
+}
+
+void counters_withdraw(struct counters *counters)
+{
+	atomic_store(&counters->offer->sessions, 0);
+}
+
+static void count_worker(struct memory *memory, unsigned worker)
+{
+	uint32_t seen = atomic_load(&memory->workers);
+
+	while (seen <= worker && !atomic_compare_exchange_weak(
+	    &memory->workers, &seen, worker + 1))
+		;
+}
+
+/* The parts behind these have never been written to. */
+static unsigned worker_count(const struct counters *counters)
+{
+	uint32_t count = atomic_load(&counters->memory->workers);
+
+	return count < WORKERS_MAX ? count : WORKERS_MAX;
+}
+
+unsigned counters_least(const struct counters *counters)
+{
+	const struct offer *offer = counters->memory->offers;
+	unsigned least = UINT_MAX;
+
+	for (unsigned i = worker_count(counters); i > 0; i--, offer++) {
+		/* Nothing: 0 - 1 is more than anybody has. */
+		unsigned sessions = atomic_load_explicit(&offer->sessions,
+		    memory_order_relaxed) - 1;
+
+		if (offer != counters->offer && sessions < least)
+			least = sessions;
+	}
+	return least;
+}
+
 struct counters *counters_new(int fd, unsigned worker)
 {
 	struct counters *counters;
@@ -171,6 +224,9 @@ struct counters *counters_new(int fd, unsigned worker)
 	counters = mem_alloc(sizeof(*counters));
 	counters->memory = memory;
 	counters->own = &memory->parts[worker];
+	counters->offer = &memory->offers[worker];
+	counters_withdraw(counters);
+	count_worker(memory, worker);
 	memcpy(counters->key, memory->key, sizeof(counters->key));
 	memset(counters->own, 0, sizeof(*counters->own));
 	return counters;
@@ -217,7 +273,7 @@ unsigned counters_sum(const struct counters *counters, const void *client,
 	size_t slots[ROWS];
 
 	find_slots(counters, client, length, slots);
-	for (unsigned worker = 0; worker < WORKERS_MAX; worker++)
+	for (unsigned worker = 0; worker < worker_count(counters); worker++)
 		for (unsigned row = 0; row < ROWS; row++)
 			sums[row] += atomic_load(&counters->memory->
 			    parts[worker].cells[row][slots[row]]);

@@ -40,6 +40,17 @@ void		 counters_remove(struct counters *counters, const void *client,
 unsigned	 counters_sum(const struct counters *counters,
 		    const void *client, size_t length);
 
+/*
+ * Kept in the same memory: how many sessions each process has, so that one with
+ * more leaves the next connection to one with fewer. A process says how many
+ * while it accepts any; counters_least() is the number of the other one that
+ * has fewest, UINT_MAX if no other accepts. One that was killed stands there as
+ * it was until its successor begins: nobody may wait for it for long.
+ */
+void		 counters_offer(struct counters *counters, unsigned sessions);
+void		 counters_withdraw(struct counters *counters);
+unsigned	 counters_least(const struct counters *counters);
+
 /* Kept in the same memory: the rates (rates.h), and the key of 16 bytes by which
  * subjects are found there. */
 struct rate_memory	*counters_rates(struct counters *counters,

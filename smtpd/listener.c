@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +39,10 @@ enum {
 	ACCEPT_MAX = 16,
 	/* After an error that another try would only repeat. */
 	PAUSE_MS = 250,
+	/* Turns of the loop in which others with fewer sessions may take what
+	 * has come, and how often that is done in vain. */
+	SKIPS_MAX = 64,
+	VAIN_MAX = 16,
 	/* A new process gives the queue so long before it greets anybody:
 	 * without it there is only 451 to be had. */
 	QUEUE_PAUSE_MS = 20,
@@ -53,6 +59,12 @@ struct listener {
 	struct watch		 watch;
 	struct timer		 pause;
 	unsigned		 pauses;	/* for the queue */
+	bool			 rests;		/* pause is running */
+	unsigned		 skips;		/* turns, in a row */
+	unsigned		 vain;		/* ... as many as there may be */
+	unsigned		 least;		/* sessions of others, then */
+	struct endpoint		 local;		/* length 0: of any address */
+	int			 family;
 	int64_t			 complained;	/* monotonic */
 	LIST_HEAD(, arrival)	 arrivals;	/* owned */
 };
@@ -239,12 +251,12 @@ static void arrival_start(struct listener *listener, int fd,
 /* --- accepting --- */
 
 /* The user behind a Unix socket, as the kernel saw him connect. */
-static int64_t find_user(int fd, const struct endpoint *local)
+static int64_t find_user(const struct listener *listener, int fd)
 {
 	struct ucred user;
 	socklen_t length = sizeof(user);
 
-	if (local->length == 0 || local->address.any.sa_family != AF_UNIX ||
+	if (listener->family != AF_UNIX ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &length) != 0)
 		return -1;
 	return (int64_t)user.uid;
@@ -284,8 +296,11 @@ static void begin(struct listener *listener, int fd,
 
 	if (reception == NULL)
 		return;
-	net_local(fd, &origin.local);
-	origin.uid = find_user(fd, &origin.local);
+	if (listener->local.length > 0)
+		origin.local = listener->local;
+	else
+		net_local(fd, &origin.local);
+	origin.uid = find_user(listener, fd);
 	if (conf_networks_contain(&reception->listener->proxy_from, address))
 		arrival_start(listener, fd, &origin);
 	else
@@ -315,23 +330,71 @@ static int shed(struct listener *listener)
 	return error;
 }
 
+/* Others count on us while all of our listeners accept. */
+static void set_resting(struct listener *listener, bool rests)
+{
+	struct listeners *listeners = listener->listeners;
+
+	if (listener->rests == rests)
+		return;
+	listener->rests = rests;
+	listeners->resting += rests ? 1 : -1;
+	client_table_offer(listeners->server->clients,
+	    listeners->resting == 0);
+}
+
 static void on_pause_over(void *arg)
 {
 	struct listener *listener = arg;
 
+	set_resting(listener, false);
 	watch_set(&listener->watch, WATCH_READ);
+}
+
+static void rest(struct listener *listener, int milliseconds)
+{
+	set_resting(listener, true);
+	watch_set(&listener->watch, 0);
+	timer_start(&listener->pause, milliseconds, on_pause_over, listener);
+}
+
+/*
+ * Where another process has fewer sessions it goes first: it was woken by the
+ * same connection. For some turns it is left there, and the processor to whom
+ * it may concern; then we take it. Who never comes, and has no other number of
+ * sessions than before, may be dead or stuck: that ends the courtesy.
+ */
+static bool let_others_go_first(struct listener *listener)
+{
+	unsigned least;
+	bool is_ahead = client_table_is_ahead(
+	    listener->listeners->server->clients, &least);
+
+	if (!is_ahead || least != listener->least)
+		listener->skips = listener->vain = 0;
+	listener->least = least;
+	if (!is_ahead || listener->vain >= VAIN_MAX)
+		return false;
+	if (listener->skips++ < SKIPS_MAX) {
+		sched_yield();
+		return true;
+	}
+	listener->skips = 0;
+	listener->vain++;
+	return false;
 }
 
 static void begin_accepting(void *arg)
 {
 	struct listener *listener = arg;
 
+	set_resting(listener, true);
 	if (listener->pauses++ < QUEUE_PAUSES &&
 	    !queue_client_is_connected(listener->listeners->server->queue))
 		timer_start(&listener->pause, QUEUE_PAUSE_MS, begin_accepting,
 		    listener);
 	else
-		watch_set(&listener->watch, WATCH_READ);
+		on_pause_over(listener);
 }
 
 /* True when it makes sense to try again at once. */
@@ -355,8 +418,7 @@ static bool on_accept_error(struct listener *listener, int error)
 		break;
 	}
 	complain(listener, error);
-	watch_set(&listener->watch, 0);
-	timer_start(&listener->pause, PAUSE_MS, on_pause_over, listener);
+	rest(listener, PAUSE_MS);
 	return false;
 }
 
@@ -368,6 +430,8 @@ static void on_readable(void *arg, int flags)
 
 	(void)flags;
 	for (unsigned i = 0; i < ACCEPT_MAX; i++) {
+		if (let_others_go_first(listener))
+			return;
 		fd = net_accept(listener->fd, &address);
 		if (fd != -1 && net_is_scarce(fd))
 			refuse_scarce(listener, fd, &address);
@@ -384,11 +448,28 @@ static void listener_free(struct listener *listener)
 		arrival_free(LIST_FIRST(&listener->arrivals));
 	LIST_REMOVE(listener, link);
 	timer_stop(&listener->pause);
+	set_resting(listener, false);
 	watch_release(&listener->watch);
 	close(listener->fd);
 	mem_free(listener->name);
 	mem_free(listener->conf_name);
 	mem_free(listener);
+}
+
+/* Bound to one address it needs not be asked for with each connection. */
+static void find_local(struct listener *listener)
+{
+	struct endpoint *local = &listener->local;
+	static const struct in6_addr any;
+
+	net_local(listener->fd, local);
+	listener->family = local->length == 0 ? AF_UNSPEC :
+	    local->address.any.sa_family;
+	if (listener->family == AF_INET ?
+	    local->address.v4.sin_addr.s_addr == INADDR_ANY :
+	    listener->family == AF_INET6 &&
+	    memcmp(&local->address.v6.sin6_addr, &any, sizeof(any)) == 0)
+		memset(local, 0, sizeof(*local));
 }
 
 static void listener_new(struct listeners *listeners, const char *name, int fd)
@@ -403,6 +484,7 @@ static void listener_new(struct listeners *listeners, const char *name, int fd)
 	if (at != NULL)
 		*at = '\0';
 	listener->fd = fd;
+	find_local(listener);
 	LIST_INIT(&listener->arrivals);
 	watch_init(&listener->watch, fd, on_readable, listener);
 	begin_accepting(listener);
@@ -422,6 +504,7 @@ void listeners_end(struct listeners *listeners)
 {
 	while (!LIST_EMPTY(&listeners->items))
 		listener_free(LIST_FIRST(&listeners->items));
+	client_table_offer(listeners->server->clients, false);
 	if (listeners->spare != -1)
 		close(listeners->spare);
 	listeners->spare = -1;

@@ -3,7 +3,9 @@
  * Listening sockets and what happens before there is a session: the limits on
  * sessions in all and per client, the PROXY header of load balancers, and
  * running out of descriptors, which must neither spin nor leave clients
- * hanging. Several processes accept from the same sockets.
+ * hanging. Several processes accept from the same sockets: one that has more
+ * sessions than another lets that one go first, for a moment. Nobody has to
+ * come: then it takes them itself.
  */
 #ifndef POSTERN_SMTPD_LISTENER_H
 #define POSTERN_SMTPD_LISTENER_H
@@ -19,6 +21,7 @@ struct listeners {
 	struct server		*server;	/* outlives us */
 	struct listener_list	 items;		/* owned */
 	unsigned		 arrivals;	/* with no PROXY header yet */
+	unsigned		 resting;	/* of items */
 	/* Given up for a moment when there is no other descriptor. */
 	int			 spare;
 };

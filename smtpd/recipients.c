@@ -63,6 +63,33 @@ static uint8_t merge_notify(unsigned one, unsigned other)
 	    (other == 0 ? usual : other));
 }
 
+/* The places of all have changed, or there was no table yet. */
+static void count_anew(struct transaction *transaction)
+{
+	const struct envelope *envelope = transaction->envelope;
+
+	hash_free(transaction->known);
+	transaction->known = hash_new();
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		if (!(envelope->recipients[i].flags & RECIPIENT_EXPANDED))
+			hash_put_text(transaction->known,
+			    envelope->recipients[i].address,
+			    (void *)(uintptr_t)(i + 1));
+}
+
+/* The place of an address among the recipients, from 1 on; 0: it is none. Most
+ * messages have one, and need no table to find it. */
+static uintptr_t find_known(struct transaction *transaction,
+    const char *address)
+{
+	if (transaction->known == NULL &&
+	    transaction->envelope->recipient_count == 0)
+		return 0;
+	if (transaction->known == NULL)
+		count_anew(transaction);
+	return (uintptr_t)hash_find_text(transaction->known, address);
+}
+
 /* One more, or one that is there already. */
 static void add(struct session *session,
     const struct envelope_recipient *recipient)
@@ -72,10 +99,7 @@ static void add(struct session *session,
 	struct envelope_recipient *added;
 	uintptr_t position;
 
-	if (transaction->known == NULL)
-		transaction->known = hash_new();
-	position = (uintptr_t)hash_find_text(transaction->known,
-	    recipient->address);
+	position = find_known(transaction, recipient->address);
 	if (position > 0) {
 		added = &envelope->recipients[position - 1];
 		added->notify = merge_notify(added->notify,
@@ -86,8 +110,9 @@ static void add(struct session *session,
 	    recipient->original, recipient->notify);
 	added = &envelope->recipients[envelope->recipient_count - 1];
 	added->flags = recipient->flags;
-	hash_put_text(transaction->known, recipient->address,
-	    (void *)(uintptr_t)envelope->recipient_count);
+	if (transaction->known != NULL)
+		hash_put_text(transaction->known, recipient->address,
+		    (void *)(uintptr_t)envelope->recipient_count);
 }
 
 void recipients_add(struct session *session, const char *address)
@@ -186,20 +211,6 @@ const char *recipients_postmaster(const struct session *session,
 bool recipients_have_room(const struct session *session)
 {
 	return has_room(session, 1);
-}
-
-/* The places of all have changed. */
-static void count_anew(struct transaction *transaction)
-{
-	const struct envelope *envelope = transaction->envelope;
-
-	hash_free(transaction->known);
-	transaction->known = hash_new();
-	for (size_t i = 0; i < envelope->recipient_count; i++)
-		if (!(envelope->recipients[i].flags & RECIPIENT_EXPANDED))
-			hash_put_text(transaction->known,
-			    envelope->recipients[i].address,
-			    (void *)(uintptr_t)(i + 1));
 }
 
 void recipients_remove(struct session *session, const char *address)

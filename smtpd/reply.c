@@ -56,21 +56,29 @@ static void send_bytes(struct session *session, const char *text, size_t length)
 		session_drop(session, "output");
 }
 
+/* One line of ASCII, wherever the text came from (SMTP-142). */
+static size_t add_text(char *line, size_t length, const char *text)
+{
+	for (; *text != '\0' && length < REPLY_LINE_MAX - 2; text++)
+		line[length++] = *text < ' ' || *text > '~' ? '?' : *text;
+	return length;
+}
+
 /* One line; separator is '-' for all but the last of a reply. Returns its
  * length. */
 static size_t make_line(char *line, int code, char separator,
     const char *enhanced, const char *text)
 {
-	size_t length;
+	size_t length = 0;
 
-	length = (size_t)snprintf(line, REPLY_LINE_MAX - 1, "%03d%c%s%s%s",
-	    code, separator, enhanced, *enhanced == '\0' ? "" : " ", text);
-	if (length > REPLY_LINE_MAX - 2)
-		length = REPLY_LINE_MAX - 2;
-	/* One line of ASCII, wherever the text came from (SMTP-142). */
-	for (size_t i = 0; i < length; i++)
-		if (line[i] < ' ' || line[i] > '~')
-			line[i] = '?';
+	line[length++] = (char)('0' + code / 100 % 10);
+	line[length++] = (char)('0' + code / 10 % 10);
+	line[length++] = (char)('0' + code % 10);
+	line[length++] = separator;
+	length = add_text(line, length, enhanced);
+	if (*enhanced != '\0')
+		length = add_text(line, length, " ");
+	length = add_text(line, length, text);
 	memcpy(line + length, "\r\n", 3);
 	return length + 2;
 }
@@ -133,12 +141,17 @@ bool reply_count_error(struct session *session)
 void reply(struct session *session, int code, const char *enhanced,
     const char *format, ...)
 {
-	char text[REPLY_LINE_MAX];
+	char said[REPLY_LINE_MAX];
+	const char *text = format;
 	va_list arguments;
 
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
+	/* Most are the same every time. */
+	if (strchr(format, '%') != NULL) {
+		va_start(arguments, format);
+		vsnprintf(said, sizeof(said), format, arguments);
+		va_end(arguments);
+		text = said;
+	}
 	if (code >= 400)
 		smtpd_log_reject(session, code, enhanced, text);
 	if (code >= 500 && reply_count_error(session))

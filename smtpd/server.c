@@ -58,13 +58,23 @@ void server_set_rules(struct server *server, struct rules *rules)
 		session_judge_certificate(session);
 }
 
+/* The C library reads a file for it; we are as many as there were. */
+static int64_t count_processors(void)
+{
+	static int64_t count;
+
+	if (count == 0)
+		count = sysconf(_SC_NPROCESSORS_ONLN);
+	return count;
+}
+
 unsigned server_session_limit(const struct server *server)
 {
 	const struct conf *conf = server->rules->conf;
 	int64_t workers = conf->smtpd_workers;
 
 	if (workers == 0)	/* one per processor */
-		workers = sysconf(_SC_NPROCESSORS_ONLN);
+		workers = count_processors();
 	if (workers < 1)
 		workers = 1;
 

@@ -229,9 +229,26 @@ void session_enter(struct session *session, enum session_state state)
 		start_deadline(session);
 }
 
-/* Ends the session; the stream sends what waits if finish is set. */
+/* What becomes of the stream. */
+enum ending {
+	ENDING_DROP,	/* at once, and of what waits */
+	ENDING_FINISH,	/* what waits is sent, and the client's end heard */
+	ENDING_LEAVE	/* the client wants no more than what waits */
+};
+
+static void end_stream(struct session *session, enum ending ending)
+{
+	if (ending == ENDING_DROP)
+		stream_free(session->stream);
+	else if (ending == ENDING_FINISH)
+		stream_finish(session->stream, FINISH_MS);
+	else
+		stream_leave(session->stream, FINISH_MS);
+	session->stream = NULL;
+}
+
 static void close_session(struct session *session, const char *reason,
-    bool finish)
+    enum ending ending)
 {
 	if (session->state == SESSION_CLOSED)
 		return;
@@ -249,11 +266,7 @@ static void close_session(struct session *session, const char *reason,
 	reply_forget(session);
 	filter_free(session);
 	client_leave(session);
-	if (finish)
-		stream_finish(session->stream, FINISH_MS);
-	else
-		stream_free(session->stream);
-	session->stream = NULL;
+	end_stream(session, ending);
 	TAILQ_REMOVE(&session->server->sessions, session, link);
 	session->server->session_count--;
 	server_session_gone(session->server);
@@ -263,7 +276,12 @@ static void close_session(struct session *session, const char *reason,
 
 void session_drop(struct session *session, const char *reason)
 {
-	close_session(session, reason, false);
+	close_session(session, reason, ENDING_DROP);
+}
+
+void session_leave(struct session *session)
+{
+	close_session(session, "quit", ENDING_LEAVE);
 }
 
 void session_end(struct session *session, const struct refusal *refusal,
@@ -281,7 +299,7 @@ void session_end(struct session *session, const struct refusal *refusal,
 	}
 	if (refusal != NULL)
 		reply_refuse(session, refusal);
-	close_session(session, reason, true);
+	close_session(session, reason, ENDING_FINISH);
 }
 
 void session_stop(struct session *session)
@@ -586,10 +604,9 @@ static void start_implicit(struct session *session)
 	stream_secure_server(session->stream, session->reception->tls);
 }
 
-static void start_clear(struct session *session, bool early)
+static void start_clear(struct session *session)
 {
 	session_enter(session, SESSION_COMMAND);
-	session->early = early;
 	begin(session);
 }
 
@@ -597,7 +614,8 @@ struct session *session_start(struct server *server, int fd,
     const struct origin *origin, const struct reception *reception)
 {
 	struct session *session = take_session();
-	bool early = talks_first(fd);
+	bool implicit = reception->listener->tls == LISTENER_TLS_IMPLICIT &&
+	    !origin->is_trial;
 
 	session->id = server->next_session++;
 	session->server = server;
@@ -605,17 +623,18 @@ struct session *session_start(struct server *server, int fd,
 	session->reception = reception;
 	session->listener = reception->listener;
 	take_origin(session, origin);
+	session->early = !implicit && talks_first(fd);
 	command_splitter_init(&session->splitter);
 	session->stream = stream_new(fd, INPUT_MAX, on_stream, session);
 	stream_set_max_output(session->stream, OUTPUT_MAX);
+	stream_set_drained_above(session->stream, OUTPUT_HOLD);
 	TAILQ_INSERT_TAIL(&server->sessions, session, link);
 	server->session_count++;
 	client_join(server->clients, session);
 	if (!client_name_pending(session))
 		smtpd_log_connect(session);
-	if (reception->listener->tls != LISTENER_TLS_IMPLICIT ||
-	    session->trial)
-		start_clear(session, early);
+	if (!implicit)
+		start_clear(session);
 	else if (tls_server_is_empty(reception->tls))
 		session_drop(session, "no certificate");
 	else

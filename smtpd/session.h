@@ -153,6 +153,8 @@ void	 session_end(struct session *session, const struct refusal *refusal,
 	    const char *reason);
 /* Closes at once: the peer is gone or must not be answered. */
 void	 session_drop(struct session *session, const char *reason);
+/* The client said QUIT and has its answer. */
+void	 session_leave(struct session *session);
 /* The server stops: idle ones go now, others after their transaction. */
 void	 session_stop(struct session *session);
 

@@ -35,7 +35,7 @@ enum verb_result verb_quit(struct session *session, char *argument)
 	(void)argument;
 	reply(session, 221, "2.0.0", "%s closing",
 	    session->rules->conf->hostname);
-	session_end(session, NULL, "quit");
+	session_leave(session);
 	return VERB_DONE;
 }
 

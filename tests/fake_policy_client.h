@@ -21,7 +21,6 @@ extern enum plan_wish		 fake_policy_wish;
 extern int			 fake_policy_level;
 /* Called for each question before it is answered; may set the plan. */
 extern void			(*fake_policy_asked)(void);
-
 /* The observations, oldest first; the test sets the count back. */
 enum { FAKE_POLICY_SEEN_MAX = 64 };
 extern struct observation	 fake_policy_seen[FAKE_POLICY_SEEN_MAX];

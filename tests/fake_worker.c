@@ -52,7 +52,7 @@ struct job *fake_job_new(const struct fake_job *plan)
 	job->flags = plan->flags;
 	job->tls_trouble_since = plan->tls_trouble_since;
 	job->arrival = clock_wall() - plan->age * 1000;
-	job->attempt = 1;
+	job->attempt = plan->attempt == 0 ? 1 : plan->attempt;
 	job->tls_level = plan->tls_level == 0 ? -1 : plan->tls_level;
 	job->recipients = arena_alloc_array(arena, RECIPIENTS_MAX,
 	    sizeof(*job->recipients));

@@ -29,6 +29,7 @@ struct fake_job {
 	size_t		 piece;		/* of a read; 0: the most allowed */
 	uint64_t	 fail_at;	/* the read at this offset fails */
 	bool		 fails;
+	unsigned	 attempt;	/* 0: the first */
 };
 
 /* The strings are copied, the body is borrowed. */

@@ -32,7 +32,9 @@
 #include "queue/queue.h"
 #include "queue/store.h"
 
-enum { FILL_A_TURN = 1000 };
+enum { FILL_A_TURN = 1000, SETTLE_FROM = 5, SETTLE_ROUNDS = 4, SETTLE_TURNS = 12 };
+
+static struct queue *running;		/* null: none */
 
 static const char basic_options[] =
     "hostname = mx.test\n"
@@ -81,9 +83,36 @@ static bool never(void *arg)
 	return false;
 }
 
+static void on_durable(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool is_durable(void *arg)
+{
+	return *(bool *)arg;
+}
+
+/* What was written is safe, and whoever waited for that has had some turns to
+ * do what comes then, however slow the disk and the machine are. */
+static void settle(void)
+{
+	static bool durable;
+
+	for (int round = 0; running != NULL && round < SETTLE_ROUNDS; round++) {
+		durable = false;
+		store_commit_durable(running->store, on_durable, &durable);
+		world_wait(is_durable, &durable, 20000);
+		for (int turn = 0; turn < SETTLE_TURNS; turn++)
+			world_wait(never, NULL, 0);
+	}
+}
+
 void world_turn(int milliseconds)
 {
 	world_wait(never, NULL, milliseconds);
+	if (milliseconds >= SETTLE_FROM)
+		settle();
 }
 
 /* --- life --- */
@@ -128,10 +157,12 @@ void world_start_queue(struct world *world)
 {
 	world->queue = queue_open(make_conf(world), world->directory);
 	assert_non_null(world->queue);
+	running = world->queue;
 }
 
 void world_stop_queue(struct world *world)
 {
+	running = NULL;
 	queue_close(world->queue);
 	world->queue = NULL;
 }
@@ -176,7 +207,7 @@ void world_connect(struct world *world)
 	queue_client_connect(world->client, other);
 	for (int kind = 0; kind < DESTINATION_KINDS; kind++)
 		world_connect_worker(world, (enum destination_kind)kind, 200);
-	assert_true(world_wait(is_ready, world, 5000));
+	assert_true(world_wait(is_ready, world, 20000));
 }
 
 void world_open(struct world *world, const char *options)
@@ -240,7 +271,7 @@ static bool has_answer(void *arg)
 
 bool world_wait_answer(struct world_answer *answer)
 {
-	return world_wait(has_answer, answer, 10000);
+	return world_wait(has_answer, answer, 30000);
 }
 
 static void add_recipients(struct envelope *envelope, struct arena *arena,
@@ -324,7 +355,7 @@ bool world_wait_jobs(struct world *world, size_t count)
 {
 	struct job_wait wait = { world, count };
 
-	return world_wait(has_jobs, &wait, 10000);
+	return world_wait(has_jobs, &wait, 30000);
 }
 
 void world_finish(struct world *world, size_t i, const struct status *status)

@@ -20,6 +20,7 @@
 #include "base/control.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "tools/command_text.h"
 #include "tools/control_client.h"
 
 enum { RECIPIENTS_MAX = 100, COMMAND_MAX_BYTES = 1024 };
@@ -56,13 +57,6 @@ struct trial {
 };
 
 /* --- what the server says --- */
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text == NULL ? "" : text;
-}
 
 /* What strangers wrote is for a terminal: no control characters but line
  * ends. */
@@ -103,12 +97,12 @@ static void print_message(const json_t *object)
 
 static void print_decision(const struct trial *trial, const char *line)
 {
-	json_t *object = json_loads(line, 0, NULL);
+	json_t *object = text_read_answer(line, strlen(line));
 
 	if (object == NULL)
 		return;
 	if (trial->json)
-		printf("%s\n", line);
+		text_print_json(object);
 	else if (json_object_get(object, "recipients") != NULL)
 		print_message(object);
 	else if (json_object_get(object, "end") != NULL)

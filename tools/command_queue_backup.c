@@ -32,6 +32,29 @@ static int complain(const char *path, const char *what)
 
 /* --- the place --- */
 
+/* Before a copy is made for nothing. */
+static int check_parent(const char *path)
+{
+	size_t length = strlen(path);
+	char *parent;
+	struct stat about;
+	int code = -1;
+
+	while (length > 1 && path[length - 1] == '/')
+		length--;
+	while (length > 0 && path[length - 1] != '/')
+		length--;
+	parent = length == 0 ? mem_dup_string(".") :
+	    mem_print("%.*s", (int)length, path);
+	if (stat(parent, &about) == -1) {
+		fprintf(stderr, "postern: %s: %s: a backup wants a directory "
+		    "that it can be made in\n", parent, strerror(errno));
+		code = CONTROL_USAGE;
+	}
+	mem_free(parent);
+	return code;
+}
+
 /* -1: it is free; else a code. */
 static int check_place(const char *path)
 {
@@ -40,7 +63,7 @@ static int check_place(const char *path)
 	int entries = 0;
 
 	if (stream == NULL && errno == ENOENT)
-		return -1;
+		return check_parent(path);
 	if (stream == NULL) {
 		complain(path, strerror(errno));
 		return CONTROL_USAGE;
@@ -260,9 +283,7 @@ const struct queue_command queue_command_backup = { .name = "backup",
 
 static void print_answer(void *arg, const json_t *object)
 {
-	const struct queue_request *request = arg;
-
-	queue_copy_print(object, request->json);
+	queue_copy_print(arg, object);
 }
 
 static int worse(int one, int other)
@@ -294,13 +315,14 @@ static int run_verify(struct queue_request *request)
 {
 	const char *place = json_string_value(json_object_get(request->own,
 	    "directory"));
+	struct queue_copy_report report = { .json = request->json };
 	int code;
 
 	if (place != NULL) {
 		code = queue_copy_check(place, request->json);
 	} else {
 		code = queue_request_ask_all(request, "verify", print_answer,
-		    request);
+		    &report);
 		if ((code == CONTROL_OK || code == CONTROL_DATA) &&
 		    json_object_get(request->own, "quick") == NULL)
 			code = worse(code, check_pages(request));

@@ -36,7 +36,7 @@ struct sending {
 
 static void take_answer(struct sending *sending, const char *text)
 {
-	json_t *line = json_loads(text, 0, NULL);
+	json_t *line = text_read_answer(text, strlen(text));
 	const json_t *pair;
 
 	if ((pair = json_object_get(line, "taken")) != NULL)

@@ -7,20 +7,58 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/control.h"
 #include "tools/command_queue_next.h"
 #include "tools/command_text.h"
 #include "tools/queue_print.h"
+#include "tools/queue_totals.h"
+
+/* A screen is not for the thousand recipients of one message; a pipe gets what
+ * there is. */
+enum { TERMINAL_RECIPIENTS = 5 };
+
+struct list {
+	size_t		 most;		/* recipients of each; 0: all */
+	long long	 messages, recipients, bytes;
+};
 
 static void print_message(void *arg, const json_t *object)
 {
-	(void)arg;
-	queue_print_message(object);
+	struct list *list = arg;
+
+	list->messages++;
+	list->recipients += number_of(object, "selected");
+	list->bytes += number_of(object, "size");
+	queue_print_message(object, list->most);
 }
 
+static void print_total(const struct list *list)
+{
+	char size[32];
+
+	queue_totals_size(list->bytes, size, sizeof(size));
+	printf("%lld message%s, %lld recipient%s, %s%s\n", list->messages,
+	    list->messages == 1 ? "" : "s", list->recipients,
+	    list->recipients == 1 ? "" : "s", size,
+	    list->bytes < 1000 ? " bytes" : "");
+}
+
+/* The total is one if nothing was left out. */
 static int run_list(struct queue_request *request)
 {
-	return queue_request_ask(request, "list", print_message, NULL);
+	const json_t *limit = json_object_get(request->arguments, "limit");
+	bool all = json_object_get(request->arguments,
+	    "all-recipients") != NULL;
+	struct list list = { .most = !all && isatty(STDOUT_FILENO) ?
+	    TERMINAL_RECIPIENTS : 0 };
+	int status = queue_request_ask(request, "list", print_message, &list);
+
+	if (status == CONTROL_OK && !request->json && (limit == NULL ||
+	    list.messages < json_integer_value(limit)))
+		print_total(&list);
+	return status;
 }
 
 /* --- show --- */
@@ -37,7 +75,7 @@ static void show(const struct show *shown, const json_t *object)
 	if (shown->request->json)
 		text_print_json(object);
 	else
-		queue_print_message(object);
+		queue_print_message(object, 0);
 }
 
 /* When there are more than policy is asked about, nothing is kept any more. */
@@ -123,6 +161,12 @@ static int run_cat(struct queue_request *request)
 
 /* --- the rows --- */
 
+static const struct queue_option list_options[] = {
+	{ .name = "all-recipients", .kind = QUEUE_FLAG, .help = "1,500 "
+	    "recipients of a message instead of 100, and of 5 on a terminal" },
+	{ .name = NULL }
+};
+
 static const struct queue_option cat_options[] = {
 	{ .name = "original", .kind = QUEUE_FLAG,
 	    .help = "as it came in, before filters changed it" },
@@ -134,8 +178,9 @@ static const char cat_help[] =
 "stands a line \"==> ID, SIZE bytes, from <SENDER> <==\".\n";
 
 const struct queue_command queue_command_list = { .name = "list",
-    .summary = "one entry a message",
-    .takes = QUEUE_SELECTORS | QUEUE_PROGRESS, .run = run_list };
+    .summary = "one entry a message, and how many there are",
+    .takes = QUEUE_SELECTORS | QUEUE_PROGRESS, .options = list_options,
+    .run = run_list };
 
 const struct queue_command queue_command_show = { .name = "show",
     .summary = "everything about messages: each recipient, its last attempt, "

@@ -46,9 +46,10 @@ static void print_order(void *arg, const json_t *order)
 {
 	static const char *const parts[] = { "sender", "recipient", "domain",
 	    "client", "user", "larger" };
+	unsigned *count = arg;
 	size_t i;
 
-	(void)arg;
+	(*count)++;
 	if (text_of(order, "place")[0] != '\0') {
 		text_print(text_of(order, "place"), 0);
 		printf("\n");
@@ -123,9 +124,21 @@ static int run_add(struct queue_request *request)
 	return queue_request_ask(request, "hold-rule-add", print_added, NULL);
 }
 
+/* Silence could be anything. */
+static int list(struct queue_request *request, const char *none)
+{
+	unsigned count = 0;
+	int status = queue_request_ask(request, "hold-rule-list", print_order,
+	    &count);
+
+	if (status == CONTROL_OK && count == 0 && !request->json)
+		fprintf(stderr, "postern: %s\n", none);
+	return status;
+}
+
 static int run_list(struct queue_request *request)
 {
-	return queue_request_ask(request, "hold-rule-list", print_order, NULL);
+	return list(request, "there are no rules");
 }
 
 static int run_remove(struct queue_request *request)
@@ -220,7 +233,7 @@ static int run_resume(struct queue_request *request)
 static int run_pauses(struct queue_request *request)
 {
 	json_object_set_new(request->arguments, "kind", json_string("pause"));
-	return queue_request_ask(request, "hold-rule-list", print_order, NULL);
+	return list(request, "nothing is paused");
 }
 
 static const struct queue_option pause_options[] = {

@@ -118,7 +118,7 @@ static int take_answer(struct top *top)
 	int code = -1;
 
 	while (code == -1 && (text = strsep(&rest, "\n")) != NULL) {
-		json_t *line = json_loads(text, 0, NULL);
+		json_t *line = text_read_answer(text, strlen(text));
 
 		if (json_object_get(line, "end") != NULL)
 			code = take_end(top, line);

@@ -1,14 +1,81 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Members are read with what jansson gives for a missing one; each line of
- * text passes text_clean() on its way out.
+ * text passes text_clean() on its way out, and an answer text_read_answer() on
+ * its way in, for all that is printed as it is.
  */
 #include "tools/command_text.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
+
+/* The next control character of text, of one byte or two; null: there is none.
+ * Ends of lines and tabs harm nobody. */
+static char *find_control(const char *text, size_t length, size_t *bytes)
+{
+	for (size_t i = 0; i < length; i++) {
+		unsigned char one = (unsigned char)text[i];
+		unsigned char next = (unsigned char)text[i + 1];
+
+		/* U+0080 to U+009F, too. */
+		*bytes = one == 0xc2 && next >= 0x80 && next < 0xa0 ? 2 : 1;
+		if (*bytes == 2 || one == 0x7f || (one < ' ' && one != '\n' &&
+		    one != '\t'))
+			return (char *)(uintptr_t)text + i;
+	}
+	return NULL;
+}
+
+static void clean_text(json_t *value)
+{
+	size_t length = json_string_length(value), bytes;
+	const char *text = json_string_value(value);
+	char *copy, *at;
+
+	if (find_control(text, length, &bytes) == NULL)
+		return;
+	copy = mem_dup(text, length + 1);
+	for (at = copy; (at = find_control(at, length - (size_t)(at - copy),
+	    &bytes)) != NULL; at += bytes)
+		memset(at, '?', bytes);
+	json_string_setn(value, copy, length);
+	mem_free(copy);
+}
+
+/* A role that was taken over may wish to write to root's terminal: whoever
+ * prints a member, raw or not, prints no control character. -1: a name has one,
+ * and nobody of ours gives such names. */
+static int clean(json_t *value)
+{
+	const char *name;
+	json_t *member;
+	size_t i, bytes;
+
+	if (json_is_string(value))
+		clean_text(value);
+	json_array_foreach(value, i, member)
+		if (clean(member) == -1)
+			return -1;
+	json_object_foreach(value, name, member)
+		if (find_control(name, strlen(name), &bytes) != NULL ||
+		    clean(member) == -1)
+			return -1;
+	return 0;
+}
+
+json_t *text_read_answer(const char *line, size_t length)
+{
+	json_t *object = json_loadb(line, length, 0, NULL);
+
+	if (object == NULL || clean(object) == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
 
 const char *text_of(const json_t *object, const char *key)
 {

@@ -13,6 +13,10 @@
 
 enum { TEXT_WIDTH = 79, TEXT_LABEL = 12, TEXT_BYTES = 4096 };
 
+/* A line of an answer. In its texts each control character is a question mark,
+ * but for ends of lines and tabs: a role that was taken over writes none to a
+ * terminal. A new reference; null: it is no JSON, or no name of a member. */
+json_t		*text_read_answer(const char *line, size_t length);
 /* "", 0 and false when there is no such member. */
 const char	*text_of(const json_t *object, const char *key);
 long long	 number_of(const json_t *object, const char *key);

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
+#include "tools/command_text.h"
 
 /* A plan, then a probe of its hosts: the longest that is worked on in silence
  * takes three minutes. */
@@ -58,25 +59,6 @@ static void say(const struct answer *answer, const char *format, ...)
 		fprintf(out, "\n");
 	}
 	va_end(arguments);
-}
-
-/* A role that was taken over may wish to write to a terminal. */
-static void say_cleanly(const struct answer *answer, const char *message)
-{
-	char *text = mem_dup_string(message), *byte;
-
-	for (byte = text; *byte != '\0'; byte++) {
-		unsigned char one = (unsigned char)byte[0];
-		unsigned char next = (unsigned char)byte[1];
-
-		/* U+0080 to U+009F are control characters, too. */
-		if (one == 0xc2 && next >= 0x80 && next < 0xa0)
-			byte[0] = byte[1] = '?';
-		else if ((one < ' ' && one != '\n') || one == 0x7f)
-			byte[0] = '?';
-	}
-	say(answer, "%s", text);
-	mem_free(text);
 }
 
 void control_client_complain(const char *errors)
@@ -192,7 +174,7 @@ int control_client_try(const struct conf *conf)
 
 static void take_line(struct answer *answer, const char *text, size_t length)
 {
-	json_t *object = json_loadb(text, length, 0, NULL);
+	json_t *object = text_read_answer(text, length);
 	const json_t *end = json_object_get(object, "end");
 	const char *message;
 
@@ -205,7 +187,7 @@ static void take_line(struct answer *answer, const char *text, size_t length)
 		message = json_string_value(json_object_get(object,
 		    "message"));
 		if (message != NULL && message[0] != '\0')
-			say_cleanly(answer, message);
+			say(answer, "%s", message);
 	} else if (answer->line != NULL) {
 		answer->line(answer->arg, object);
 	}

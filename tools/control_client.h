@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The command's end of the operator's socket: one request, answers line by
- * line. Blocking, with a deadline on each step; for short-lived commands only.
+ * line (text_read_answer()). Blocking, with a deadline on each step; for
+ * short-lived commands only.
  */
 #ifndef POSTERN_TOOLS_CONTROL_CLIENT_H
 #define POSTERN_TOOLS_CONTROL_CLIENT_H

@@ -8,6 +8,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,9 +38,11 @@ struct queue_archive_writer {
 static int complain(struct queue_archive_writer *writer)
 {
 	const char *text = archive_error_string(writer->archive);
+	int error = archive_errno(writer->archive);
 
 	fprintf(stderr, "postern: cannot write the archive: %s\n",
-	    text == NULL ? strerror(errno) : text);
+	    error > 0 ? strerror(error) : text == NULL ? strerror(errno) :
+	    text);
 	return -1;
 }
 
@@ -165,11 +169,49 @@ void queue_archive_abandon(struct queue_archive_writer *writer)
 	mem_free(writer);
 }
 
+/* The directory that the file is in: a name that is not on the disk leads to no
+ * archive. */
+static int sync_directory(int fd)
+{
+	char link[40], path[PATH_MAX], *slash;
+	ssize_t length;
+	int directory, result;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length <= 0 || path[0] != '/')
+		return -1;
+	path[length] = '\0';
+	slash = strrchr(path, '/');
+	slash[slash == path] = '\0';
+	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory == -1)
+		return -1;
+	result = fsync(directory);
+	close(directory);
+	return result;
+}
+
+/* On the disk, name and all, if it is a file. */
+static int flush(int fd)
+{
+	struct stat about;
+
+	if (fstat(fd, &about) != 0)
+		return -1;
+	if (!S_ISREG(about.st_mode))
+		return 0;
+	if (fsync(fd) != 0)
+		return -1;
+	/* A directory that we may not read, or no /proc: all of it, then. */
+	return about.st_nlink == 0 || sync_directory(fd) == 0 ? 0 :
+	    syncfs(fd);
+}
+
 int queue_archive_finish(struct queue_archive_writer *writer)
 {
 	uint8_t digest[DIGEST_BYTES];
 	char hex[2 * DIGEST_BYTES + 1];
-	struct stat about;
 	json_t *totals;
 	int result;
 
@@ -183,10 +225,9 @@ int queue_archive_finish(struct queue_archive_writer *writer)
 	json_decref(totals);
 	if (result == 0 && archive_write_close(writer->archive) != ARCHIVE_OK)
 		result = complain(writer);
-	if (result == 0 && fstat(writer->fd, &about) == 0 &&
-	    S_ISREG(about.st_mode) && fsync(writer->fd) != 0) {
-		fprintf(stderr, "postern: cannot flush the archive: %s\n",
-		    strerror(errno));
+	if (result == 0 && flush(writer->fd) != 0) {
+		fprintf(stderr, "postern: cannot flush the archive, or the "
+		    "directory that it is in: %s\n", strerror(errno));
 		result = -1;
 	}
 	queue_archive_abandon(writer);
@@ -204,6 +245,8 @@ struct reader {
 	bool			 begun, ended;
 };
 
+static const char not_ours[] = "it is no archive of `postern queue export`";
+
 static int wrong(struct reader *reader, const char *problem)
 {
 	snprintf(reader->about->problem, sizeof(reader->about->problem),
@@ -211,10 +254,24 @@ static int wrong(struct reader *reader, const char *problem)
 	return -1;
 }
 
+static int wrong_message(struct reader *reader, const char *id,
+    const char *problem)
+{
+	snprintf(reader->about->problem, sizeof(reader->about->problem),
+	    "%s: %s", id, problem);
+	return -1;
+}
+
+/* What is no tar file at all has no member that could say what it is. */
 static int wrong_archive(struct reader *reader)
 {
 	const char *text = archive_error_string(reader->archive);
+	int error = archive_errno(reader->archive);
 
+	if (error > 0 && error != EILSEQ)
+		return wrong(reader, strerror(error));
+	if (!reader->begun)
+		return wrong(reader, not_ours);
 	return wrong(reader, text == NULL ? "it cannot be read" : text);
 }
 
@@ -382,8 +439,8 @@ static int take_message(struct reader *reader, const char *id,
 	    slices_are_good(json_object_get(reader->message, "slices"), arena);
 	arena_free(arena);
 	if (!good)
-		return wrong(reader, "the description of a message is "
-		    "malformed");
+		return wrong_message(reader, id, "the description of the "
+		    "message is malformed");
 	if (reader->visitor->message != NULL)
 		return reader->visitor->message(reader->visitor->arg,
 		    reader->message);
@@ -427,15 +484,15 @@ static int take_body(struct reader *reader, const char *id, uint64_t length)
 	if (message == NULL || strcmp(id, json_string_value(json_object_get(
 	    message, "id"))) != 0 || length != (uint64_t)json_integer_value(
 	    json_object_get(message, "length")))
-		return wrong(reader, "a body is out of place, or has another "
-		    "length than its description says");
+		return wrong_message(reader, id, "the body is out of place, "
+		    "or has another length than its description says");
 	if (read_body(reader, length, digest) != 0)
 		return -1;
 	hex_format(digest, sizeof(digest), hex, sizeof(hex));
 	if (strcmp(hex, json_string_value(json_object_get(message,
 	    "sha256"))) != 0)
-		return wrong(reader, "a body has another digest than its "
-		    "description says");
+		return wrong_message(reader, id, "the body has another "
+		    "digest than its description says");
 	reader->about->messages++;
 	reader->about->bytes += length;
 	result = reader->visitor->end == NULL ? 0 :
@@ -473,8 +530,7 @@ static int take_member(struct reader *reader, struct archive_entry *entry)
 	if (!reader->begun)
 		return strcmp(name, "manifest.json") == 0 ?
 		    take_manifest(reader, (uint64_t)size) :
-		    wrong(reader, "it is no archive of `postern queue "
-		    "export`");
+		    wrong(reader, not_ours);
 	if (split_name(name, ".json", id))
 		return take_message(reader, id, (uint64_t)size);
 	if (split_name(name, ".body", id))

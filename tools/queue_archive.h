@@ -38,7 +38,8 @@ struct queue_archive_writer	*queue_archive_create(int fd, const char *name,
 /* The body is read from its beginning. -1: it could not be written; said. */
 int	 queue_archive_add(struct queue_archive_writer *writer,
 	    const json_t *message, FILE *body);
-/* Complete: the totals, and all of it on the disk if it is a file. Frees. */
+/* Complete: the totals, and all of it on the disk, with its name, if it is a
+ * file. Frees. */
 int	 queue_archive_finish(struct queue_archive_writer *writer);
 void	 queue_archive_abandon(struct queue_archive_writer *writer);
 

@@ -53,10 +53,9 @@ static int open_made(struct queue_copy *copy, const char *queue_directory)
 static int take_line(struct queue_request *request, struct queue_copy *copy,
     struct queue_progress *progress, const char *line)
 {
-	json_t *object = json_loads(line, 0, NULL);
+	json_t *object = text_read_answer(line, strlen(line));
 	const json_t *end = json_object_get(object, "end");
 	const char *name = json_string_value(json_object_get(object, "copy"));
-	char shown[TEXT_BYTES];
 	int code = -1;
 
 	if (name != NULL && strncmp(name, prefix, sizeof(prefix) - 1) == 0 &&
@@ -68,8 +67,8 @@ static int take_line(struct queue_request *request, struct queue_copy *copy,
 		code = CONTROL_OK;
 	} else if (end != NULL) {
 		queue_progress_clear(progress);
-		text_clean(text_of(object, "message"), shown, sizeof(shown));
-		fprintf(stderr, "postern: %s\n", shown);
+		fprintf(stderr, "postern: %s\n", text_of(object,
+		    "message"));
 		code = (int)json_integer_value(end);
 	} else {
 		queue_progress_take(progress, object);
@@ -129,40 +128,55 @@ static void print_summary(const json_t *object)
 	    number_of(object, "bytes"));
 }
 
-void queue_copy_print(const json_t *object, bool json)
+static void print_more(uint64_t count, const char *what)
+{
+	if (count > QUEUE_COPY_FINDINGS)
+		printf("(+%llu more %s: --json has all of them)\n",
+		    (unsigned long long)(count - QUEUE_COPY_FINDINGS), what);
+}
+
+static void print_salvaged(const json_t *object)
 {
 	const json_t *finding = json_object_get(object, "finding");
 
-	if (json) {
-		json_dumpf(object, stdout, JSON_COMPACT);
-		printf("\n");
+	printf("salvaged before, see ");
+	text_print(text_of(object, "salvaged"), 0);
+	printf(": %s %s: ", text_of(finding, "message"),
+	    text_of(finding, "problem"));
+	text_print(text_of(finding, "effect"), 0);
+	printf("\n");
+}
+
+static void print_finding(const json_t *object)
+{
+	printf("%s %s: ", text_of(object, "message"), text_of(object,
+	    "problem"));
+	text_print(text_of(object, "text"), 0);
+	printf("\n");
+}
+
+void queue_copy_print(struct queue_copy_report *report, const json_t *object)
+{
+	if (report->json) {
+		text_print_json(object);
 	} else if (json_object_get(object, "rows") != NULL) {
+		print_more(report->findings, "findings");
+		print_more(report->salvaged, "findings of salvages before");
 		print_summary(object);
-	} else if (finding != NULL) {
-		printf("salvaged before, see ");
-		text_print(text_of(object, "salvaged"), 0);
-		printf(": %s %s: ", text_of(finding, "message"),
-		    text_of(finding, "problem"));
-		text_print(text_of(finding, "effect"), 0);
-		printf("\n");
-	} else {
-		printf("%s %s: ", text_of(object, "message"),
-		    text_of(object, "problem"));
-		text_print(text_of(object, "text"), 0);
-		printf("\n");
+	} else if (json_object_get(object, "finding") != NULL) {
+		if (report->salvaged++ < QUEUE_COPY_FINDINGS)
+			print_salvaged(object);
+	} else if (json_object_get(object, "problem") != NULL) {
+		if (report->findings++ < QUEUE_COPY_FINDINGS)
+			print_finding(object);
 	}
 	fflush(stdout);
 }
 
 /* --- the check --- */
 
-struct check {
-	bool	 json;
-};
-
 static void on_finding(void *arg, const struct verify_finding *finding)
 {
-	struct check *check = arg;
 	char id[24];
 	json_t *line;
 
@@ -171,7 +185,7 @@ static void on_finding(void *arg, const struct verify_finding *finding)
 	line = json_pack("{s:s, s:s, s:s}", "problem",
 	    verify_problem_name(finding->problem), "message", id, "text",
 	    verify_problem_text(finding->problem));
-	queue_copy_print(line, check->json);
+	queue_copy_print(arg, line);
 	json_decref(line);
 }
 
@@ -227,19 +241,19 @@ static struct store *open_copy(const char *directory)
 static int check_rows(const char *directory, bool json)
 {
 	struct store *store = open_copy(directory);
-	struct check check = { json };
+	struct queue_copy_report report = { .json = json };
 	struct verify *verify;
 	json_t *summary;
 	uint64_t problems;
 
 	if (store == NULL)
 		return CONTROL_DATA;
-	verify = verify_new(store, on_finding, &check);
+	verify = verify_new(store, on_finding, &report);
 	while (verify_step(verify))
 		continue;
 	problems = verify_counts(verify)->problems;
 	summary = verify_summary(verify);
-	queue_copy_print(summary, json);
+	queue_copy_print(&report, summary);
 	json_decref(summary);
 	verify_free(verify);
 	store_close(store);

@@ -38,7 +38,15 @@ int	 queue_copy_check(const char *path, bool json);
 /* The same for a directory that is open, whatever has its path by now. */
 int	 queue_copy_check_open(int directory, const char *path, bool json);
 
-/* What verify says, as a line; for answers of the role, too. */
-void	 queue_copy_print(const json_t *object, bool json);
+/* What verify says, zeroed before the first object but for json; for answers of
+ * the role, too. People get some findings and how many more there are, JSON has
+ * each. */
+enum { QUEUE_COPY_FINDINGS = 1000 };
+struct queue_copy_report {
+	bool		 json;
+	uint64_t	 findings, salvaged;
+};
+void	 queue_copy_print(struct queue_copy_report *report,
+	    const json_t *object);
 
 #endif

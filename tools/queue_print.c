@@ -201,12 +201,15 @@ static void print_tag(const json_t *object)
 		    "publishes does not bind\n");
 }
 
-void queue_print_message(const json_t *object)
+void queue_print_message(const json_t *object, size_t most)
 {
 	const json_t *recipients = json_object_get(object, "recipients");
-	long long more = number_of(object, "selected") -
-	    (long long)json_array_size(recipients);
-	size_t i;
+	size_t i, count = json_array_size(recipients);
+	long long more;
+
+	if (most > 0 && count > most)
+		count = most;
+	more = number_of(object, "selected") - (long long)count;
 
 	printf("%s  %s  %lld bytes  %s  from <", text_of(object, "id"),
 	    text_of(object, "arrival"), number_of(object, "size"),
@@ -215,10 +218,10 @@ void queue_print_message(const json_t *object)
 	printf(">\n");
 	print_tag(object);
 	print_origin(object);
-	for (i = 0; i < json_array_size(recipients); i++)
+	for (i = 0; i < count; i++)
 		print_recipient(json_array_get(recipients, i));
 	if (more > 0)
-		printf("    and %lld more recipient(s)\n", more);
+		printf("    (+%lld more)\n", more);
 	queue_print_attempts(json_object_get(object, "attempts"));
 }
 

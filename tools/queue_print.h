@@ -7,9 +7,10 @@
 #define POSTERN_TOOLS_QUEUE_PRINT_H
 
 #include <jansson.h>
+#include <stddef.h>
 
-/* Of list and show. */
-void	 queue_print_message(const json_t *object);
+/* Of list and show, with so many recipients; 0: as many as there are. */
+void	 queue_print_message(const json_t *object, size_t most);
 /* What a server said, or what became of an attempt, behind other words of a
  * line. */
 void	 queue_print_reply(const json_t *object);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The directory's own expansion, in the queue's process. Notifications have the
- * null sender, so nothing is rewritten; but one may be for a sender whom we had
- * rewritten, when his mail came back to us by another way.
+ * null sender, so nothing is rewritten for them; but one may be for a sender
+ * whom we had rewritten, when his mail came back to us by another way.
  */
 #include "tools/queue_readers.h"
 
@@ -69,9 +69,16 @@ static bool each(const char *address, readers_visit *visit, void *arg)
 	return expansion.answer != DIRECTORY_NO_USER;
 }
 
+static char *forward_sender(const char *sender, struct arena *arena)
+{
+	return own.expander == NULL ? NULL : expander_forward_sender(
+	    own.expander, sender, clock_wall(), arena);
+}
+
 void queue_readers_install(void)
 {
-	static const struct readers readers = { configure, each };
+	static const struct readers readers = { configure, each,
+	    forward_sender };
 
 	readers_install(&readers);
 }

@@ -26,7 +26,7 @@
 #include "tools/queue_progress.h"
 
 enum { OPTIONS_MAX = 64, USAGE_BYTES = 1024, NAME_BYTES = 64,
-    FIRST_CODE = 256 };
+    FIRST_CODE = 256, ID_DIGITS = 16 };
 
 /* --- complaints --- */
 
@@ -146,7 +146,9 @@ static int put_number(struct queue_request *request,
 		break;
 	default:
 		number = read_count(text);
-		expected = "a number is expected";
+		expected = "a number is expected, 1 at least";
+		if (number == 0)
+			number = -1;
 		break;
 	}
 	return number < 0 ? queue_request_wrong(request, option->name, text,
@@ -247,9 +249,18 @@ static int read_options(struct queue_request *request, int argc, char **argv)
 	return -1;
 }
 
+static bool is_id(const char *text)
+{
+	return strlen(text) <= ID_DIGITS && text[strspn(text,
+	    "0123456789abcdefABCDEF")] == '\0' &&
+	    text[strspn(text, "0")] != '\0';
+}
+
+/* The queue counts one that is written in two ways once. */
 static int take_ids(struct queue_request *request, int end, char **argv)
 {
-	json_t *ids, *id, *seen;
+	char problem[256], shown[100];
+	json_t *ids;
 	int i;
 
 	if (optind >= end)
@@ -259,20 +270,17 @@ static int take_ids(struct queue_request *request, int end, char **argv)
 		    "many");
 	ids = json_array();
 	json_object_set_new(request->arguments, "id", ids);
-	seen = json_object();
 	for (i = optind; i < end; i++) {
-		id = json_string(argv[i]);
-		if (id == NULL) {
-			json_decref(seen);
-			return queue_request_usage(request, "an identifier "
-			    "has hexadecimal digits only");
+		if (!is_id(argv[i])) {
+			text_clean(argv[i], shown, sizeof(shown));
+			snprintf(problem, sizeof(problem), "\"%s\": an "
+			    "identifier has 1 to %d hexadecimal digits, as "
+			    "`postern queue list` shows it", shown,
+			    ID_DIGITS);
+			return queue_request_usage(request, problem);
 		}
-		/* Twice it would be counted, and exported, twice. */
-		if (json_object_get(seen, argv[i]) == NULL)
-			json_array_append(ids, id);
-		json_object_set_new(seen, argv[i], id);
+		json_array_append_new(ids, json_string(argv[i]));
 	}
-	json_decref(seen);
 	return -1;
 }
 

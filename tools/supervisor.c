@@ -49,6 +49,7 @@
 #include "tools/directories.h"
 #include "tools/drain.h"
 #include "tools/listeners.h"
+#include "tools/log_sink.h"
 #include "tools/notify.h"
 
 enum { CHILDREN_MAX = 64, RELOAD_MILLISECONDS = 30000,
@@ -679,6 +680,7 @@ static void on_child_signal(void *arg)
 			(void)drain_exited(pid, wait_status);
 			continue;
 		}
+		log_sink_drain();	/* its last words first */
 		child_exited(child, wait_status);
 		connector_forget(child);
 		reload_answered(child);
@@ -953,6 +955,7 @@ int supervisor_run(const char *configuration_path)
 	loop_on_signal(SIGINT, on_stop_signal, NULL);
 	start_children();
 	loop_run();
+	log_sink_drain();
 	log_info("stopped");
 	tear_down();
 	return CONTROL_OK;

@@ -4,6 +4,7 @@
  */
 #include "tests/dialog-client/dialog.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ struct peer {			/* one connection that came */
 	struct timer	 timer;
 	bool		 quiet;		/* nothing may come now */
 	bool		 paused;
+	int64_t		 until;		/* of HEAR */
 };
 
 static struct pki_certificate authority, stranger, good, other, self;
@@ -578,6 +580,10 @@ static bool mail_line(struct scripted_job *job, const char *verb, char *rest)
 		job->body = unescape(rest, &job->job.body_length);
 	} else if (strcmp(verb, "large") == 0) {
 		set_large(job, (size_t)strtol(rest, NULL, 10));
+	} else if (strcmp(verb, "attempt") == 0) {
+		job->job.attempt = (unsigned)strtoul(rest, NULL, 10);
+	} else if (strcmp(verb, "inline") == 0) {
+		job->job.inlined = true;
 	} else if (strcmp(verb, "fail") == 0) {
 		job->job.fails = true;
 		job->job.fail_at = (uint64_t)strtol(rest, NULL, 10);
@@ -777,7 +783,7 @@ static bool line_matches(const char *heard, const char *wanted)
 
 /* What the message of the job at hand must look like; owned by the caller.
  * For bodies whose line ends are right; others are written in the script. */
-static char *expected_data(size_t *length)
+static char *expected_data(bool dots, size_t *length)
 {
 	const struct scripted_job *job = &play.jobs[play.job_at];
 	const char *parts[2] = { job->prefix == NULL ? "" : job->prefix,
@@ -788,7 +794,7 @@ static char *expected_data(size_t *length)
 
 	for (part = 0; part < 2; part++)
 		for (i = 0; i < lengths[part]; i++) {
-			if (parts[part][i] == '.' &&
+			if (dots && parts[part][i] == '.' &&
 			    (used == 0 || out[used - 1] == '\n'))
 				out[used++] = '.';
 			out[used++] = parts[part][i];
@@ -817,13 +823,42 @@ static bool take_data(struct peer *peer, const char *wanted)
 		return false;
 	length = (size_t)(end + 5 - data);
 	play.result->data_length = length;
-	text = *wanted == '\0' ? expected_data(&wanted_length) :
+	text = *wanted == '\0' ? expected_data(true, &wanted_length) :
 	    unescape(wanted, &wanted_length);
 	if (wanted_length + 3 != length ||
 	    memcmp(text, data, wanted_length) != 0)
 		wrong("data is \"%.*s\"", (int)length, data);
 	mem_free(text);
 	buf_consume(input, length);
+	stream_consumed(peer->stream);
+	return true;
+}
+
+/* BDAT with the whole message behind it, at once. */
+static bool take_counted(struct peer *peer, const char *wanted)
+{
+	struct buf *input = stream_input(peer->stream);
+	size_t length, wanted_length, head;
+	char *text, line[40];
+
+	text = *wanted == '\0' ? expected_data(false, &wanted_length) :
+	    unescape(wanted, &wanted_length);
+	head = (size_t)snprintf(line, sizeof(line), "BDAT %zu LAST\r\n",
+	    wanted_length);
+	length = head + wanted_length;
+	if (buf_length(input) < length &&
+	    (buf_length(input) < head || memcmp(buf_data(input), line,
+	    head) == 0)) {
+		mem_free(text);
+		return false;
+	}
+	if (memcmp(buf_data(input), line, head) != 0 ||
+	    memcmp(buf_data(input) + head, text, wanted_length) != 0)
+		wrong("counted is \"%.300s\"", buf_string(input));
+	mem_free(text);
+	play.result->data_length = length;
+	buf_consume(input, length < buf_length(input) ? length :
+	    buf_length(input));
 	stream_consumed(peer->stream);
 	return true;
 }
@@ -850,6 +885,26 @@ static void wait_for(struct peer *peer, const char *milliseconds)
 {
 	timer_start(&peer->timer, strtol(milliseconds, NULL, 10), on_timer,
 	    peer);
+}
+
+/* Until something has come, which nobody reads; or the time is over. */
+static void on_look(void *arg)
+{
+	struct peer *peer = arg;
+	struct pollfd poll_fd = { .fd = stream_fd(peer->stream),
+	    .events = POLLIN };
+
+	if (buf_length(stream_input(peer->stream)) > 0 ||
+	    poll(&poll_fd, 1, 0) != 0 || clock_monotonic() >= peer->until)
+		on_timer(peer);
+	else
+		timer_start(&peer->timer, 1, on_look, peer);
+}
+
+static void listen_for(struct peer *peer, const char *milliseconds)
+{
+	peer->until = clock_monotonic() + strtol(milliseconds, NULL, 10);
+	timer_start(&peer->timer, 0, on_look, peer);
 }
 
 static void start_tls(struct peer *peer, const char *which)
@@ -885,6 +940,12 @@ static bool act(struct peer *peer, const char *verb, const char *rest)
 {
 	if (strcmp(verb, "TLS") == 0) {
 		start_tls(peer, rest);
+		return false;
+	}
+	if (strcmp(verb, "HEAR") == 0) {
+		peer->paused = true;
+		stream_pause(peer->stream);
+		listen_for(peer, rest);
 		return false;
 	}
 	if (strcmp(verb, "QUIET") == 0 || strcmp(verb, "PAUSE") == 0) {
@@ -950,6 +1011,8 @@ static bool play_line(struct peer *peer)
 	}
 	if (strcmp(verb, "D") == 0)
 		return take_data(peer, rest);
+	if (strcmp(verb, "B") == 0)
+		return take_counted(peer, rest);
 	if (strcmp(verb, "C") != 0)
 		return act(peer, verb, rest);
 	if (take_line(peer, heard, sizeof(heard)) == NULL)

@@ -53,6 +53,8 @@
  *	many N			recipients u1@example.net to uN@example.net
  *	prefix TEXT, body TEXT	with \r \n \t \\ \xHH
  *	large N			a body of N bytes
+ *	inline			the body comes with the job
+ *	attempt N		it is tried for the Nth time; the first
  *	fail N			reading the body fails at offset N
  *	expect A OUTCOME [CODE [REASON]]	e.g. a@b deferred 4.7.10 no-starttls
  *	expect-all OUTCOME [CODE [REASON]]
@@ -76,6 +78,8 @@
  *	C TEXT			a line must come; '*' at the end: whatever follows
  *	D TEXT			DATA comes as one: all up to the final dot, compared
  *	D			the same, compared with the message of the job
+ *	B TEXT			the same by BDAT ... LAST: no dots are doubled
+ *	B			the same, compared with the message of the job
  *	TLS [good | other | self | chain]	take the handshake; the
  *				certificates are for mx1.test, for
  *				elsewhere.test, for mx1.test by an unknown
@@ -85,6 +89,8 @@
  *	CHANGE [PATTERN]	the policy for these domains changes (all)
  *	QUIET MS		nothing may come for so long
  *	PAUSE MS		do not even look for so long
+ *	HEAR MS			until something has come that nobody reads, or
+ *				for so long
  *	CLOSE, RESET		end the connection properly, or at once
  *	STALL			say nothing more and wait for the end
  *

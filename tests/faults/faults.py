@@ -415,7 +415,7 @@ CHOSEN = (
      Fault("error", "EIO", FOR_EVER)),
     ("life", "mailbox", "link", "mail/", "maildir_commit",
      Fault("kill-after", "", 1)),
-    ("life", "delivery", "write", "connection", "transport_write",
+    ("life", "delivery", "send", "connection", "transport_push",
      Fault("error", "EPIPE", 1)),
     ("life", "smtpd", "receive", "channel", "", Fault("short", "", FOR_EVER)),
     ("acknowledged", "queue", "write", "queue/", "store_open",

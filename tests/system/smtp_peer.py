@@ -170,7 +170,10 @@ class Stranger(threading.Thread):
 
 class Postfix:
     """Debian's Postfix, unpacked, delivering to Maildirs below folder; more:
-    lines for main.cf."""
+    lines for main.cf. .environment is for its processes; main.cf says which of
+    it they get."""
+
+    environment = {}
 
     def __init__(self, folder, certificate=None, domain="example.net",
                  more=""):
@@ -226,6 +229,7 @@ class Postfix:
         environment = dict(os.environ, MAIL_CONFIG=self.path("etc"),
                            LD_LIBRARY_PATH=libraries)
         environment.pop("LD_PRELOAD", None)
+        environment.update(self.environment)
         self.process = subprocess.Popen(
             [os.path.join(self.root, "usr/lib/postfix/sbin/master"), "-c",
              self.path("etc"), "-d"], env=environment,

@@ -222,8 +222,11 @@ def test_silent_connections(one):
         assert code == 0, (words, err)
     # cut in the middle: not a command, closed at once
     for connection in silent[-30:]:
-        connection.sendall(b"POST")
-        assert connection.recv(1) == b""
+        try:
+            connection.sendall(b"POST")
+            assert connection.recv(1) == b""
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # closed before: it had been silent for too long
     assert one.command("status")[0] == 0
     for connection in silent:
         connection.close()

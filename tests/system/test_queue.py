@@ -125,7 +125,7 @@ def test_identifiers(world):
     (["list", "--state", "dead"], "active, deferred or held"),
     (["list", "--reason", "bad-luck"], "no such reason"),
     (["list", "--sender", ""], "not empty"),
-    (["list", "--limit", "0"], "a number of messages"),
+    (["list", "--limit", "0"], "a number is expected"),
     (["list", "--tag", "tls"], "requiretls, optional or none"),
     (["list", "--larger", "big"], "a size is expected"),
     (["list", "--host", ""], "not empty"),

@@ -366,8 +366,8 @@ def test_records_do_not_bind_who_logs_in(server, make_certificate, authority,
         send(one.port)
         until(lambda: to.peer.messages, 20, one.read_log)
         assert "AUTH PLAIN " + PLAIN in to.peer.secured
-        assert "tls=secure" in one.read_log()
         one.wait_empty()
+        assert "tls=secure" in one.read_log()
     finally:
         world.close()
 

@@ -250,6 +250,32 @@ static void test_timers(void **unused)
 	timer_stop(&timers[3]);
 }
 
+/* Put off, and then to an earlier moment than that, or than the first one. */
+static void test_timer_moved(void **unused)
+{
+	struct timer timers[3] = { 0 };
+
+	(void)unused;
+	timer_start(&timers[0], 10, on_tell, c);
+	timer_start(&timers[0], 60000, on_tell, c);
+	timer_start(&timers[0], 50, on_tell, b);
+	timer_start(&timers[1], 60000, on_tell, c);
+	timer_start(&timers[1], 25, on_tell, a);
+	timer_start(&timers[2], 75, on_stop, NULL);
+	loop_run();
+	assert_string_equal(story, "ab");
+	/* One that has fired begins anew, late or early. */
+	timer_start(&timers[0], 10, on_tell, a);
+	timer_start(&timers[1], 60000, on_tell, c);
+	timer_start(&timers[2], 40, on_stop, NULL);
+	loop_run();
+	assert_string_equal(story, "aba");
+	assert_true(timer_is_running(&timers[1]));
+	for (unsigned i = 0; i < 3; i++)
+		timer_stop(&timers[i]);
+	assert_false(timer_is_running(&timers[1]));
+}
+
 struct owner {
 	struct timer	 timer;
 	struct timer	 other;
@@ -466,6 +492,7 @@ int main(void)
 		loop_test(test_stop_before_run),
 		loop_test(test_log_is_written_at_turn_end),
 		loop_test(test_timers),
+		loop_test(test_timer_moved),
 		loop_test(test_timer_freed_in_its_callback),
 		loop_test(test_timer_in_long_turn),
 		loop_test(test_watch),

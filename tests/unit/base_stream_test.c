@@ -378,6 +378,47 @@ static void test_one_write_a_turn(void **state)
 	close(fds[1]);
 }
 
+static void write_little(void *arg)
+{
+	const struct owner *owner = arg;
+
+	stream_write(owner->stream, "250 x\r\n", 7);
+}
+
+static struct timer little;
+
+/* Fires in the next turn, before anybody is told anything. */
+static void write_little_soon(void *arg)
+{
+	timer_start(&little, 0, write_little, arg);
+}
+
+/* Who waits for the end of much output hears of it, although a little came
+ * behind it before he could be told. */
+static void test_drained_above(void **state)
+{
+	struct owner owner = { .stop_at = "D" };
+	char much[200] = { 0 };
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fds), 0);
+	own(&owner, fds[0], 100);
+	stream_set_drained_above(owner.stream, 100);
+	write_little(&owner);
+	run_for(20);
+	assert_string_equal(owner.heard, "");
+	stream_write(owner.stream, much, sizeof much);
+	loop_defer_output(write_little_soon, &owner);
+	run();
+	timer_stop(&little);
+	assert_string_equal(owner.heard, "D");
+	assert_int_equal(stream_pending(owner.stream), 0);
+	stream_free(owner.stream);
+	close(fds[1]);
+}
+
 static void test_ceilings(void **state)
 {
 	struct owner owner = { .stop_at = "I" };
@@ -627,6 +668,39 @@ static void test_finish(void **state)
 	free(big);
 }
 
+/* Who has said goodbye gets the last words and the end, and is not waited for;
+ * what lies unread does not take them away. */
+static void check_leave(const char *unread, int still_there)
+{
+	struct owner owner = { 0 };
+	char got[32] = "";
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fds), 0);
+	own(&owner, fds[0], 100);
+	stream_pause(owner.stream);
+	assert_int_equal(send(fds[1], unread, strlen(unread), 0),
+	    (int)strlen(unread));
+	assert_int_equal(stream_write(owner.stream, "221 bye\r\n", 9), 0);
+	stream_leave(owner.stream, 10000);
+	run_for(20);
+	assert_int_equal(send(fds[1], "x", 1, MSG_NOSIGNAL), still_there);
+	assert_int_equal(recv(fds[1], got, sizeof got - 1, 0), 9);
+	assert_string_equal(got, "221 bye\r\n");
+	assert_int_equal(recv(fds[1], got, sizeof got, 0), 0);
+	close(fds[1]);
+	run_for(20);
+	assert_string_equal(owner.heard, "");
+}
+
+static void test_leave(void **state)
+{
+	(void)state;
+	check_leave("", -1);
+	check_leave("more", 1);
+}
+
 /* A peer that reads nothing and never closes costs us the time we gave. */
 static void test_finish_deadline(void **state)
 {
@@ -703,6 +777,42 @@ static void test_server_handshake(void **state)
 	(void)state;
 	check_starttls_server(0, "TLSv1.3");
 	check_starttls_server(TLS1_2_VERSION, "TLSv1.2");
+}
+
+/* The end of TLS comes behind the last words. */
+static void script_quit(struct peer *peer)
+{
+	char byte;
+
+	secure(peer);
+	if (!peer->secured)
+		return;
+	say_secure(peer, "QUIT\r\n");
+	hear_secure(peer);
+	if (SSL_read(peer->ssl, &byte, 1) == 0 &&
+	    SSL_get_shutdown(peer->ssl) & SSL_RECEIVED_SHUTDOWN)
+		snprintf(peer->problem, sizeof peer->problem, "notified");
+}
+
+static void serve_quit(struct owner *owner, enum stream_event event)
+{
+	if (event != STREAM_INPUT)
+		return;
+	stream_write(owner->stream, "221 bye\r\n", 9);
+	stream_leave(owner->stream, 10000);
+}
+
+static void test_leave_secure(void **state)
+{
+	struct owner owner = { .hungry = true, .react = serve_quit };
+	struct peer peer = { .as_client = true };
+
+	(void)state;
+	own(&owner, start_peer(&peer, script_quit), 100);
+	stream_secure_server(owner.stream, server);
+	join_peer(&peer);
+	assert_string_equal(peer.got, "221 bye\r\n");
+	assert_string_equal(peer.problem, "notified");
 }
 
 static void script_starttls_server(struct peer *peer)
@@ -1450,6 +1560,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_one_write_a_turn),
+		cmocka_unit_test(test_drained_above),
 		cmocka_unit_test(test_ceilings),
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_connect_shortage),
@@ -1457,8 +1568,10 @@ int main(void)
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_free_inside),
 		cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_leave),
 		cmocka_unit_test(test_finish_deadline),
 		cmocka_unit_test(test_server_handshake),
+		cmocka_unit_test(test_leave_secure),
 		cmocka_unit_test(test_client_handshake),
 		cmocka_unit_test(test_both_ends),
 		cmocka_unit_test(test_command_injection),

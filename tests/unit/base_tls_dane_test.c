@@ -227,7 +227,7 @@ static void meet_context(SSL_CTX *context, struct tls_client *client,
     const struct tls_expect *expect, struct tls_facts *facts)
 {
 	struct tls_wanted *wanted;
-	SSL *ours = tls_client_session(client, expect, 0, &wanted);
+	SSL *ours = tls_client_session(client, expect, &wanted);
 	SSL *server = SSL_new(context);
 	const char *problem;
 

@@ -62,8 +62,8 @@ static void meet(struct tls_server *server, const struct tls_expect *expect,
 {
 	struct tls_client *client = client_for(expect->check, trust);
 	struct tls_wanted *wanted;
-	SSL *one = tls_client_session(client, expect, 0, &wanted);
-	SSL *other = tls_server_session(server, 0);
+	SSL *one = tls_client_session(client, expect, &wanted);
+	SSL *other = tls_server_session(server);
 	const char *problem;
 
 	pair_join(one, other);
@@ -477,7 +477,7 @@ static void test_server_profile(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		SSL_CTX *context = lax_context(TLS_client_method(),
 		    cases[i].version, cases[i].ciphers);
-		SSL *client, *ours = tls_server_session(server, 0);
+		SSL *client, *ours = tls_server_session(server);
 		const char *problem;
 
 		if (cases[i].groups != NULL)
@@ -529,7 +529,7 @@ static void test_client_profile(void **state)
 		SSL_CTX *context = lax_context(TLS_server_method(),
 		    cases[i].version, cases[i].ciphers);
 		struct tls_wanted *wanted;
-		SSL *server, *ours = tls_client_session(client, &expect, 0,
+		SSL *server, *ours = tls_client_session(client, &expect,
 		    &wanted);
 		const char *problem;
 
@@ -567,7 +567,7 @@ static void test_weak_key_not_verified(void **state)
 	struct tls_wanted *wanted;
 	SSL_CTX *context = lax_context(TLS_server_method(), TLS1_3_VERSION,
 	    NULL);
-	SSL *server, *ours = tls_client_session(client, &expect, 0, &wanted);
+	SSL *server, *ours = tls_client_session(client, &expect, &wanted);
 	struct tls_facts facts;
 
 	(void)state;
@@ -610,7 +610,7 @@ static void test_no_tickets(void **state)
 		SSL_CTX *context = lax_context(TLS_client_method(),
 		    versions[i], NULL);
 		SSL *client = SSL_new(context);
-		SSL *ours = tls_server_session(server, 0);
+		SSL *ours = tls_server_session(server);
 		SSL_SESSION *session;
 		char byte;
 
@@ -633,7 +633,7 @@ static void test_no_tickets(void **state)
 
 		/* The session is forgotten: a whole handshake again. */
 		client = SSL_new(context);
-		ours = tls_server_session(server, 0);
+		ours = tls_server_session(server);
 		SSL_set_connect_state(client);
 		SSL_set_session(client, session);
 		pair_join(client, ours);
@@ -654,7 +654,7 @@ static void test_no_renegotiation(void **state)
 	struct tls_server *server = server_with(first);
 	SSL_CTX *context = lax_context(TLS_client_method(), TLS1_2_VERSION,
 	    NULL);
-	SSL *client = SSL_new(context), *ours = tls_server_session(server, 0);
+	SSL *client = SSL_new(context), *ours = tls_server_session(server);
 	bool done = false;
 	char byte;
 	int i;
@@ -707,7 +707,7 @@ static void test_dual(void **state)
 			SSL_CTX *context = lax_context(TLS_client_method(),
 			    TLS1_2_VERSION, ciphers[j]);
 			SSL *client = SSL_new(context);
-			SSL *ours = tls_server_session(server, 0);
+			SSL *ours = tls_server_session(server);
 
 			SSL_set_connect_state(client);
 			SSL_set_tlsext_host_name(client, "mx.example.org");

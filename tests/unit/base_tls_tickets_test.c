@@ -78,7 +78,7 @@ static SSL_CTX *client_context(int version, const struct certificate *own)
 static bool visit(SSL_CTX *context, struct tls_server *server,
     const char *name, struct tls_facts *facts)
 {
-	SSL *client = SSL_new(context), *ours = tls_server_session(server, 0);
+	SSL *client = SSL_new(context), *ours = tls_server_session(server);
 	SSL_SESSION *before = last_session;
 	bool resumed;
 	char byte;
@@ -329,7 +329,7 @@ static void test_suites(void **state)
 		add(server, host);
 		SSL_CTX_set_cipher_list(context, lists[i]);
 		client = SSL_new(context);
-		ours = tls_server_session(server, 0);
+		ours = tls_server_session(server);
 		SSL_set_connect_state(client);
 		pair_join(client, ours);
 		if (i == 0)

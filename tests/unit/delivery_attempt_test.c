@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <openssl/ssl.h>
@@ -131,10 +132,10 @@ static struct job *make_job(enum conf_transport transport, const char *to)
 }
 
 /* Discard does not ask for a plan or read a byte, and is cheap: far more than
- * 10,000 a second, also under the sanitizers. */
+ * 10,000 a second of processor time, also under the sanitizers. */
 static void discard(void **state)
 {
-	int64_t start = clock_monotonic();
+	clock_t start = clock();
 	unsigned questions = fake_policy_questions, reads = fake_worker_reads;
 	int i;
 
@@ -147,7 +148,7 @@ static void discard(void **state)
 	assert_string_equal(last.text, "discarded");
 	assert_int_equal(fake_policy_questions, questions);
 	assert_int_equal(fake_worker_reads, reads);
-	assert_true(clock_monotonic() - start < 5000);
+	assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
 }
 
 static void misdirected(void **state)

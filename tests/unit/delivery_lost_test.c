@@ -116,13 +116,13 @@ static void lose_everywhere(const char *how)
 static void resets(void **state)
 {
 	(void)state;
-	lose_everywhere("PAUSE 30\nRESET");
+	lose_everywhere("HEAR 60\nRESET");
 }
 
 static void closes(void **state)
 {
 	(void)state;
-	lose_everywhere("PAUSE 30\nCLOSE");
+	lose_everywhere("HEAR 60\nCLOSE");
 }
 
 /* SMTP-157: a deadline for every command; a second each here. */

@@ -48,7 +48,7 @@ static void encode(const char *stored, size_t length, size_t cut,
 {
 	struct payload_encoder encoder;
 
-	payload_encode_begin(&encoder);
+	payload_encode_begin(&encoder, false);
 	payload_encode(&encoder, stored, cut, out);
 	payload_encode(&encoder, stored + cut, length - cut, out);
 	payload_encode_end(&encoder, out);

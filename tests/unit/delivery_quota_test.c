@@ -326,6 +326,8 @@ static void delivery(void **state)
 	(void)state;
 	assert_int_equal(deliver(store, 20, "0123456789", &status), 0);
 	settle_folders();
+	/* Where all this took long there is one already. */
+	unlinkat(maildir, "maildirsize", 0);
 	assert_true(fits(20, 10, &used));
 	assert_string_equal(size_file(), "20S\n10 1\n");
 	assert_int_equal(deliver(store, 20, "0123456789x", &status), -1);

@@ -70,15 +70,15 @@ static const struct symptom_case {
 	{ "N-07 several lines of 250", KIND_BROKEN, "starttls-refused",
 	    OFFER "S 250-220 go\nS 250 220 ready\n", GOODBYE, STAYS },
 	{ "TLS-60 SMTP instead of TLS", KIND_BROKEN, "tls-handshake",
-	    OFFER "S 220 go\nPAUSE 60\nR 500 what is that\\r\\n\n",
+	    OFFER "S 220 go\nHEAR 20000\nR 500 what is that\\r\\n\n",
 	    "STALL\n", STAYS },
 	{ "TLS-60 garbage", KIND_BROKEN, "tls-handshake",
-	    OFFER "S 220 go\nPAUSE 60\nR \\x00\\xff\\x17zzzzzzzzzz\n",
+	    OFFER "S 220 go\nHEAR 20000\nR \\x00\\xff\\x17zzzzzzzzzz\n",
 	    "STALL\n", STAYS },
 	{ "TLS-60 reset instead of TLS", KIND_BROKEN, "tls-handshake",
-	    OFFER "S 220 go\nPAUSE 60\nRESET\n", "", PASSES },
+	    OFFER "S 220 go\nHEAR 20000\nRESET\n", "", PASSES },
 	{ "TLS-60 end instead of TLS", KIND_BROKEN, "tls-handshake",
-	    OFFER "S 220 go\nPAUSE 60\nCLOSE\n", "", PASSES },
+	    OFFER "S 220 go\nHEAR 20000\nCLOSE\n", "", PASSES },
 	{ "TLS-61 reset at STARTTLS", KIND_BROKEN, "starttls-refused",
 	    OFFER "RESET\n", "", PASSES },
 	{ "TLS-61 end at STARTTLS", KIND_BROKEN, "starttls-refused",
@@ -86,13 +86,13 @@ static const struct symptom_case {
 	{ "TLS-61 silence at STARTTLS", KIND_BROKEN, "starttls-refused",
 	    OFFER "STALL\n", "", PASSES },
 	{ "TLS-62 alert protocol_version", KIND_BROKEN, "tls-handshake",
-	    OFFER "S 220 go\nPAUSE 60\n"
+	    OFFER "S 220 go\nHEAR 20000\n"
 	    "R \\x15\\x03\\x01\\x00\\x02\\x02\\x46\n", "STALL\n", STAYS },
 	{ "TLS-62 alert handshake_failure", KIND_BROKEN, "tls-handshake",
-	    OFFER "S 220 go\nPAUSE 60\n"
+	    OFFER "S 220 go\nHEAR 20000\n"
 	    "R \\x15\\x03\\x03\\x00\\x02\\x02\\x28\n", "STALL\n", STAYS },
 	{ "TLS-62 alert internal_error", KIND_BROKEN, "tls-handshake",
-	    OFFER "S 220 go\nPAUSE 60\n"
+	    OFFER "S 220 go\nHEAR 20000\n"
 	    "R \\x15\\x03\\x03\\x00\\x02\\x02\\x50\n", "STALL\n", STAYS },
 	{ "TLS-62 silence in the handshake", KIND_BROKEN, "tls-handshake",
 	    OFFER "S 220 go\nSTALL\n", "", PASSES },

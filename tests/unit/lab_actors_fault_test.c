@@ -461,8 +461,8 @@ static void tarpit_is_slow(void **state)
 	do
 		assert_int_equal(recv(fd, &byte, 1, 0), 1);
 	while (byte != '\n');
-	send_text(fd, "HELO c\r\n");
 	begun = clock_monotonic();
+	send_text(fd, "HELO c\r\n");
 	for (i = 0; i < sizeof(reply) - 1; i++) {
 		assert_int_equal(recv(fd, &byte, 1, 0), 1);
 		assert_int_equal(byte, reply[i]);

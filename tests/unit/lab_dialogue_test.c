@@ -85,7 +85,7 @@ static void test_whole_dialogues(void **state)
 
 /* --- moves --- */
 
-enum { MOVES_MAX = 10 };
+enum { MOVES_MAX = 10, TRIES = 4 };
 
 struct test_case {
 	const char	*moves[MOVES_MAX];
@@ -123,7 +123,7 @@ static json_t *run(const struct test_case *test, struct server *server)
 	return lab_dialogue_run(&step);
 }
 
-static void check(const struct test_case *test)
+static bool holds(const struct test_case *test)
 {
 	struct server server;
 	const char *move = test->move != NULL ? test->move : "";
@@ -138,8 +138,10 @@ static void check(const struct test_case *test)
 	    text_of(result, "said")[0] != '\0' &&
 	    (test->place > 0 ? json_integer_value(place) == test->place :
 	    !json_is_integer(place));
-	for (int i = 0; good && test->ended != NULL && i < 200 &&
-	    server.seen->ended[0] == '\0'; i++)
+	/* The server may be behind. */
+	for (int i = 0; good && i < 2000 && ((test->ended != NULL &&
+	    server.seen->ended[0] == '\0') ||
+	    server.seen->visits < test->visits); i++)
 		usleep(10000);
 	good = good && (test->ended == NULL ||
 	    strcmp(server.seen->ended, test->ended) == 0) &&
@@ -154,6 +156,17 @@ static void check(const struct test_case *test)
 	}
 	json_decref(result);
 	server_stop(&server);
+	return good;
+}
+
+/* What the server reads at once is for the machine to say, if it is busy:
+ * what is right is so in one of some tries, what is wrong in none. */
+static void check(const struct test_case *test)
+{
+	bool good = false;
+
+	for (int i = 0; !good && i < TRIES; i++)
+		good = holds(test);
 	assert_true(good);
 }
 
@@ -202,14 +215,14 @@ static void test_silence(void **state)
 {
 	(void)state;
 	CHECK(MOVES("want 220", "quiet 100"), SCRIPT("> 220 a|"), SAFE);
-	CHECK(MOVES("want 220", "quiet 500"), SCRIPT("> 220 a|",
-	    "sleep 50", "> 250 b|"), UNSAFE("quiet 500"));
-	CHECK(MOVES("want 220", "quiet 500"), SCRIPT("> 220 a|250 b|"),
-	    UNSAFE("quiet 500"));
-	CHECK(MOVES("want 220", "quiet 500"), SCRIPT("> 220 a|", "close"),
-	    ENDED("quiet 500"));
-	CHECK(MOVES("want 220", "quiet 500"), SCRIPT("> 220 a|", "alert"),
-	    ENDED("quiet 500"));
+	CHECK(MOVES("want 220", "quiet 5000"), SCRIPT("> 220 a|",
+	    "sleep 50", "> 250 b|"), UNSAFE("quiet 5000"));
+	CHECK(MOVES("want 220", "quiet 5000"), SCRIPT("> 220 a|250 b|"),
+	    UNSAFE("quiet 5000"));
+	CHECK(MOVES("want 220", "quiet 5000"), SCRIPT("> 220 a|", "close"),
+	    ENDED("quiet 5000"));
+	CHECK(MOVES("want 220", "quiet 5000"), SCRIPT("> 220 a|", "alert"),
+	    ENDED("quiet 5000"));
 	/* Tickets of TLS 1.3 are nothing that was said. */
 	CHECK(MOVES("secure", "quiet 100"), SCRIPT("tls"), SAFE);
 	CHECK(MOVES("closed"), SCRIPT("> 220 a|", "close"), SAFE);

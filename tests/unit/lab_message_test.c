@@ -24,7 +24,8 @@
 /* From, To, Date, Message-ID */
 #define HEAD "<", "<", "<", "<", "then X-Postern-Lab: 7", \
 	"then Subject: message 7 of the lab"
-#define END "then Text.", "then .", "> 250 2.0.0 queued as X1|"
+#define END "then Text.", "then .", "> 250 2.0.0 queued as X1|", "then QUIT", \
+	"> 221 bye|"
 
 static char *header[] = { (char *)(uintptr_t)"TLS-Required:",
     (char *)(uintptr_t)" No" };

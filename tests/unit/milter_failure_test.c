@@ -47,6 +47,27 @@ static void again(void)
 	milter_world_init(&world);
 }
 
+/* Only then is little time enough: a busy machine answers late. */
+static bool is_late(const char *words)
+{
+	return strstr(words, "within") != NULL;
+}
+
+/*
+ * What takes an answer in time and then a silence that is longer than that:
+ * once more with more of it, if the machine was too busy.
+ */
+static void with_patience(bool (*attempt)(int64_t milliseconds))
+{
+	int64_t patience = SHORT_MS;
+
+	while (!attempt(patience)) {
+		patience *= 4;
+		assert_true(patience < 10000);
+		again();
+	}
+}
+
 /* It has failed with these words, once and for all. */
 static void expect_failure(enum milter_action action, const char *words)
 {
@@ -196,7 +217,8 @@ static void test_other_options(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		world.settings.connect_ms = SHORT_MS;
+		if (is_late(rows[i].words))
+			world.settings.connect_ms = SHORT_MS;
 		world.filter.rules = rows[i].rules;
 		expect_failure(milter_world_connect(&world), rows[i].words);
 		again();
@@ -244,7 +266,8 @@ static void test_stages(void **state)
 
 			rules[0].command = *command;
 			world.filter.rules = rules;
-			world.settings.reply_ms = SHORT_MS / 3;
+			if (is_late(rows[i].words))
+				world.settings.reply_ms = SHORT_MS / 3;
 			expect_failure(milter_world_whole(&world),
 			    rows[i].words);
 			again();
@@ -372,14 +395,14 @@ static void test_unasked(void **state)
 	(void)state;
 	world.filter.rules = twice;
 	assert_int_equal(milter_world_mail(&world), MILTER_CONTINUE);
-	milter_world_pass(&world, 10);
+	milter_world_fail(&world);
 	expect_failure(milter_world_recipient(&world, "b@example.org"),
 	    "without being asked");
 	again();
 	world.filter.rules = silent;
 	world.filter.steps = 0x4000;	/* it said it would not answer */
 	assert_int_equal(milter_world_mail(&world), MILTER_CONTINUE);
-	milter_world_pass(&world, 10);
+	milter_world_fail(&world);
 	expect_failure(milter_world_recipient(&world, "b@example.org"),
 	    "without being asked");
 }
@@ -394,26 +417,39 @@ static void test_gone_between(void **state)
 	world.filter.rules = rules;
 	assert_int_equal(milter_world_connect(&world), MILTER_CONTINUE);
 	assert_int_equal(milter_world_hello(&world), MILTER_CONTINUE);
-	milter_world_pass(&world, 10);
+	milter_world_fail(&world);
 	expect_failure(milter_world_mail(&world), "closed the connection");
 }
 
 /* --- time --- */
 
+static char progress_at;
+
+static bool progress_holds(int64_t patience)
+{
+	int64_t started = clock_monotonic();
+	enum milter_action action;
+
+	world.filter.progress = patience / 4;
+	world.filter.progress_at = progress_at;
+	world.settings.reply_ms = patience;
+	world.settings.message_ms = 5 * patience;
+	action = milter_world_whole(&world);
+	if (strstr(world.why, "no answer within") != NULL)
+		return false;
+	expect_failure(action, "no end after");
+	assert_true(clock_monotonic() - started >= 4 * patience);
+	return true;
+}
+
 static void test_progress(void **state)
 {
 	static const char commands[] = "ME";
-	int64_t started;
 
 	(void)state;
 	for (const char *command = commands; *command != '\0'; command++) {
-		world.filter.progress = SHORT_MS / 4;
-		world.filter.progress_at = *command;
-		world.settings.reply_ms = SHORT_MS;
-		world.settings.message_ms = 5 * SHORT_MS;
-		started = clock_monotonic();
-		expect_failure(milter_world_whole(&world), "no end after");
-		assert_true(clock_monotonic() - started >= 4 * SHORT_MS);
+		progress_at = *command;
+		with_patience(progress_holds);
 		again();
 	}
 }
@@ -445,21 +481,27 @@ static void test_abandoned_answer(void **state)
 	assert_int_equal(milter_world_mail(&world), MILTER_CONTINUE);
 	milter_recipient(world.milter, "b@example.org", NULL);
 	milter_abort(world.milter);
-	milter_world_pass(&world, 2 * SHORT_MS);
+	milter_world_fail(&world);
 	expect_failure(milter_world_mail(&world), "no answer within");
+}
+
+static bool answer_comes(int64_t patience)
+{
+	world.settings.reply_ms = patience;
+	if (milter_world_mail(&world) != MILTER_CONTINUE)
+		return false;
+	milter_recipient(world.milter, "b@example.org", NULL);
+	milter_abort(world.milter);
+	milter_world_pass(&world, (int)(2 * patience));
+	return !milter_has_failed(world.milter) &&
+	    milter_world_mail(&world) == MILTER_CONTINUE;
 }
 
 /* ... and when it has come, nothing is expected of the filter. */
 static void test_abandoned_answer_comes(void **state)
 {
 	(void)state;
-	world.settings.reply_ms = SHORT_MS;
-	assert_int_equal(milter_world_mail(&world), MILTER_CONTINUE);
-	milter_recipient(world.milter, "b@example.org", NULL);
-	milter_abort(world.milter);
-	milter_world_pass(&world, 2 * SHORT_MS);
-	assert_false(milter_has_failed(world.milter));
-	assert_int_equal(milter_world_mail(&world), MILTER_CONTINUE);
+	with_patience(answer_comes);
 }
 
 /* Given up in the middle of a body that the filter does not read. */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -97,6 +98,15 @@ void milter_world_pass(struct milter_world *world, int milliseconds)
 	run(milliseconds, NULL, &world->filter.ended);
 }
 
+void milter_world_fail(struct milter_world *world)
+{
+	int64_t limit = clock_monotonic() + GIVE_UP_MS;
+
+	while (!milter_has_failed(world->milter) && clock_monotonic() < limit)
+		run(1, NULL, NULL);
+	assert_true(milter_has_failed(world->milter));
+}
+
 static size_t read_body(void *arg, uint64_t offset, char *out, size_t size)
 {
 	struct milter_world *world = arg;
@@ -139,7 +149,7 @@ void milter_world_init(struct milter_world *world)
 	milter_filter_init(&world->filter);
 	world->settings = (struct milter_settings){ .name = "test",
 	    .session = 17, .socket = "/run/filter", .host = "",
-	    .connect_ms = 5000, .reply_ms = 5000, .message_ms = 10000,
+	    .connect_ms = 15000, .reply_ms = 15000, .message_ms = 18000,
 	    .replace_max = 1 << 20 };
 	buf_init(&world->body, 64 << 20);
 	milter_world_message(world, "From: a@example.net\r\n"

@@ -47,6 +47,8 @@ void	 milter_world_prepare_milter(struct milter_world *world);
 enum milter_action	 milter_world_run(struct milter_world *world);
 /* Runs it for some time, or until the filter has seen the end. */
 void	 milter_world_pass(struct milter_world *world, int milliseconds);
+/* Runs it until the milter has failed, between two commands. */
+void	 milter_world_fail(struct milter_world *world);
 void	 milter_world_message(struct milter_world *world, const char *header,
 	    const char *body, size_t length);
 

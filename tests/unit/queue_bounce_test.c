@@ -348,7 +348,7 @@ static void send_from(const char *sender, uint32_t flags, unsigned notify,
 	submission_data(submission, body, strlen(body));
 	submission_end(submission, 0, on_done, &done);
 	arena_free(arena);
-	assert_true(world_wait(is_set, &done, 5000));
+	assert_true(world_wait(is_set, &done, 20000));
 }
 
 static void send_with(uint32_t flags, unsigned notify, const char *body)
@@ -545,8 +545,9 @@ static void test_delay_wanted(void **state)
 }
 
 /* A message that came hours ago, held or in its first attempt. */
-static uint64_t put_old(bool is_held)
+static uint64_t put_old(const char *recipients, bool is_held)
 {
+	char *list = mem_dup_string(recipients), *rest = list, *one;
 	struct arena *arena = arena_new(4 << 20);
 	struct envelope *envelope = envelope_new(arena);
 	struct commit_message message = { .envelope = envelope,
@@ -558,7 +559,9 @@ static uint64_t put_old(bool is_held)
 	envelope->sender = arena_dup_string(arena, "a@sender.test");
 	if (is_held)
 		envelope->hold = arena_dup_string(arena, "suspect");
-	envelope_add_recipient(envelope, arena, "joe@one.test", NULL, 0);
+	while ((one = strsep(&rest, " ")) != NULL)
+		envelope_add_recipient(envelope, arena, one, NULL, 0);
+	mem_free(list);
 	digest_of("x\r\n", 3, message.digest);
 	commit_accept(world.queue->commit, &message, arena, NULL, NULL);
 	return message.id;
@@ -587,9 +590,11 @@ static void test_delay_untried(void **state)
 	uint64_t held, other, id;
 
 	(void)state;
-	held = put_old(true);
-	id = put_old(false);
+	world_connect_worker(&world, DESTINATION_DELIVERY, 0);
+	held = put_old("joe@one.test", true);
+	id = put_old("joe@one.test", false);
 	assert_true(world_wait(is_told, &id, 60000));
+	world_connect_worker(&world, DESTINATION_DELIVERY, 100);
 	assert_true(world_wait(has_notification, NULL, 60000));
 	has(notification()->body, "Action: delayed\r\nStatus: 4.0.0\r\n");
 	has(notification()->body, "It has not been tried yet");
@@ -598,9 +603,51 @@ static void test_delay_untried(void **state)
 	world_stop_queue(&world);
 	world_start_queue(&world);
 	world_connect(&world);
-	other = put_old(false);
+	world_connect_worker(&world, DESTINATION_DELIVERY, 0);
+	other = put_old("joe@one.test", false);
 	assert_true(world_wait(is_told, &other, 60000));
 	assert_int_equal(world_count_messages(&world), 5);
+}
+
+/* SMTP-125: one notification for all that are late then, wherever they are. */
+static void test_delay_together(void **state)
+{
+	const char *body;
+	uint64_t id;
+
+	(void)state;
+	world_connect_worker(&world, DESTINATION_DELIVERY, 0);
+	id = put_old("joe@one.test eve@two.test kim@three.test bob@one.test",
+	    false);
+	assert_true(world_wait(is_told, &id, 60000));
+	assert_int_equal(world_count_messages(&world), 2);
+	world_connect_worker(&world, DESTINATION_DELIVERY, 100);
+	assert_true(world_wait(has_notification, NULL, 60000));
+	body = notification()->body;
+	has(body, "Final-Recipient: rfc822; joe@one.test\r\n");
+	has(body, "Final-Recipient: rfc822; bob@one.test\r\n");
+	has(body, "Final-Recipient: rfc822; eve@two.test\r\n");
+	has(body, "Final-Recipient: rfc822; kim@three.test\r\n");
+}
+
+/* Who is being tried is not told of: he may have it in a moment. */
+static void test_delay_in_flight(void **state)
+{
+	struct status status;
+	struct job *job;
+
+	(void)state;
+	put_old("joe@one.test eve@two.test", false);
+	assert_true(world_wait_jobs(&world, 2));
+	job = world.jobs[0];
+	status_from_reply(&status, 451, "4.3.0 not now");
+	if (strcmp(job->domain, "one.test") == 0)
+		world_finish(&world, 0, &status);
+	else
+		world_finish(&world, 1, &status);
+	assert_true(world_wait(has_notification, NULL, 60000));
+	has(notification()->body, "rfc822; joe@one.test\r\n");
+	lacks(notification()->body, "eve@two.test");
 }
 
 /* --- UTF-8 --- */
@@ -848,6 +895,8 @@ int main(void)
 		DELAY(test_delay_unwanted),
 		DELAY(test_delay_wanted),
 		DELAY(test_delay_untried),
+		DELAY(test_delay_together),
+		DELAY(test_delay_in_flight),
 		WORLD(test_requiretls),
 		WORLD(test_requiretls_codes),
 		WORLD(test_requiretls_success),

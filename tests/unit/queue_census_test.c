@@ -191,7 +191,7 @@ static void happen(unsigned times)
 		if (accepted_count < sizeof(accepted) / sizeof(accepted[0]) &&
 		    (id_count == 0 || below(3) == 0))
 			accept_one();
-		else
+		else if (id_count > 0)
 			change_one();
 		if (times % 10 == 0)
 			world_turn(0);
@@ -331,6 +331,7 @@ static void test_walk(void **state)
 	(void)state;
 	world_drop_worker(&world, DESTINATION_DELIVERY);
 	happen(4 * MESSAGES);
+	world_turn(5);
 	for (int round = 0; round < 3; round++) {
 		world_stop_queue(&world);
 		world_start_queue(&world);

@@ -164,6 +164,19 @@ static void test_selectors(void **state)
 	}
 }
 
+/* However it is written, it is one message, and counts once. */
+static void test_identifiers(void **state)
+{
+	char arguments[200];
+
+	(void)state;
+	snprintf(arguments, sizeof(arguments), "{\"id\":[\"%llx\","
+	    "\"%llX\",\"%016llx\",\"%llx\"]}", (unsigned long long)ids[1],
+	    (unsigned long long)ids[1], (unsigned long long)ids[1],
+	    (unsigned long long)ids[0]);
+	assert_int_equal(listed(arguments), 2);
+}
+
 static void test_bad_arguments(void **state)
 {
 	static const struct { const char *verb, *arguments; } bad[] = {
@@ -486,6 +499,39 @@ static void test_redirect_aliases(void **state)
 	assert_int_equal(listed("{\"recipient\":\"joe@one.test\"}"), 1);
 }
 
+/* "ann" as she is rewritten where mail leaves. */
+static char *forward_sender(const char *sender, struct arena *arena)
+{
+	return strcmp(sender, "ann@other.test") != 0 ? NULL :
+	    arena_dup_string(arena, "SRS0=ann@mx.test");
+}
+
+/* What was for us, and leads out now, says the sender that an alias would have
+ * it say; what goes on to where others are does not (SMTP-182). */
+static void test_redirect_sender(void **state)
+{
+	static const struct readers readers = { .each = each_reader,
+	    .forward_sender = forward_sender };
+
+	(void)state;
+	readers_install(&readers);
+	assert_int_equal(redirect("new@four.test",
+	    "\"sender\":\"ann@other.test\""), CONTROL_OK);
+	assert_string_equal(seen.sender, "ann@other.test");
+	assert_int_equal(redirect("joe@local.test",
+	    "\"sender\":\"ann@other.test\""), CONTROL_OK);
+	assert_string_equal(seen.sender, "ann@other.test");
+	assert_int_equal(redirect("new@five.test",
+	    "\"sender\":\"ann@other.test\""), CONTROL_OK);
+	assert_string_equal(seen.sender, "SRS0=ann@mx.test");
+	/* Whose sender is one of ours stays as he is. */
+	assert_int_equal(redirect("joe@local.test",
+	    "\"sender\":\"bob@sender.test\""), CONTROL_OK);
+	assert_int_equal(redirect("new@five.test",
+	    "\"sender\":\"bob@sender.test\""), CONTROL_OK);
+	assert_string_equal(seen.sender, "bob@sender.test");
+}
+
 /* --- cat --- */
 
 static void test_cat_several(void **state)
@@ -517,21 +563,27 @@ static void test_cat_several(void **state)
 
 enum { WIDE = 1500, MANY = 6000 };
 
-/* A message with a slice for each of many domains is changed over several
- * turns, and counts once. */
-static void test_wide(void **state)
+static void send_wide(void)
 {
 	char *recipients = mem_alloc(WIDE * 24);
 	size_t used = 0;
-	json_t *answer;
 
-	(void)state;
 	for (int i = 0; i < WIDE; i++)
 		used += (size_t)snprintf(recipients + used, 24,
 		    "%sa@d%d.test", i == 0 ? "" : " ", i);
 	assert_true(world_send(&world, "b@sender.test", recipients,
 	    "x\r\n") != 0);
 	mem_free(recipients);
+}
+
+/* A message with a slice for each of many domains is changed over several
+ * turns, and counts once. */
+static void test_wide(void **state)
+{
+	json_t *answer;
+
+	(void)state;
+	send_wide();
 	assert_int_equal(world_count_slices(&world), WIDE);
 	answer = answer_of("hold", "{\"all\":true}", NULL);
 	assert_int_equal(number_at(answer, "messages"), 1);
@@ -582,6 +634,52 @@ static void begin(struct talk *talk, const char *request)
 	queue_control(world.queue, fds[0], &caller);
 	assert_int_equal(write(talk->fd, request, strlen(request)),
 	    strlen(request));
+}
+
+/* The new one is there, and some of the old ones are, too. */
+static void redirect_half(struct talk *talk)
+{
+	send_wide();
+	begin(talk, "{\"verb\":\"redirect\",\"arguments\":{\"to\":"
+	    "\"new@four.test\",\"state\":\"active\"}}\n");
+	while (listed("{\"domain\":\"four.test\"}") == 0)
+		if (has_ended(talk))
+			fail_msg("%s", talk->text);
+	assert_true(world_count_slices(&world) > 1);
+}
+
+/* A message of very many domains gives way step by step, and all of it, though
+ * its state is another by then and the caller has enough. */
+static void test_redirect_wide(void **state)
+{
+	struct talk *talk = mem_alloc(sizeof(*talk));
+
+	(void)state;
+	redirect_half(talk);
+	assert_int_equal(write(talk->fd, "{\"stop\":true}\n", 14), 14);
+	world_command(&world, "hold", "{\"domain\":\"d*.test\"}", true,
+	    NULL);
+	assert_true(world_wait(has_ended, talk, 60000));
+	assert_int_equal(world_count_slices(&world), 1);
+	assert_int_equal(listed("{\"domain\":\"four.test\"}"), 1);
+	assert_non_null(strstr(talk->text, "\"messages\":1,\"recipients\":"
+	    "1500"));
+	assert_non_null(strstr(talk->text, "{\"end\":130"));
+	close(talk->fd);
+	mem_free(talk);
+}
+
+static void test_redirect_gone(void **state)
+{
+	struct talk *talk = mem_alloc(sizeof(*talk));
+
+	(void)state;
+	redirect_half(talk);
+	close(talk->fd);
+	world_turn(50);
+	assert_int_equal(world_count_slices(&world), 1);
+	assert_int_equal(listed("{\"domain\":\"four.test\"}"), 1);
+	mem_free(talk);
 }
 
 /* Told to stop it stops, keeps what it did and says how much that is; and it
@@ -653,6 +751,7 @@ int main(void)
 #define EMPTY(f) cmocka_unit_test_setup_teardown(f, setup_empty, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_selectors),
+		TEST(test_identifiers),
 		TEST(test_bad_arguments),
 		TEST(test_dry_run),
 		TEST(test_dry_run_line),
@@ -662,8 +761,11 @@ int main(void)
 		TEST(test_redirect_tag),
 		TEST(test_redirect_refused),
 		TEST(test_redirect_aliases),
+		TEST(test_redirect_sender),
 		TEST(test_cat_several),
 		EMPTY(test_wide),
+		EMPTY(test_redirect_wide),
+		EMPTY(test_redirect_gone),
 		EMPTY(test_stop),
 		EMPTY(test_gone),
 	};

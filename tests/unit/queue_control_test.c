@@ -710,9 +710,55 @@ static void test_stats(void **state)
 	json_decref(lines);
 }
 
+/* --- the queue goes --- */
+
+static int begin_command(const char *request)
+{
+	struct process_caller caller = { .uid = 1, .privileged = true };
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fds), 0);
+	queue_control(world.queue, fds[0], &caller);
+	assert_int_equal(write(fds[1], request, strlen(request)),
+	    strlen(request));
+	return fds[1];
+}
+
+/* Nothing that was under way for a command touches a queue that has gone. */
+static void test_close(void **state)
+{
+	static const char *const requests[] = {
+	    "{\"verb\":\"list\",\"arguments\":{}}\n",
+	    "{\"verb\":\"stats\",\"arguments\":{\"domain\":\"*\"}}\n",
+	    "{\"verb\":\"hold\",\"arguments\":{\"all\":true}}\n",
+	    "{\"verb\":\"verify\",\"arguments\":{}}\n",
+	    "{\"verb\":\"pause\",\"arguments\":{\"place\":\"x.test\","
+	    "\"reason\":\"r\"}}\n",
+	    "{\"verb\":\"import\",\"arguments\":{\"archive\":\"a\"}}\n",
+	    "{\"verb\":" };
+	enum { COUNT = sizeof(requests) / sizeof(requests[0]) };
+	int fds[COUNT];
+
+	(void)state;
+	world_fill(&world, 2000);
+	for (int turns = 1; turns < 12; turns++) {
+		for (int i = 0; i < COUNT; i++)
+			fds[i] = begin_command(requests[i]);
+		world_turn(turns);
+		world_stop_queue(&world);
+		world_turn(20);
+		for (int i = 0; i < COUNT; i++)
+			close(fds[i]);
+		world_turn(5);
+		world_start_queue(&world);
+	}
+	world_connect(&world);
+}
+
 /* --- many messages --- */
 
-enum { MANY = 100000 };
+enum { FINDINGS = 12000, MANY = 100000 };
 
 struct stream_count {
 	int	 fd;
@@ -793,6 +839,32 @@ static void test_many(void **state)
 	mem_free(count);
 }
 
+/* However much is found, each finding is said, and the answer is read as it is
+ * made. */
+static void test_verify_many(void **state)
+{
+	json_t *lines, *line;
+	size_t i, found = 0;
+	char key[24];
+
+	(void)state;
+	for (i = 0; i < FINDINGS; i++) {
+		snprintf(key, sizeof(key), "astray %06zu", i);
+		store_put(world.queue->store, STORE_ATTEMPTS,
+		    (struct store_bytes){ key, strlen(key) },
+		    (struct store_bytes){ "x", 1 });
+	}
+	assert_int_equal(world_command(&world, "verify", "{}", true, &lines),
+	    CONTROL_DATA);
+	json_array_foreach(lines, i, line)
+		found += json_object_get(line, "problem") != NULL;
+	assert_int_equal(found, FINDINGS);
+	line = json_array_get(lines, json_array_size(lines) - 2);
+	assert_int_equal(json_integer_value(json_object_get(line,
+	    "problems")), FINDINGS);
+	json_decref(lines);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -816,6 +888,8 @@ int main(void)
 		TEST(test_set_tls_in_flight),
 		TEST(test_set_tls_tags),
 		TEST(test_stats),
+		TEST(test_verify_many),
+		TEST(test_close),
 		cmocka_unit_test_setup_teardown(test_many, setup_empty,
 		    teardown),
 	};

@@ -23,6 +23,7 @@ enum { ENTRIES_MAX = 20000 };
 static struct conf *conf;
 static struct destinations *all;
 static struct entry *taken[ENTRIES_MAX];	/* by place.id */
+static int64_t monotonic;
 
 static int open_with(const char *options)
 {
@@ -77,7 +78,8 @@ static void add(const char *domain, uint64_t id, uint32_t sender, bool tried)
 /* The message that may be tried next, 0 if none may. */
 static uint64_t take(void)
 {
-	struct entry *entry = destinations_take(all, DESTINATION_DELIVERY);
+	struct entry *entry = destinations_take(all, DESTINATION_DELIVERY,
+	    monotonic);
 
 	if (entry == NULL)
 		return 0;
@@ -559,6 +561,14 @@ static void test_clock_set_back(void **state)
 	assert_true(destination_is_resting(one, HOUR));
 }
 
+/* All that may be taken, as time goes by and nothing is answered. */
+static void take_all(void)
+{
+	for (int i = 0; i < 600; i++, monotonic += 30000)
+		while (take() != 0)
+			;
+}
+
 /* 1,000 places each of three kinds that never answer: what is well, and what
  * nothing is known of, goes on beside them. */
 static void test_slots(void **state)
@@ -582,8 +592,7 @@ static void test_slots(void **state)
 		fresh->fresh = true;
 		add(domain, id++, 1, false);
 	}
-	while (take() != 0)
-		;
+	take_all();
 	assert_int_equal(running("dead"), SLOTS / 4);
 	assert_int_equal(running("dead") + running("untried"), SLOTS / 2);
 	assert_int_equal(running("dead") + running("untried") +
@@ -624,8 +633,7 @@ static void test_newest(void **state)
 		place_of(domain)->fresh = true;
 		add(domain, id++, (uint32_t)i, false);
 		if (i == 200)
-			while (take() != 0)
-				;
+			take_all();
 	}
 	place_of("up.test")->fresh = true;
 	add("up.test", id, 77777, false);
@@ -641,6 +649,88 @@ static void test_newest(void **state)
 	}
 	assert_int_equal(running("d"), SLOTS - SLOTS / 4 - 1);
 	assert_in_range(freed, 1, 10);
+}
+
+/* Ten thousand hosts that hang, each try for 30 s: what comes for another that
+ * nothing is known of has a slot within a second or so at any time. */
+static void test_pace(void **state)
+{
+	int64_t started[ENTRIES_MAX] = { 0 }, came = -1, longest = 0;
+	uint64_t id = 1, up = 0, one;
+	char domain[32];
+	unsigned most = 0;
+
+	(void)state;
+	destinations_set_slots(all, DESTINATION_DELIVERY, 200);
+	for (; id <= 10000; id++) {
+		snprintf(domain, sizeof(domain), "hangs%u.test", (unsigned)id);
+		place_of(domain)->fresh = true;
+		add(domain, id, (uint32_t)id, false);
+	}
+	for (int64_t end = monotonic + 100000; monotonic < end;
+	    monotonic += 50) {
+		for (one = 1; one <= 10000; one++)
+			if (taken[one] != NULL &&
+			    monotonic - started[one] >= 30000)
+				host_fails(finish(one), monotonic);
+		if (up == 0) {
+			up = id++;
+			came = monotonic;
+			snprintf(domain, sizeof(domain), "up%u.test",
+			    (unsigned)up);
+			place_of(domain)->fresh = true;
+			add(domain, up, (uint32_t)up, false);
+		}
+		while ((one = take()) != 0) {
+			started[one] = monotonic;
+			if (one != up)
+				continue;
+			if (monotonic - came > longest)
+				longest = monotonic - came;
+			destination_succeeded(all, finish(up));
+			up = 0;
+			break;
+		}
+		assert_true(up == 0 || destinations_pace(all,
+		    DESTINATION_DELIVERY, monotonic) > 0);
+		if (running("hangs") > most)
+			most = running("hangs");
+	}
+	assert_in_range(longest, 0, 1500);
+	/* And those that hang still have most of what they may. */
+	assert_in_range(most, 75, 140);
+}
+
+/* Hosts that answer after some seconds have more than those that hang. */
+static void test_pace_of_slow(void **state)
+{
+	int64_t started[ENTRIES_MAX] = { 0 };
+	unsigned answered = 0;
+	char domain[32];
+	uint64_t one;
+
+	(void)state;
+	destinations_set_slots(all, DESTINATION_DELIVERY, 200);
+	for (uint64_t id = 1; id <= 10000; id++) {
+		snprintf(domain, sizeof(domain), "slow%u.test", (unsigned)id);
+		place_of(domain)->fresh = true;
+		add(domain, id, (uint32_t)id, false);
+	}
+	for (int64_t end = monotonic + 60000; monotonic < end;
+	    monotonic += 50) {
+		for (one = 1; one <= 10000; one++) {
+			if (taken[one] == NULL ||
+			    monotonic - started[one] < 3000)
+				continue;
+			destination_succeeded(all, taken[one]->destination);
+			finish(one);
+			answered++;
+		}
+		while ((one = take()) != 0)
+			started[one] = monotonic;
+	}
+	/* All slots at all times: 3,000. */
+	assert_in_range(answered, 1800, 3000);
 }
 
 /* With one slot everybody has a turn. */
@@ -741,6 +831,8 @@ int main(void)
 		TEST(test_clock_set_back, setup),
 		TEST(test_slots, setup_many),
 		TEST(test_newest, setup_many),
+		TEST(test_pace, setup_many),
+		TEST(test_pace_of_slow, setup_many),
 		TEST(test_one_slot, setup_many),
 		TEST(test_room, setup),
 		TEST(test_merge, setup),

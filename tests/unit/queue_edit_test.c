@@ -260,7 +260,7 @@ static void read_job(struct job *job, struct reading *reading)
 	reading->job = job;
 	buf_init(&reading->data, TEXT_MOST);
 	worker_read(job, 0, on_body, reading);
-	assert_true(world_wait(has_ended, reading, 10000));
+	assert_true(world_wait(has_ended, reading, 20000));
 }
 
 static void check_job(struct job *job, const char *view)
@@ -484,7 +484,7 @@ static void test_damaged_jump(void **state)
 		reading.ended = false;
 		worker_read(reading.job, reading.job->body_length - 1,
 		    on_body, &reading);
-		assert_true(world_wait(has_ended, &reading, 10000));
+		assert_true(world_wait(has_ended, &reading, 20000));
 		assert_true(reading.failed);
 	}
 	assert_int_equal(buf_length(&reading.data), 0);
@@ -512,7 +512,7 @@ static void test_damaged_inline(void **state)
 	world_finish(&world, 0, &status);
 	world_turn(20);
 	world_command(&world, "retry", "{\"all\": true}", true, NULL);
-	assert_true(world_wait(is_held, NULL, 10000));
+	assert_true(world_wait(is_held, NULL, 20000));
 	assert_int_equal(world.job_count, 0);
 	check_quarantine(mail.answer.id);
 }
@@ -779,7 +779,7 @@ static bool is_taken(struct envelope *first, const struct envelope *revised,
 	queue_connect(world.queue, ROLE_SMTPD, 7, fds[0]);
 	rogue.channel = channel_new(fds[1], "queue", &handler, &rogue,
 	    1 << 20);
-	assert_true(world_wait(has_identifiers, &rogue, 5000));
+	assert_true(world_wait(has_identifiers, &rogue, 20000));
 	put_envelope(&begin, first);
 	put_envelope(&again, revised);
 	queue_put_begin(channel_begin(rogue.channel, QUEUE_BEGIN, 1),
@@ -794,7 +794,7 @@ static bool is_taken(struct envelope *first, const struct envelope *revised,
 	end.envelope_length = buf_length(&again);
 	queue_put_end(channel_begin(rogue.channel, QUEUE_END, 1), &end);
 	channel_end(rogue.channel);
-	assert_true(world_wait(is_over, &rogue, 5000));
+	assert_true(world_wait(is_over, &rogue, 20000));
 	taken = rogue.answered;
 	if (rogue.channel != NULL)
 		channel_free(rogue.channel);

@@ -305,10 +305,10 @@ static void test_cancel(void **state)
 
 	(void)state;
 	upload_start(&upload, 8 << 20);
-	assert_true(world_wait(is_under_way, &upload, 5000));
+	assert_true(world_wait(is_under_way, &upload, 20000));
 	assert_true(upload.left > 0);
 	submission_cancel(upload.submission);
-	assert_true(world_wait(is_forgotten, NULL, 5000));
+	assert_true(world_wait(is_forgotten, NULL, 20000));
 	assert_int_equal(world_count_messages(&world), 0);
 }
 
@@ -374,7 +374,7 @@ static void test_low_space(void **state)
 
 	(void)state;
 	configure("1000G");
-	assert_true(world_wait(has_no_room, NULL, 5000));
+	assert_true(world_wait(has_no_room, NULL, 20000));
 	world_submit(&world, "a@sender.test", "b@remote.test", "x\r\n",
 	    &answer);
 	assert_true(world_wait_answer(&answer));
@@ -382,7 +382,7 @@ static void test_low_space(void **state)
 	assert_int_equal(answer.status.enhanced_subject, 3);
 	assert_int_equal(answer.status.enhanced_detail, 1);
 	configure("1M");
-	assert_true(world_wait(has_room, NULL, 5000));
+	assert_true(world_wait(has_room, NULL, 20000));
 	assert_int_not_equal(world_send(&world, "a@sender.test",
 	    "b@remote.test", "x\r\n"), 0);
 }
@@ -473,7 +473,7 @@ static void rogue_start(struct rogue *rogue)
 	queue_connect(world.queue, ROLE_SMTPD, 7, fds[0]);
 	rogue->channel = channel_new(fds[1], "queue", &handler, rogue,
 	    1 << 20);
-	assert_true(world_wait(has_identifiers, rogue, 5000));
+	assert_true(world_wait(has_identifiers, rogue, 20000));
 }
 
 static void rogue_begin(struct rogue *rogue, uint64_t id)
@@ -523,7 +523,7 @@ static void test_stolen_identifier(void **state)
 	(void)state;
 	rogue_start(&rogue);
 	rogue_begin(&rogue, id);
-	assert_true(world_wait(is_over, &rogue, 5000));
+	assert_true(world_wait(is_over, &rogue, 60000));
 	assert_true(rogue.answered);
 	assert_int_equal(rogue.status.code, 451);
 	rogue.answered = false;
@@ -531,13 +531,13 @@ static void test_stolen_identifier(void **state)
 	queue_put_end(channel_begin(rogue.channel, QUEUE_END, 1),
 	    &(struct queue_end){ .length = 0 });
 	channel_end(rogue.channel);
-	assert_true(world_wait(is_over, &rogue, 5000));
+	assert_true(world_wait(is_over, &rogue, 60000));
 	/* The digest was wrong: nothing came in. */
 	assert_int_equal(rogue.status.code, 451);
 	assert_int_equal(world_count_messages(&world), 1);
 	rogue.answered = false;
 	rogue_begin(&rogue, rogue.identifiers.first + 5);
-	assert_true(world_wait(is_over, &rogue, 5000));
+	assert_true(world_wait(is_over, &rogue, 60000));
 	assert_int_equal(rogue.status.code, 451);
 	rogue_stop(&rogue);
 }
@@ -552,7 +552,7 @@ static void test_too_much(void **state)
 	rogue_begin(&rogue, rogue.identifiers.first);
 	for (int i = 0; i < QUEUE_CREDIT_WINDOW / QUEUE_DATA_MAX + 1; i++)
 		rogue_data(&rogue, QUEUE_DATA_MAX);
-	assert_true(world_wait(is_over, &rogue, 5000));
+	assert_true(world_wait(is_over, &rogue, 60000));
 	assert_true(rogue.closed);
 	rogue_stop(&rogue);
 	assert_int_equal(world_count_messages(&world), 1);
@@ -568,7 +568,7 @@ static void test_wrong_role(void **state)
 	queue_put_read(channel_begin(rogue.channel, QUEUE_READ, 1),
 	    &(struct queue_read){ 1, 2, 3 });
 	channel_end(rogue.channel);
-	assert_true(world_wait(is_over, &rogue, 5000));
+	assert_true(world_wait(is_over, &rogue, 60000));
 	assert_true(rogue.closed);
 	rogue_stop(&rogue);
 }

@@ -146,8 +146,30 @@ static void test_settled(void **state)
 	worker_when_settled(world.workers[DESTINATION_DELIVERY], on_settled,
 	    &settled);
 	assert_false(settled);
-	assert_true(world_wait(is_set, &settled, 5000));
+	assert_true(world_wait(is_set, &settled, 20000));
 	assert_int_equal(world_count_messages(&world), 0);
+}
+
+/* Who stops does not wait for a queue that has gone: no other one comes. */
+static void test_settled_without_queue(void **state)
+{
+	struct status status;
+	bool settled = false;
+
+	(void)state;
+	world_delivered(&status);
+	world_send(&world, "a@sender.test", "b@one.test", "x\r\n");
+	assert_true(world_wait_jobs(&world, 1));
+	world_finish(&world, 0, &status);
+	worker_when_settled(world.workers[DESTINATION_DELIVERY], on_settled,
+	    &settled);
+	world_stop_queue(&world);
+	assert_false(settled);
+	assert_true(world_wait(is_set, &settled, 5000));
+	settled = false;
+	worker_when_settled(world.workers[DESTINATION_DELIVERY], on_settled,
+	    &settled);
+	assert_true(world_wait(is_set, &settled, 5000));
 }
 
 static void deferred(struct status *status)
@@ -472,7 +494,7 @@ static void test_read(void **state)
 	assert_int_equal(reading.job->body_length, SIZE);
 	buf_init(&reading.data, SIZE * 2);
 	worker_read(reading.job, 0, on_body, &reading);
-	assert_true(world_wait(reading_is_done, &reading, 5000));
+	assert_true(world_wait(reading_is_done, &reading, 20000));
 	assert_false(reading.failed);
 	assert_int_equal(buf_length(&reading.data), SIZE);
 	assert_memory_equal(buf_data(&reading.data), body, SIZE);
@@ -480,7 +502,7 @@ static void test_read(void **state)
 	buf_reset(&reading.data);
 	reading.done = false;
 	worker_read(reading.job, SIZE - 10, on_tail, &reading);
-	assert_true(world_wait(reading_is_done, &reading, 5000));
+	assert_true(world_wait(reading_is_done, &reading, 20000));
 	assert_int_equal(buf_length(&reading.data), 10);
 	buf_release(&reading.data);
 	mem_free(body);
@@ -500,7 +522,7 @@ static void test_read_lost(void **state)
 	world_stop_queue(&world);
 	worker_read(reading.job, 0, on_body, &reading);
 	assert_false(reading.done);
-	assert_true(world_wait(reading_is_done, &reading, 5000));
+	assert_true(world_wait(reading_is_done, &reading, 20000));
 	assert_true(reading.failed);
 	buf_release(&reading.data);
 	mem_free(body);
@@ -564,7 +586,7 @@ static void test_damaged_large(void **state)
 	reading.job = world.jobs[0];
 	buf_init(&reading.data, SIZE * 2);
 	worker_read(reading.job, 0, on_body, &reading);
-	assert_true(world_wait(reading_is_done, &reading, 5000));
+	assert_true(world_wait(reading_is_done, &reading, 20000));
 	assert_true(reading.failed);
 	/* The end was never handed out, so no final dot can have been sent. */
 	assert_true(buf_length(&reading.data) < SIZE);
@@ -703,6 +725,7 @@ int main(void)
 		TEST(test_kinds),
 		TEST(test_delivered),
 		TEST(test_settled),
+		TEST(test_settled_without_queue),
 		TEST(test_deferred),
 		TEST(test_mixed),
 		TEST(test_expired),

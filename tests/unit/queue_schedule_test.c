@@ -29,13 +29,14 @@
 #include "queue/results.h"
 #include "queue/rows.h"
 #include "queue/schedule.h"
+#include "queue/slice.h"
 #include "queue/store.h"
 #include "tests/queue_world.h"
 
 static struct world world;
 static bool dead_is_up;
 static enum status_reason dead_reason;
-static uint64_t alive_count, dead_count, dead_tries, notified;
+static uint64_t alive_count, alive_wanted, dead_count, dead_tries, notified;
 static size_t window_most;
 static uint32_t commit_flags;		/* of messages to come */
 
@@ -47,7 +48,8 @@ static void answer(struct world *w, struct job *job)
 	window_most = window > window_most ? window : window_most;
 	world_delivered(&status);
 	if (strcmp(job->domain, "dead.test") != 0) {
-		alive_count++;
+		if (++alive_count == alive_wanted)
+			loop_stop();
 		notified += job->sender[0] == '\0';
 	} else if (dead_is_up) {
 		dead_count++;
@@ -64,7 +66,7 @@ static int setup(void **state)
 	(void)state;
 	dead_is_up = false;
 	dead_reason = REASON_CONNECT;
-	alive_count = dead_count = dead_tries = notified = 0;
+	alive_count = alive_wanted = dead_count = dead_tries = notified = 0;
 	window_most = 0;
 	commit_flags = 0;
 	world_open(&world, "active-messages = 100\nretry-first = 1s\n"
@@ -149,7 +151,7 @@ static void test_dead_fills_nothing(void **state)
 	world_turn(200);
 	assert_true(dead_tries < 100);
 	commit_many("b@alive.test", 300);
-	assert_true(world_wait(alive_is_done, &expected, 5000));
+	assert_true(world_wait(alive_is_done, &expected, 20000));
 	assert_true(window_most <= 100);
 	world_turn(200);
 	/* Then it comes back. */
@@ -173,7 +175,7 @@ static void test_backlog_after_restart(void **state)
 	world_stop_queue(&world);
 	world_start_queue(&world);
 	world_new_worker(&world, DESTINATION_DELIVERY);
-	assert_true(world_wait(alive_is_done, &expected, 10000));
+	assert_true(world_wait(alive_is_done, &expected, 20000));
 	dead_is_up = true;
 	assert_true(world_wait_empty(&world));
 	assert_int_equal(dead_count, 500);
@@ -222,6 +224,7 @@ enum { MODEL_DOMAINS = 12, MODEL_SENDERS = 5 };
 
 static unsigned failing;	/* bits: domains whose host is down */
 static bool at_end;
+static size_t places_most;	/* destinations remembered; 0: as many as ever */
 
 /* Some hosts are down, some answer in part, and some jobs never end: their
  * worker dies. */
@@ -241,6 +244,12 @@ static void answer_by_model(struct world *w, struct job *job)
 		w->jobs[w->job_count++] = job;
 	else
 		worker_finish(job, &status, false);
+}
+
+static void limit_places(void)
+{
+	if (places_most > 0)
+		schedule_limit(world.queue->schedule, places_most);
 }
 
 static void change_model(int step)
@@ -268,6 +277,7 @@ static void change_model(int step)
 	case 4: world_drop_worker(&world, DESTINATION_DELIVERY);
 		world_stop_queue(&world);
 		world_start_queue(&world);
+		limit_places();
 		world_new_worker(&world, DESTINATION_DELIVERY);
 		break;
 	default:
@@ -279,13 +289,13 @@ static void change_model(int step)
  * fail and come back, a worker and the queue that die, another configuration,
  * holds, releases, retries and deletions. The window is full nearly all the
  * time. In the end every row was tried, and nothing is left. */
-static void test_model(void **state)
+static void run_model(int seeds)
 {
 	char to[64];
 
-	(void)state;
+	limit_places();
 	world.on_job = answer_by_model;
-	for (int seed = 1; seed <= 4; seed++) {
+	for (int seed = 1; seed <= seeds; seed++) {
 		srand((unsigned)seed);
 		at_end = false;
 		for (int step = 0; step < 40; step++) {
@@ -312,6 +322,116 @@ static void test_model(void **state)
 		assert_int_equal(world_count_slices(&world), 0);
 		assert_int_equal(world_count_schedule(&world), 0);
 	}
+}
+
+static void test_model(void **state)
+{
+	(void)state;
+	places_most = 0;
+	run_model(4);
+}
+
+/* The same where far less destinations are remembered than there are. */
+static void test_model_of_few(void **state)
+{
+	(void)state;
+	places_most = 5;
+	run_model(1);
+	places_most = 1;
+	run_model(1);
+}
+
+static void answer_up(struct world *w, struct job *job)
+{
+	struct status status;
+
+	(void)w;
+	world_delivered(&status);
+	if (!dead_is_up && job->domain[0] == 'd')
+		status_set(&status, STATUS_DEFERRED, REASON_CONNECT, "4.4.1",
+		    "no answer");
+	else if (job->domain[0] == 'd')
+		dead_count++;
+	else
+		alive_count++;
+	worker_finish(job, &status, false);
+}
+
+/* As many places as may be remembered are dead and have mail: what comes for
+ * another goes at once, and nobody's mail is forgotten for it. */
+static void test_place_for_fresh(void **state)
+{
+	uint64_t expected = 0;
+	char to[64];
+
+	(void)state;
+	world.on_job = answer_up;
+	schedule_limit(world.queue->schedule, 10);
+	for (int i = 0; i < 200; i++) {
+		snprintf(to, sizeof(to), "b@d%d.test", i % 20);
+		commit(to, 0);
+	}
+	world_turn(50);
+	for (int i = 0; i < 30; i++) {
+		snprintf(to, sizeof(to), "b@alive%d.test", i);
+		commit(to, 0);
+		expected++;
+		assert_true(world_wait(alive_is_done, &expected, 10000));
+	}
+	assert_true(destinations_count(schedule_destinations(
+	    world.queue->schedule)) <= 12);
+	dead_is_up = true;
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(dead_count, 200);
+}
+
+/* What is not durable is not tried, whatever the operator says; and it is
+ * afterwards. */
+static void test_retry_of_unsafe(void **state)
+{
+	struct schedule *schedule = world.queue->schedule;
+	struct slice slice;
+	uint64_t id;
+
+	(void)state;
+	commit("b@alive.test", 0);
+	id = rows_last_message(world.queue->store);
+	assert_int_equal(slice_load(&slice, world.queue, id, 0), 0);
+	slice_retry(&slice, slice.record->due + 1);
+	slice_save(&slice);
+	assert_null(schedule_take(schedule, DESTINATION_DELIVERY));
+	assert_int_equal(schedule_window(schedule), 0);
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(alive_count, 1);
+}
+
+static void put_off(void *arg, uint64_t id,
+    const struct record_message *record)
+{
+	struct slice slice;
+
+	(void)arg;
+	(void)record;
+	assert_int_equal(slice_load(&slice, world.queue, id, 0), 0);
+	slice.record->due += INT64_C(86400000) * 2000;
+	slice_save(&slice);
+}
+
+/* The clock was ahead by years when these were put off. */
+static void test_clock_was_ahead(void **state)
+{
+	(void)state;
+	world_drop_worker(&world, DESTINATION_DELIVERY);
+	for (int i = 0; i < 600; i++)
+		commit("b@alive.test", 0);
+	world_turn(50);
+	assert_int_equal(rows_each_message(world.queue->store, 0, 1000,
+	    put_off, NULL), 600);
+	world_stop_queue(&world);
+	world_start_queue(&world);
+	world_new_worker(&world, DESTINATION_DELIVERY);
+	assert_true(world_wait_empty(&world));
+	assert_int_equal(alive_count, 600);
 }
 
 /* --- senders --- */
@@ -557,7 +677,7 @@ static void test_by_hand(void **state)
 	for (int i = 0; i < 60; i++)
 		id = world_send(&world, i % 2 == 0 ? "a@one.test" :
 		    "b@one.test", "x@dead.test", "x\r\n");
-	assert_true(world_wait(dead_rests, NULL, 10000));
+	assert_true(world_wait(dead_rests, NULL, 20000));
 	snprintf(arguments, sizeof(arguments), "{\"id\":\"%llx\"}",
 	    (unsigned long long)id);
 	for (int round = 0; round < 3; round++) {
@@ -566,10 +686,16 @@ static void test_by_hand(void **state)
 		tried_id = id;
 		assert_int_equal(world_command(&world, "retry", arguments,
 		    true, NULL), 0);
-		assert_true(world_wait(is_tried, NULL, 10000));
+		assert_true(world_wait(is_tried, NULL, 20000));
 		assert_true(dead_tries - tries <= 5);
-		assert_true(world_wait(dead_rests, NULL, 10000));
+		assert_true(world_wait(dead_rests, NULL, 20000));
 	}
+}
+
+static bool is_wide(void *arg)
+{
+	(void)arg;
+	return schedule_window(world.queue->schedule) > 4000;
 }
 
 /* Those who are found to be gone when their turn comes keep nobody waiting,
@@ -582,15 +708,15 @@ static void test_many_gone(void **state)
 	world_drop_worker(&world, DESTINATION_DELIVERY);
 	world.queue->conf->active_messages = 50000;
 	commit_many("b@alive.test", 5000);
-	world_turn(50);
-	assert_true(schedule_window(world.queue->schedule) > 4000);
+	assert_true(world_wait(is_wide, NULL, 20000));
 	assert_int_equal(world_command(&world, "delete", "{\"all\": true}",
 	    true, NULL), 0);
 	commit_many("b@alive.test", 10);
 	world_turn(50);
 	world_new_worker(&world, DESTINATION_DELIVERY);
 	/* No turns but those that somebody needs. */
-	timer_start(&timer, 1000, stop_loop, NULL);
+	timer_start(&timer, 15000, stop_loop, NULL);
+	alive_wanted = 10;
 	loop_run();
 	timer_stop(&timer);
 	assert_int_equal(alive_count, 10);
@@ -612,7 +738,7 @@ static void test_expires_untried(void **state)
 	world_turn(300);
 	for (int i = 0; i < 40; i++)
 		commit("b@dead.test", 7200);
-	assert_true(world_wait(is_notified, &expected, 10000));
+	assert_true(world_wait(is_notified, &expected, 20000));
 	world_turn(100);
 	assert_int_equal(world_count_messages(&world), 60);
 }
@@ -645,7 +771,7 @@ static void test_last_attempt(void **state)
 	tries = dead_tries;
 	for (int i = 0; i < 40; i++)
 		commit("b@dead.test", 7200);
-	assert_true(world_wait(is_notified, &expected, 10000));
+	assert_true(world_wait(is_notified, &expected, 20000));
 	assert_true(dead_tries >= tries + 40);
 	world_turn(100);
 	assert_int_equal(world_count_messages(&world), 60);
@@ -659,8 +785,19 @@ static void test_last_attempt(void **state)
 
 /* What waits for its last attempt and is held and released meanwhile, so that
  * its row moves, has it all the same. */
+static bool is_in_line(void *arg)
+{
+	struct destination *destination = destination_find(
+	    schedule_destinations(world.queue->schedule), "dead.test",
+	    LANE_COMMON);
+
+	return destination != NULL &&
+	    destination->waiting.count >= *(unsigned *)arg;
+}
+
 static void test_moved_last_attempt(void **state)
 {
+	unsigned line = 11;
 	struct destination *destination;
 	struct status status;
 
@@ -668,10 +805,9 @@ static void test_moved_last_attempt(void **state)
 	world_drop_worker(&world, DESTINATION_DELIVERY);
 	for (int i = 0; i < 20; i++)
 		commit("b@dead.test", 7200);
-	world_turn(50);
+	assert_true(world_wait(is_in_line, &line, 10000));
 	destination = destination_find(schedule_destinations(
 	    world.queue->schedule), "dead.test", LANE_COMMON);
-	assert_non_null(destination);
 	status_set(&status, STATUS_DEFERRED, REASON_CERTIFICATE, "4.7.5", "x");
 	for (int i = 0; i < 2; i++)
 		schedule_failed(world.queue->schedule, destination, &status);
@@ -768,7 +904,7 @@ static void test_lanes(void **state)
 	    LANE_COMMON), clock_wall()));
 	commit_flags = ENVELOPE_TLS_OPTIONAL;
 	commit_many("b@dead.test", 20);
-	assert_true(world_wait(lane_is_done, &optional, 2000));
+	assert_true(world_wait(lane_is_done, &optional, 20000));
 	assert_int_equal(by_lane[LANE_OPTIONAL], 20);
 	/* REQUIRETLS mail that meets no host is no reason for others to wait,
 	 * also after a restart. */
@@ -786,7 +922,7 @@ static void test_lanes(void **state)
 	by_lane[LANE_COMMON] = 0;
 	commit_flags = 0;
 	commit_many("b@other.test", 20);
-	assert_true(world_wait(lane_is_done, &common, 2000));
+	assert_true(world_wait(lane_is_done, &common, 20000));
 }
 
 /* --- rows of version 1 --- */
@@ -858,7 +994,7 @@ static void test_old_rows(void **state)
 	world_start_queue(&world);
 	world.on_job = note_level;
 	world_new_worker(&world, DESTINATION_DELIVERY);
-	assert_true(world_wait(alive_is_done, &expected, 5000));
+	assert_true(world_wait(alive_is_done, &expected, 20000));
 	world_turn(300);
 	assert_true(dead_tries >= 2);
 	assert_int_equal(world_count_schedule(&world), 9);
@@ -904,6 +1040,10 @@ int main(void)
 		TEST(test_old_rows),
 		TEST(test_flapping),
 		TEST(test_model),
+		TEST(test_model_of_few),
+		TEST(test_place_for_fresh),
+		TEST(test_retry_of_unsafe),
+		TEST(test_clock_was_ahead),
 		TEST(test_flood),
 		TEST(test_many_recipients),
 		TEST(test_full_window),

@@ -396,6 +396,62 @@ static void test_damaged_chunk(void **unused)
 	store_close(store);
 }
 
+static size_t count_rows(struct store *store, bool backwards)
+{
+	struct store_page page = { 0 };
+	size_t count;
+
+	store_scan(store, &(struct store_scan){ .table = STORE_MESSAGES,
+	    .backwards = backwards, .max_rows = 100, .max_bytes = MIB }, &page);
+	count = page.count;
+	store_page_release(&page);
+	return count;
+}
+
+/* Rows come and go while no flush may happen: not even where a table gets
+ * empty. */
+static void fill_and_empty(const void *arg)
+{
+	struct store_fault fault = { STORE_FAULT_FSYNC, EIO, 0, -1 };
+	struct store *store = open_store();
+	uint64_t id = 1;
+
+	(void)arg;
+	make_durable(store);
+	store_threads_stop(store);
+	store_fault_set(&fault);
+	for (int round = 0; round < 20; round++) {
+		struct id_key key;
+
+		for (int i = 0; i < 60; i++, id++)
+			store_put(store, STORE_MESSAGES, id_bytes(&key, id),
+			    (struct store_bytes){ noise, 400 });
+		for (uint64_t gone = id - 60; gone < id; gone++)
+			store_delete(store, STORE_MESSAGES,
+			    id_bytes(&key, gone));
+	}
+	_exit(0);
+}
+
+/* A table that gets empty again and again costs no flush each time, and the row
+ * that sees to that is not seen. */
+static void test_emptied(void **unused)
+{
+	char report[REPORT_BYTES];
+	struct store *store = open_store();
+	struct id_key key;
+
+	(void)unused;
+	assert_int_equal(count_rows(store, false), 0);
+	assert_int_equal(count_rows(store, true), 0);
+	store_put(store, STORE_MESSAGES, id_bytes(&key, 7), text("row"));
+	assert_int_equal(count_rows(store, false), 1);
+	assert_int_equal(count_rows(store, true), 1);
+	store_close(store);
+	assert_int_equal(child_end(child_start(fill_and_empty, NULL), report,
+	    sizeof(report)), 0);
+}
+
 /* Segments fill, die and go; what lives in a dying one moves and is read. */
 static void test_segments(void **unused)
 {
@@ -576,13 +632,17 @@ static void write_until_killed(const void *arg)
 	}
 }
 
-static uint64_t last_after_kill(struct child child, int64_t kill_after_ms)
+/* Killed so long after its ledger has come to `least`. */
+static uint64_t last_after_kill(struct child child, uint64_t least,
+    int64_t kill_after_ms)
 {
 	struct timespec pause = { kill_after_ms / 1000,
 	    kill_after_ms % 1000 * 1000000 };
 	char report[REPORT_BYTES];
 	int ended;
 
+	for (int i = 0; i < 60000 && *ledger < least; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	nanosleep(&pause, NULL);
 	assert_int_equal(kill(child.pid, SIGKILL), 0);
 	ended = child_end(child, report, sizeof(report));
@@ -639,7 +699,8 @@ static void test_killed(void **unused)
 	srandom(20261122);
 	for (int round = 0; round < 12; round++) {
 		struct child child = child_start(write_until_killed, &first);
-		uint64_t last = last_after_kill(child, 50 + random() % 700);
+		uint64_t last = last_after_kill(child, round % 2 == 0 ?
+		    0 : first + 20, random() % 700);
 		struct store *store = open_store();
 
 		if (last >= first) {
@@ -797,6 +858,36 @@ static void test_log_file_never_begun(void **unused)
 	assert_true(body_is(store, 1, 5000));
 	assert_false(store_os_is_marked(scratch));
 	store_close(store);
+}
+
+/* Of a torn end of the log nothing is left that a later recovery could take for
+ * its own: a record that happens to begin where the log ends by then. */
+static void test_behind_the_log(void **unused)
+{
+	char path[128], name[] = "log.0000000001", block[4096];
+	struct store *store = open_store();
+	int fd;
+
+	(void)unused;
+	message_put(store, 1, 3000);
+	make_durable(store);
+	store_close(store);
+	snprintf(path, sizeof(path), "%s/%s", scratch, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, noise, 1000, 1 << 20), 1000);
+	store = open_store();
+	assert_true(body_is(store, 1, 3000));
+	assert_int_equal(pread(fd, block, 1000, 1 << 20), 1000);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(block[i], 0);
+	message_put(store, 2, 3000);
+	make_durable(store);
+	store_close(store);
+	store = open_store();
+	assert_true(body_is(store, 1, 3000) && body_is(store, 2, 3000));
+	store_close(store);
+	close(fd);
 }
 
 /* --- a disk that fails --- */
@@ -1109,6 +1200,9 @@ static void test_backup(void **unused)
 		if (id > 600)
 			message_delete(store, id - 50, 6000);
 		make_durable(store);
+		/* What is copied already would lack what it ends. */
+		if (id % 4 == 0)
+			store_checkpoint(store);
 	}
 	assert_true(end.called);
 	assert_true(end.success);
@@ -1467,8 +1561,8 @@ static void test_churn_killed(void **unused)
 
 		state->kept[0] = state->now;
 		child = child_start(churn_until_killed, state);
-		turn = last_after_kill(child, 300 + (int64_t)churn_random(
-		    &state->kept[0], 900));
+		turn = last_after_kill(child, 1, 100 +
+		    (int64_t)churn_random(&state->kept[0], 900));
 		turns += turn;
 		churn_recover(state, turn);
 		strays += state->now.store->stray_bytes > 0;
@@ -1512,6 +1606,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_rows), TEST(test_scan_is_bounded),
 		TEST(test_bodies), TEST(test_damaged_chunk),
+		TEST(test_emptied),
 		TEST(test_segments),
 		TEST(test_drop_beside_checkpoints),
 		TEST(test_pages_hold_a_chunk),
@@ -1519,7 +1614,8 @@ int main(void)
 		TEST(test_killed_in_a_drop),
 		TEST(test_second_opener), TEST(test_unknown_version),
 		TEST(test_settings_file_is_ignored),
-		TEST(test_log_file_never_begun), TEST(test_disk_faults),
+		TEST(test_log_file_never_begun), TEST(test_behind_the_log),
+		TEST(test_disk_faults),
 		TEST(test_recovery_meets_errors),
 		TEST(test_space_is_zero_on_the_reserve),
 		TEST(test_salvage_bodies), TEST(test_salvage_envelopes),

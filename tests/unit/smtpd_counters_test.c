@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -86,6 +87,35 @@ static void test_many(void **state)
 	close(fd);
 }
 
+/* Who has fewest sessions of those that take any; oneself is not asked. */
+static void test_offers(void **state)
+{
+	int fd = counters_create();
+	struct counters *one = counters_of(fd, 0);
+	struct counters *other = counters_of(fd, 5);
+	struct counters *last = counters_of(fd, 63);
+
+	(void)state;
+	counters_offer(one, 0);
+	assert_int_equal(counters_least(one), UINT_MAX);
+	assert_int_equal(counters_least(other), 0);
+	counters_offer(other, 7);
+	counters_offer(last, 3);
+	assert_int_equal(counters_least(one), 3);
+	assert_int_equal(counters_least(last), 0);
+	counters_withdraw(one);
+	assert_int_equal(counters_least(last), 7);
+	/* One that died offers until the next one takes its place. */
+	counters_free(last);
+	assert_int_equal(counters_least(other), 3);
+	last = counters_of(fd, 63);
+	assert_int_equal(counters_least(other), UINT_MAX);
+	counters_free(one);
+	counters_free(other);
+	counters_free(last);
+	close(fd);
+}
+
 /* Another size cannot be had, and is not taken. */
 static void test_size(void **state)
 {
@@ -144,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_offers),
 		cmocka_unit_test(test_size),
 	};
 

@@ -29,18 +29,21 @@
 
 /* A second is what a filter may take here for one question, two for one about
  * the content; it is asked twice before the first MAIL is answered. */
-enum { MOST_MS = 12000, CODES_MAX = 24 };
+enum { MOST_MS = 60000, CODES_MAX = 24 };
 
 static const struct kind {
 	const char	*name, *words;
+	unsigned	 reply;		/* its timeout */
 	unsigned	 patience;	/* message-timeout */
 	bool		 works;
 } kinds[] = {
-	{ "killed", "close", 2, false },
-	{ "stalled", "silent", 2, false },
-	{ "garbled", "garbage", 2, false },
-	{ "endless", "slow 600000 300; continue", 1, false },
-	{ "slow", "slow 1300 400; continue", 2, true },
+	{ "killed", "close", 20, 40, false },
+	{ "stalled", "silent", 1, 40, false },
+	{ "garbled", "garbage", 20, 40, false },
+	/* Signs in time, for longer than is allowed. */
+	{ "endless", "slow 600000 300; continue", 20, 1, false },
+	/* Signs in time, and for longer than one may take. */
+	{ "slow", "slow 2600 500; continue", 2, 40, true },
 };
 
 /* Where it fails, and at which command the client hears of it. */
@@ -164,9 +167,10 @@ static void start(struct run *run)
 	snprintf(run->filter, sizeof(run->filter), "f%zu",
 	    (size_t)(run - runs));
 	conf = mem_print("milters = { %s }\nmilter %s { socket = \"/run/%s\" "
-	    "failure = %s connect-timeout = 1s reply-timeout = 1s "
+	    "failure = %s connect-timeout = %us reply-timeout = %us "
 	    "message-timeout = %us }\n", run->filter, run->filter,
-	    run->filter, run->policy->name, run->kind->patience);
+	    run->filter, run->policy->name, run->kind->reply,
+	    run->kind->reply, run->kind->patience);
 	rules = world_rules(conf, "", true);
 	mem_free(conf);
 	assert_non_null(rules);

@@ -266,6 +266,39 @@ static void test_sessions_here(void **state)
 	end();
 }
 
+/* A process with more sessions leaves a connection to one with fewer, but not
+ * for long, and not to one that has never come. */
+static void test_others_first(void **state)
+{
+	struct client_table *table;
+	int fd = counters_create(), fourth;
+
+	(void)state;
+	begin("");
+	table = client_table_new(world.policy);
+	assert_true(client_table_share(table, counters_new(dup(fd), 1)));
+	assert_true(client_table_share(world.server.clients,
+	    counters_new(fd, 0)));
+	expect(connect_one(), "220 ");
+	expect(connect_one(), "220 ");
+	expect(connect_one(), "220 ");
+	client_table_offer(table, true);
+	fourth = connect_one();
+	world_turns(20);
+	assert_int_equal(world.server.session_count, 3);
+	/* The other one goes away. */
+	client_table_offer(table, false);
+	expect(fourth, "220 ");
+	client_table_offer(table, true);
+	for (int i = 0; i < 16; i++)
+		expect(connect_one(), "220 ");
+	fourth = connect_one();
+	world_turns(3);
+	assert_int_equal(world.server.session_count, 21);
+	client_table_free(table);
+	end();
+}
+
 /* --- load balancers --- */
 
 #define HEADER "PROXY TCP4 192.0.2.7 198.51.100.1 56324 25\r\n"
@@ -511,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_who_is_a_client),
 		cmocka_unit_test(test_sessions_everywhere),
 		cmocka_unit_test(test_sessions_here),
+		cmocka_unit_test(test_others_first),
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_proxy_early),
 		cmocka_unit_test(test_proxy_wrong),

@@ -21,6 +21,7 @@
 #include "base/control.h"
 #include "tests/fake_control_client.h"
 #include "tools/command.h"
+#include "tools/command_text.h"
 #include "tools/queue_progress.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -179,6 +180,9 @@ static const struct asks queue_lines[] = {
 	    "\"progress\":true}\n" },
 	{ "queue bounce -j --dry-run 1",
 	    "queue bounce {\"dry-run\":true,\"each\":true,\"id\":[\"1\"],"
+	    "\"progress\":true}\n" },
+	{ "queue list --all-recipients 1",
+	    "queue list {\"all-recipients\":true,\"id\":[\"1\"],"
 	    "\"progress\":true}\n" },
 	{ "queue redirect joe@example.org 1 2 --state held",
 	    "queue redirect {\"id\":[\"1\",\"2\"],\"progress\":true,"
@@ -610,6 +614,48 @@ static void test_show_many(void **state)
 	assert_non_null(strstr(output, "choose fewer"));
 }
 
+/* What is left out is counted, and all of it at the end; not where a limit may
+ * have left out messages. */
+static void test_list_total(void **state)
+{
+	static const char lines[] = "{\"id\":\"1\",\"size\":1500,\"selected\":"
+	    "3,\"recipients\":[{\"address\":\"a@b.example\"}]}\n{\"id\":\"2\","
+	    "\"size\":548,\"selected\":1,\"recipients\":[{\"address\":"
+	    "\"c@b.example\"}]}\n";
+
+	(void)state;
+	fake_control_reset();
+	fake_control_answer(lines, CONTROL_OK, "");
+	assert_int_equal(run("queue list"), CONTROL_OK);
+	assert_non_null(strstr(output, "\n    (+2 more)\n"));
+	assert_non_null(strstr(output, "\n2 messages, 4 recipients, 2.0K\n"));
+	fake_control_answer(lines, CONTROL_OK, "");
+	assert_int_equal(run("queue list --limit 2"), CONTROL_OK);
+	assert_null(strstr(output, "messages"));
+	fake_control_answer(lines, CONTROL_OK, "");
+	assert_int_equal(run("queue list -j"), CONTROL_OK);
+	assert_null(strstr(output, "messages"));
+}
+
+/* A role that was taken over writes to no terminal: neither where words are
+ * escaped nor where they are printed as they are, nor as JSON. */
+static void test_answers_are_clean(void **state)
+{
+	static const char line[] = "{\"id\":\"3\\u001b[2Jf\",\"list\":[{"
+	    "\"state\":\"\\u009b31m\\u007f\\r\\ttwo\\nlines \\u00e4\"}]}";
+	static const char *const bad[] = { "no JSON", "[1",
+	    "{\"a\\u001b[2J\":1}", "[{\"\\u009b\":[]}]" };
+	json_t *object = text_read_answer(line, strlen(line));
+
+	(void)state;
+	assert_string_equal(text_of(object, "id"), "3?[2Jf");
+	assert_string_equal(text_of(json_array_get(json_object_get(object,
+	    "list"), 0), "state"), "\?\?31m\?\?\ttwo\nlines \xc3\xa4");
+	json_decref(object);
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_null(text_read_answer(bad[i], strlen(bad[i])));
+}
+
 static void test_set_tls_answer(void **state)
 {
 	(void)state;
@@ -724,6 +770,8 @@ int main(void)
 		cmocka_unit_test(test_show_json),
 		cmocka_unit_test(test_show_notification),
 		cmocka_unit_test(test_show_many),
+		cmocka_unit_test(test_list_total),
+		cmocka_unit_test(test_answers_are_clean),
 		cmocka_unit_test(test_set_tls_answer),
 		cmocka_unit_test(test_progress_is_no_answer),
 		cmocka_unit_test(test_progress_line),

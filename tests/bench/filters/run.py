@@ -5,7 +5,7 @@
     run.py [--rounds N] [--messages N] [--size BYTES] [--loads A,B] [--plain]
 
 In turn, each with an empty queue on the same disk, a warm-up, then the loads of
-throughput/run.py, timed until the queue is empty; Postern gets three times as
+throughput/loads.py, timed until the queue is empty; Postern gets three times as
 many, to be as long about it:
 
   none      no filter
@@ -17,34 +17,33 @@ Needs root; ends with 77 where there is no loop mount, with 1 when a message was
 lost or refused. POSTERN and POSTERN_PEERS as for the system tests.
 """
 import argparse
-import importlib.util
 import os
 import statistics
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-THROUGHPUT = os.path.join(HERE, "..", "throughput")
+TOP = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.join(HERE, "..", "throughput"),
+                os.path.join(TOP, "tests", "system")]
+os.environ.setdefault("POSTERN", os.path.join(os.getcwd(), "postern"))
+os.environ.setdefault("POSTERN_SRCDIR", TOP)
+os.environ.setdefault("POSTERN_PEERS", os.path.join(TOP, "build-peers"))
 
-
-def load_throughput():
-    """throughput/run.py, which also finds the modules of the system tests."""
-    spec = importlib.util.spec_from_file_location(
-        "throughput", os.path.join(THROUGHPUT, "run.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-throughput = load_throughput()
-
+from accounting import add_seconds
+from bench import verify
 from disk import Disk, NoDisk
 from filters import OpenDkim
-from servers import BenchPostern, BenchPostfix, add_seconds
+from inside import NoNamespace, enter
+from loads import SENDER, Failed, Load, run_load
+from servers import BenchPostern, BenchPostfix
 from smtp_peer import Stranger
 
-DOMAIN = throughput.SENDER.split("@")[1]
+SKIP = 77
+DOMAIN = SENDER.split("@")[1]
+LOADS = {"source": {"client": "source"}, "kept": {},
+         "single": {"per_connection": 1}}
 CASES = ("none", "milter", "signed")
 SERVERS = ("postern", "postfix")
 
@@ -86,7 +85,7 @@ def make_postfix(folder, queue, case, socket):
                         "smtpd_milters = unix:%s\n" % socket)
 
 
-def check_signatures(disk, client, options):
+def check_signatures(disk):
     """That both do sign; outside of what is timed."""
     stranger = Stranger()
     folder = disk.path("check-postern")
@@ -98,12 +97,12 @@ def check_signatures(disk, client, options):
                      server.text)
     server.start()
     try:
-        throughput.run_load(server, "source", client, options, 1)
+        run_load(server, Load(client="source", messages=1), disk.folder)
     finally:
         server.stop()
     data = stranger.messages[0][3]
     if data.count(b"DKIM-Signature:") != 2:
-        raise throughput.Failed("Postern has not signed: %r" % data)
+        raise Failed("Postern has not signed: %r" % data)
     folder = disk.path("check-postfix")
     os.mkdir(folder)
     opendkim = make_filter(folder + ".filter", "signed")
@@ -116,12 +115,12 @@ def check_signatures(disk, client, options):
     try:
         opendkim.start().up()
         server.start()
-        throughput.run_load(server, "source", client, options, 1)
+        run_load(server, Load(client="source", messages=1), disk.folder)
     finally:
         server.stop()
         opendkim.stop()
     if "DKIM-Signature: v=1" not in server.log():
-        raise throughput.Failed("opendkim has not signed: " + server.log())
+        raise Failed("opendkim has not signed: " + server.log())
 
 
 def spent(filter_):
@@ -131,7 +130,7 @@ def spent(filter_):
     return sum(add_seconds(filter_.process.pid, {}).values())
 
 
-def run_one(kind, case, turn, disk, client, options):
+def run_one(kind, case, turn, disk, options):
     """{load: (messages a second, us of the server's and the filter's processor
     for each)}."""
     name = "%s-%s-%d" % (kind, case, turn)
@@ -146,19 +145,20 @@ def run_one(kind, case, turn, disk, client, options):
         if uses_filter:
             filter_.start().up()
         server.start()
-        throughput.run_load(server, "single", client, options,
-                            options.warm_up)
+        run_load(server, Load(messages=options.warm_up, per_connection=1),
+                 disk.folder)
         for load in options.loads.split(","):
             before = spent(filter_)
-            figures = throughput.run_load(server, load, client, options,
-                                          messages)
+            figures = run_load(server, Load(
+                messages=messages, size=options.size, **LOADS[load]),
+                disk.folder)
             rates[load] = (figures["per_second"], figures["server_us"],
                            (spent(filter_) - before) * 1e6 / messages)
             wanted += messages
     finally:
         server.stop()
         filter_.stop()
-    throughput.verify(server, wanted)
+    verify(server, wanted)
     print("round %d  %-8s %-8s %s" % (turn + 1, case, kind, "  ".join(
         "%s %.0f/s, %.0f and %.0f us" % (load, *rate)
         for load, rate in rates.items())), flush=True)
@@ -166,14 +166,13 @@ def run_one(kind, case, turn, disk, client, options):
 
 
 def bench(options, disk):
-    client = throughput.build_client(disk.folder)
-    check_signatures(disk, client, options)
+    check_signatures(disk)
     found = {}
     for turn in range(options.rounds):
         for case in CASES:
             # Neither is always the first on a disk that has just been quiet.
             for kind in SERVERS if turn % 2 == 0 else SERVERS[::-1]:
-                for load, rate in run_one(kind, case, turn, disk, client,
+                for load, rate in run_one(kind, case, turn, disk,
                                           options).items():
                     found.setdefault((load, kind, case), []).append(rate)
     tell(found)
@@ -201,18 +200,20 @@ def main():
     options = parse()
     if os.geteuid() != 0:
         print("filters: only root can mount a loop device and start Postfix")
-        return throughput.SKIP
-    if throughput.INSIDE not in os.environ:
-        os.environ[throughput.INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "--mount", sys.executable] + sys.argv)
+        return SKIP
+    try:
+        enter()
+    except NoNamespace as error:
+        print("filters: %s" % error)
+        return SKIP
     disk = None
     try:
         disk = Disk("/var/tmp", loop=not options.plain)
         bench(options, disk)
     except NoDisk as error:
         print("filters: no loop mount here: %s" % error)
-        return throughput.SKIP
-    except (throughput.Failed, AssertionError) as error:
+        return SKIP
+    except (Failed, AssertionError) as error:
         print("filters: FAILED: %s" % error)
         return 1
     finally:

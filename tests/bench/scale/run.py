@@ -32,11 +32,13 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 sys.dont_write_bytecode = True
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "system")]
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "throughput"),
+                os.path.join(HERE, "..", "..", "system")]
 os.environ.setdefault("POSTERN", os.path.join(os.getcwd(), "postern"))
 os.environ.setdefault("POSTERN_SRCDIR", TOP)
 
 from postern import BINARY, Postern
+from programs import library, program
 from world import (DEAD, LATE, LIVE, Client, Dead, Names, Sink, Steady, Watch,
                    disk_of, seconds_of)
 
@@ -163,19 +165,6 @@ class Bench:
             raise RuntimeError("%s: %s" % (words, done.stderr.decode()))
         return seconds, done.stdout
 
-    def load_client(self):
-        built = os.path.join(os.path.dirname(BINARY),
-                             "tests/bench/throughput/load_client")
-        if os.access(built, os.X_OK):
-            return built
-        made = os.path.join(self.folder, "load_client")
-        subprocess.run(
-            [os.environ.get("CC", "cc"), "-std=c11", "-D_GNU_SOURCE", "-O2",
-             "-o", made, os.path.join(HERE, "..", "throughput",
-                                      "load_client.c"), "-ljansson"],
-            check=True)
-        return made
-
     # --- phases ---
 
     def fill(self):
@@ -183,7 +172,7 @@ class Bench:
         self.watch.phase = "fill"
         begin = time.monotonic()
         done = subprocess.run(
-            [self.load_client(), "--port", str(self.server.port),
+            [program("load_client", self.folder), "--port", str(self.server.port),
              "--messages", str(options.messages), "--size", str(options.size),
              "--connections", "20", "--pipelining", "--timeout", "120",
              "--sender", "s#@load.test", "--recipient", "r@d#." + DEAD,
@@ -347,12 +336,10 @@ class Bench:
     def delete(self):
         self.watch.phase = "delete"
         self.delete_part("delete", ["*%d.%s" % (i, DEAD) for i in range(5)])
-        shim = os.path.join(self.folder, "slow_sync.so")
-        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1",
-                        "-o", shim, os.path.join(HERE, "slow_sync.c")],
-                       check=True)
         self.server.stop(120)
-        self.start({"LD_PRELOAD": shim})
+        self.start({"LD_PRELOAD": library("tests/preload/flushes",
+                                          self.folder),
+                    "POSTERN_SYNC_MILLISECONDS": "5"})
         self.watch.phase = "delete slow"
         self.delete_part("delete slow", ["*." + DEAD])
         self.space("deleted")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""Where both queues lie: an ext4 of its own in a sparse file, mounted by a
-loop device without online discard, in a mount namespace that ends with us."""
+"""Where all queues lie: an ext4 of its own in a sparse file, mounted by a loop
+device without online discard, or a tmpfs, in a mount namespace that ends with
+us; or a plain folder, on whatever it is on."""
 import os
 import shutil
 import subprocess
@@ -19,34 +20,40 @@ class NoDisk(Exception):
 class Disk:
     """A folder for everything of one run; gone after release()."""
 
-    def __init__(self, folder, size_gigabytes=4, loop=True):
+    def __init__(self, folder, size_gigabytes=4, loop=True, kind=None):
         self.folder = tempfile.mkdtemp(prefix="postern-bench.", dir=folder)
         os.chmod(self.folder, 0o755)
         self.file = os.path.join(self.folder, "disk")
         self.queues = os.path.join(self.folder, "m")
         self.mounted = False
         os.mkdir(self.queues)
+        kind = kind or ("loop" if loop else "plain")
         try:
-            if loop:
+            if kind == "loop":
                 self.mount(size_gigabytes)
+            elif kind == "tmpfs":
+                self.command("mount", "-t", "tmpfs", "-o", "mode=0755,size=%dg"
+                             % size_gigabytes, "tmpfs", self.queues)
+                self.mounted = True
         except BaseException:
             self.release()
             raise
 
+    @staticmethod
+    def command(*words):
+        try:
+            done = subprocess.run(words, capture_output=True, text=True,
+                                  stdin=subprocess.DEVNULL, check=False)
+        except FileNotFoundError as error:
+            raise NoDisk(str(error)) from error
+        if done.returncode:
+            raise NoDisk("%s: %s" % (" ".join(words), done.stderr.strip()))
+
     def mount(self, size_gigabytes):
         with open(self.file, "wb") as out:
             out.truncate(size_gigabytes << 30)
-        for command in (MAKE + [self.file],
-                        ["mount", "-o", MOUNT_OPTIONS, self.file,
-                         self.queues]):
-            try:
-                done = subprocess.run(command, capture_output=True,
-                                      text=True, stdin=subprocess.DEVNULL)
-            except FileNotFoundError as error:
-                raise NoDisk(str(error)) from error
-            if done.returncode:
-                raise NoDisk("%s: %s" % (" ".join(command),
-                                         done.stderr.strip()))
+        self.command(*MAKE, self.file)
+        self.command("mount", "-o", MOUNT_OPTIONS, self.file, self.queues)
         self.mounted = True
 
     def path(self, *names):
@@ -89,5 +96,7 @@ class Disk:
         while below not in words and below != "/":
             below = os.path.dirname(below)
         inner = words.get(self.queues)
-        return {"queues": inner and "loop-mounted " + inner or
-                "a plain folder", "below": words.get(below, "?")}
+        if inner and not inner.startswith("tmpfs"):
+            inner = "loop-mounted " + inner
+        return {"queues": inner or "a plain folder",
+                "below": words.get(below, "?")}

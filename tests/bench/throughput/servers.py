@@ -1,141 +1,143 @@
 # SPDX-License-Identifier: ISC
-"""The two servers, each as its own users run it, with the same outside: start,
-stop, is_empty, counts (from its log) and the processes it is made of.
+"""The servers, each as its own users run it, with the same outside: start,
+stop, is_empty, counts (from its log) and what all its processes use.
 
-Both take mail for anybody from 127.0.0.1, drop all of it ("discard"), keep the
-queue in a folder of the bench's disk, and log to a file beside that disk.
+All take mail for anybody from 127.0.0.1, keep the queue in a folder of the
+bench's disk, and log to a file beside that disk. Their configurations are in
+conf/, every setting that is not a default with its reason; "@NAME@" in them is
+filled in here.
 """
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
+import sys
 
 import smtp_peer
-from postern import BINARY, Postern, is_running, until
+from accounting import Group, add_seconds, processes
+from postern import BINARY, PEERS, Postern, free_port, is_running, until
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
-POSTERN_TEXT = """
-queue-directory = "%s"
-max-sessions = 5000
-max-sessions-per-client = 5000
-relay-from = { 127.0.0.1 }
-route "*" { transport = discard }
-"""
-
-# Not Debian's defaults, and why:
-#  in_flow_delay 0           no brake on the senders: it would be what is measured
-#  smtpd_peername_lookup no  it need not look up the name of 127.0.0.1
-#  default_transport         the discard service, for all domains
-#  smtpd_relay_restrictions  the one check an open relay must not be without
-# Left as they are because they are not in the way: 100 processes of a kind,
-# 20 deliveries at a time to one destination, 20000 active messages; the limits
-# on clients do not hold for mynetworks. No chroot, no TLS, no milter.
-MAIN_CF = """
-compatibility_level = 3.6
-daemon_directory = %(root)s/usr/lib/postfix/sbin
-command_directory = %(root)s/usr/sbin
-shlib_directory = %(root)s/usr/lib/postfix
-meta_directory = %(d)s/etc
-queue_directory = %(spool)s
-data_directory = %(d)s/data
-mail_owner = daemon
-setgid_group = man
-default_privs = nobody
-maillog_file = %(d)s/maillog
-maillog_file_prefixes = /
-inet_protocols = ipv4
-inet_interfaces = 127.0.0.1
-myhostname = mx.example.org
-mydestination =
-alias_maps =
-local_recipient_maps =
-mynetworks = 127.0.0.0/8
-default_transport = discard:
-smtpd_relay_restrictions = permit_mynetworks, reject
-in_flow_delay = 0
-smtpd_peername_lookup = no
-import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C LD_LIBRARY_PATH
-export_environment = TZ LANG=C LD_LIBRARY_PATH
-"""
-
-MASTER_CF = """
-127.0.0.1:%d inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-proxymap unix - - n - - proxymap
-discard unix - - n - - discard
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
+CONF = os.path.join(os.path.dirname(os.path.abspath(__file__)), "conf")
 
 
-def processes(root):
-    """{pid: (command, seconds, seconds of its children that have ended)} of
-    root and of everything below it."""
-    table = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open("/proc/%s/stat" % entry) as stat:
-                text = stat.read()
-        except OSError:
-            continue
-        words = text.rsplit(")", 1)[1].split()
-        table[int(entry)] = (
-            int(words[1]), text.split("(", 1)[1].rsplit(")", 1)[0],
-            sum(int(word) for word in words[11:13]) / TICKS,
-            sum(int(word) for word in words[13:15]) / TICKS)
-    found = {}
-    for pid, entry in table.items():
-        above = pid
-        while above in table and above != root:
-            above = table[above][0]
-        if above == root:
-            found[pid] = entry[1:]
-    return found
+class Setup:
+    """How a server is to be set up; the same for all servers of a row.
+
+    certificate: has .chain and .key; None: no TLS
+    text: {kind: more lines of its configuration}
+    sessions: how many it must have room for
+    environment: for its processes, as LD_PRELOAD
+    holding: nothing leaves until .let_go()
+    anchor: a file with the DNS root's key, for a server that validates itself
+    """
+
+    def __init__(self, certificate=None, text=None, sessions=250,
+                 environment=None, holding=False, anchor=""):
+        self.certificate = certificate
+        self.text = text or {}
+        self.sessions = sessions
+        self.environment = environment or {}
+        self.holding = holding
+        self.anchor = anchor
 
 
-def add_seconds(root, names):
-    """{role: processor seconds so far}; names: {pid: role} where known."""
-    total = {"ended": 0}
-    for pid, (name, seconds, ended) in processes(root).items():
-        role = names.get(pid, name)
-        total[role] = total.get(role, 0) + seconds
-        total["ended"] += ended
-    return total
+def conf(name, **values):
+    """The text of conf/name, its places filled in."""
+    with open(os.path.join(CONF, name)) as source:
+        text = source.read()
+    return re.sub("@([A-Z]+)@", lambda place: str(values[place[1]]), text)
 
 
-class BenchPostern(Postern):
+def overridden(text, more):
+    """Without the settings that are made again in more: Postfix warns of those
+    in each process."""
+    again = {line.split("=")[0].strip() for line in more.splitlines()
+             if line.strip() and line[0] not in "# \t"}
+    return "\n".join(line for line in text.splitlines()
+                     if line.split("=")[0].strip() not in again)
+
+
+class Counted:
+    """What its processes use: as a group of the kernel where there is one, else
+    from the tree below .process."""
+
+    group = None
+    setup = Setup()
+
+    def enter(self):
+        self.group = Group()
+        return self.group
+
+    def pids(self):
+        if self.group and self.group.path:
+            return self.group.pids()
+        return list(processes(self.process.pid))
+
+    def roles(self):
+        """{pid: name} where the name of the command does not say enough."""
+        return {}
+
+    def seconds(self):
+        """{role: processor seconds so far}; what no living process has is
+        "ended"."""
+        found = add_seconds(self.process.pid, self.roles())
+        total = self.group.seconds() if self.group else None
+        if total is not None:
+            found["ended"] = 0
+            found["ended"] = total - sum(found.values())
+        return found
+
+    def flushes(self):
+        """How many there were, as tests/preload/flushes.c has counted."""
+        path = self.setup.environment.get("POSTERN_FLUSHES")
+        if path is None:
+            return 0
+        with open(path, "rb") as counted:
+            return int.from_bytes(counted.read(8), sys.byteorder)
+
+    def forget_group(self):
+        if self.group:
+            self.group.release()
+
+
+class BenchPostern(Counted, Postern):
     kind = "postern"
 
-    def __init__(self, folder, queue, text=""):
-        super().__init__(folder, workers=0,
-                         text=POSTERN_TEXT % queue + text)
+    def __init__(self, folder, queue, text="", setup=None):
+        self.setup = setup = setup or Setup()
+        more = setup.text.get("postern", 'route "*" { transport = discard }\n')
+        super().__init__(folder, workers=0, certificate=setup.certificate,
+                         text=conf("postern.conf", QUEUE=queue) + more + text,
+                         environment=setup.environment,
+                         trust_anchor=setup.anchor)
+
+    def start(self, wait=True):
+        with self.enter():
+            return super().start(wait)
+
+    def stop(self, seconds=40):
+        super().stop(seconds)
+        self.forget_group()
+
+    def hold(self):
+        self.command("queue", "pause", "*", "--reason", "bench", check=0)
+
+    def let_go(self):
+        self.command("queue", "resume", "*", check=0)
 
     def is_empty(self):
         return not self.queue("list", "--limit", "1", "--all")
 
     def roles(self):
-        """{pid: name}, the supervisor included."""
+        """The supervisor included."""
         names = {self.process.pid: "supervisor"}
         for line in self.command("status", "--json")[1].splitlines():
             entry = json.loads(line)
             if entry.get("pid") and entry.get("role"):
                 names[entry["pid"]] = entry["role"]
         return names
-
-    def seconds(self):
-        return add_seconds(self.process.pid, self.roles())
 
     def counts(self):
         accepted = delivered = 0
@@ -152,33 +154,63 @@ class BenchPostern(Postern):
         return done.stdout.strip()
 
 
-class BenchPostfix(smtp_peer.Postfix):
+class BenchPostfix(Counted, smtp_peer.Postfix):
     kind = "postfix"
 
-    def __init__(self, folder, queue, text=""):
+    def __init__(self, folder, queue, text="", setup=None):
         self.spool = queue
         self.text = text
+        self.setup = setup or Setup()
         super().__init__(folder)
+
+    def main_cf(self):
+        values = {"ROOT": self.root, "FOLDER": self.folder,
+                  "QUEUE": self.spool,
+                  "PROCESSES": max(250, self.setup.sessions + 50)}
+        text = conf("postfix.main.cf", **values)
+        if self.setup.certificate:
+            text += conf("postfix.tls.cf", KEY=self.setup.certificate.key,
+                         CHAIN=self.setup.certificate.chain)
+        text += (self.setup.text.get("postfix") or
+                 conf("postfix.discard.cf")).replace("@FOLDER@", self.folder)
+        return overridden(text, self.text) + "\n" + self.text
 
     def configure(self):
         for name in ("incoming active deferred bounce defer flush saved hold "
                      "corrupt trace pid private public maildrop").split():
             os.makedirs(os.path.join(self.spool, name))
             owner = "root" if name == "pid" else "daemon"
-            smtp_peer.shutil.chown(os.path.join(self.spool, name), owner)
+            shutil.chown(os.path.join(self.spool, name), owner)
         for name in ("etc", "data"):
             os.makedirs(self.path(name))
-        smtp_peer.shutil.copy(
-            os.path.join(self.root, "etc/postfix/postfix-files"),
-            self.path("etc"))
-        smtp_peer.shutil.chown(self.path("data"), "daemon")
-        for name, text in (
-                ("dynamicmaps.cf", ""),
-                ("main.cf", MAIN_CF % {"root": self.root, "d": self.folder,
-                                       "spool": self.spool} + self.text),
-                ("master.cf", MASTER_CF % self.port)):
+        shutil.copy(os.path.join(self.root, "etc/postfix/postfix-files"),
+                    self.path("etc"))
+        shutil.chown(self.path("data"), "daemon")
+        for name, text in (("dynamicmaps.cf", ""),
+                           ("main.cf", self.main_cf()),
+                           ("master.cf", self.master_cf(
+                               not self.setup.holding))):
             with open(self.path("etc", name), "w") as out:
                 out.write(text)
+
+    def master_cf(self, with_manager):
+        """Without the queue's manager nothing leaves."""
+        text = conf("postfix.master.cf", PORT=self.port)
+        return text if with_manager else re.sub("(?m)^qmgr ", "#qmgr ", text)
+
+    def hold(self):
+        assert self.setup.holding
+
+    def let_go(self):
+        """The manager comes, and finds all of it in incoming."""
+        with open(self.path("etc", "master.cf"), "w") as out:
+            out.write(self.master_cf(True))
+        self.process.send_signal(signal.SIGHUP)
+
+    def start(self):
+        self.environment = self.setup.environment
+        with self.enter():
+            return super().start()
 
     def is_empty(self):
         for name in ("maildrop", "incoming", "active", "deferred"):
@@ -188,9 +220,6 @@ class BenchPostfix(smtp_peer.Postfix):
                     if not entry.is_dir() or os.listdir(entry.path):
                         return False
         return True
-
-    def seconds(self):
-        return add_seconds(self.process.pid, {})
 
     def counts(self):
         accepted = delivered = removed = 0
@@ -209,10 +238,64 @@ class BenchPostfix(smtp_peer.Postfix):
         super().stop()
         until(lambda: not any(is_running(pid) for pid in pids), 20,
               "postfix's processes to end")
+        self.forget_group()
 
     @staticmethod
     def version():
         done = subprocess.run(
-            [os.path.join(smtp_peer.PEERS, "bin", "postconf"), "-d", "-h",
+            [os.path.join(PEERS, "bin", "postconf"), "-d", "-h",
              "mail_version"], capture_output=True, text=True, check=False)
         return "Postfix " + done.stdout.strip()
+
+
+class Sink(Counted):
+    """The trivial receiver: the floor, and where drained mail goes."""
+
+    kind = "sink"
+
+    def __init__(self, folder, program, certificate=None, address="127.0.0.1",
+                 port=0):
+        self.folder = folder
+        self.port = port or free_port()
+        self.counts_path = os.path.join(folder, "sink.counts")
+        self.command = [program, "--port", str(self.port), "--address",
+                        address, "--counts", self.counts_path]
+        if certificate:
+            self.command += ["--certificate", certificate.chain,
+                             "--key", certificate.key]
+        self.process = None
+
+    def start(self):
+        with self.enter():
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert line == "listening\n", "the sink does not listen"
+        return self
+
+    def told(self):
+        """What it has counted so far."""
+        with open(self.counts_path, "rb") as counts:
+            data = counts.read()
+        numbers = [int.from_bytes(data[at:at + 8], sys.byteorder)
+                   for at in range(0, len(data), 8)]
+        return dict(zip(("messages", "connections", "handshakes", "resumed",
+                         "octets"), numbers))
+
+    def is_empty(self):
+        return True
+
+    def counts(self):
+        number = self.told()["messages"]
+        return {"accepted": number, "discarded": number}
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+        self.forget_group()
+
+    @staticmethod
+    def version():
+        return "the trivial sink, one process for each processor"
