@@ -147,6 +147,27 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
 	return result;
 }
 
+/*
+ * A ticket of a client that showed a certificate is never renewed: who stole
+ * it would else do without the key for ever. It opens until it is too old, and
+ * then the client signs again.
+ */
+static SSL_TICKET_RETURN on_opened(SSL *ssl, SSL_SESSION *session,
+    const unsigned char *name, size_t length, SSL_TICKET_STATUS status,
+    void *arg)
+{
+	(void)ssl, (void)name, (void)length, (void)arg;
+	switch (status) {
+	case SSL_TICKET_SUCCESS:
+		return SSL_TICKET_RETURN_USE;
+	case SSL_TICKET_SUCCESS_RENEW:
+		return SSL_SESSION_get0_peer(session) != NULL ?
+		    SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+	default:
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	}
+}
+
 /* Sessions of one listener mean nothing at another, nor where certificates
  * are asked for now and were not then. */
 static void set_session_context(const struct tls_server *server,
@@ -178,7 +199,9 @@ static void apply(struct tls_server *server, SSL_CTX *context)
 	SSL_CTX_set_timeout(context, TLS_TICKET_HOURS * 3600);
 	if (SSL_CTX_set_num_tickets(context, 1) != 1 ||
 	    SSL_CTX_set_max_early_data(context, 0) != 1 ||
-	    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) != 1)
+	    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) != 1 ||
+	    SSL_CTX_set_session_ticket_cb(context, NULL, on_opened,
+	    NULL) != 1)
 		fatal("tls-context");
 }
 

@@ -376,6 +376,19 @@ static bool is_unknown(const struct client *client)
 	    client->reply.code <= 504;
 }
 
+/* The answer to a counted message is the last one that is due. If more has
+ * come the server answers something twice, and which of its answers is to the
+ * message nobody knows: no 354 has shown before that we are in step. It may
+ * well say that it goes (RFC 5321 3.8). */
+static bool is_out_of_step(const struct client *client)
+{
+	const struct buf *input = stream_input(client->stream);
+	size_t length = buf_length(input);
+
+	return client->counts && length > 0 &&
+	    memcmp(buf_data(input), "421", length < 3 ? length : 3) != 0;
+}
+
 void step_on_message(struct client *client)
 {
 	bool whole = message_has_left(client);
@@ -387,7 +400,8 @@ void step_on_message(struct client *client)
 		return;
 	}
 	if (answer_class(&client->reply) == 3 ||
-	    (answer_class(&client->reply) == 2 && !whole)) {
+	    (answer_class(&client->reply) == 2 &&
+	    (!whole || is_out_of_step(client)))) {
 		client_break_odd(client);
 		return;
 	}

@@ -187,6 +187,7 @@ void queue_close(struct queue *queue)
 	warnings_free(queue->warnings);
 	imported_free(queue->imported);
 	store_close(queue->store);
+	verb_backup_end_all();
 	conf_free(queue->conf);
 	mem_free(queue);
 }

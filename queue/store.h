@@ -191,7 +191,9 @@ const char	*store_directory(const struct store *store);
 /* Bytes of the files that a copy has, as they are now in a directory. */
 uint64_t store_backup_bytes(const char *directory);
 /* A copy of the whole store in a new directory, opened like the original.
- * In a thread; one at a time (-1: one is running). done is called once. */
+ * In a thread; one at a time (-1: one is running). done is called once, unless
+ * the store is closed before: a copy that is not complete then stays as it is.
+ */
 typedef void store_backup_done(void *arg, bool success);
 int	 store_backup(struct store *store, const char *directory,
 	    store_backup_done *done, void *arg);
@@ -212,11 +214,13 @@ void	 store_stats(const struct store *store, struct store_stats *stats);
 /* --- tests --- */
 
 enum store_fault_call { STORE_FAULT_NONE, STORE_FAULT_LOG_WRITE,
-    STORE_FAULT_PAGE_WRITE, STORE_FAULT_FSYNC, STORE_FAULT_OPEN,
-    STORE_FAULT_DOUBLE_WRITE, STORE_FAULT_DOUBLE_FLUSH };
+    STORE_FAULT_PAGE_WRITE, STORE_FAULT_THROUGH_WRITE, STORE_FAULT_FSYNC,
+    STORE_FAULT_OPEN, STORE_FAULT_DOUBLE_WRITE, STORE_FAULT_DOUBLE_FLUSH,
+    STORE_FAULT_DOUBLE_FILL, STORE_FAULT_COPY_WRITE };
 enum { STORE_FAULT_KILL = -1 };
-/* Pretends an errno below Berkeley DB: after so many calls, so many times
- * (-1: for ever). Null: never again. */
+/* Pretends an errno below Berkeley DB: after so many calls, so many times (-1:
+ * for ever). Null: never again. PAGE_WRITE is of pages that can wait in memory,
+ * THROUGH_WRITE of the rest, such as a new table's first. */
 struct store_fault {
 	enum store_fault_call	 call;
 	int			 error;		/* or STORE_FAULT_KILL */

@@ -33,7 +33,13 @@
 #include "base/mem.h"
 #include "queue/store_pages.h"
 
-enum { SIZE_MAX_BYTES = 256 << 20 };	/* no file of ours is larger */
+enum {
+	SIZE_MAX_BYTES = 256 << 20,	/* no file of ours is larger */
+	FILL_BYTES = 64 << 10,
+	/* One whole batch: without room for that nothing can be written. */
+	LEAST_BYTES = (STORE_DOUBLE_HEAD + STORE_DOUBLE_PAGES *
+	    STORE_PAGE_BYTES + FILL_BYTES - 1) / FILL_BYTES * FILL_BYTES
+};
 
 static const char file_name[] = "pages.double";
 static const char magic[16] = "postern pages 1\n";
@@ -292,18 +298,28 @@ static void mend(const char *directory, int fd, uint32_t size)
 	mem_free(mending.batches);
 }
 
-/* Zeros, on the disk: what is written over them later allocates nothing. */
-static int fill(int fd, uint64_t bytes)
+/*
+ * Zeros, on the disk: what is written over them later allocates nothing. What
+ * the file has is not given back first: others may take it. On a full disk the
+ * file is as long as there is room for, which is slower and no less safe; the
+ * next start tries again. Returns its size, or -1.
+ */
+static int64_t fill(int fd, const char *path, uint64_t bytes)
 {
-	static const char zeros[64 << 10];
+	static const char zeros[FILL_BYTES];
+	uint64_t at = 0;
 
-	if (ftruncate(fd, 0) != 0)
+	while (at < bytes && store_os_write_at(fd, zeros, sizeof(zeros),
+	    (off_t)at, STORE_FAULT_DOUBLE_FILL) == 0)
+		at += sizeof(zeros);
+	if (at < bytes && ((errno != ENOSPC && errno != EDQUOT) ||
+	    at < LEAST_BYTES))
 		return -1;
-	for (uint64_t at = 0; at < bytes; at += sizeof(zeros))
-		if (store_os_write_at(fd, zeros, sizeof(zeros), (off_t)at,
-		    STORE_FAULT_NONE) != 0)
-			return -1;
-	return fsync(fd);
+	if (at < bytes)
+		log_warn("the disk is full, a smaller file has to do",
+		    log_text("path", path), log_number("bytes", (int64_t)at));
+	return ftruncate(fd, (off_t)at) == 0 && fsync(fd) == 0 ?
+	    (int64_t)at : -1;
 }
 
 int store_double_open(struct store_double *area, const char *directory,
@@ -311,6 +327,7 @@ int store_double_open(struct store_double *area, const char *directory,
 {
 	char path[PATH_MAX];
 	struct stat about;
+	int64_t size;
 
 	snprintf(path, sizeof(path), "%s/%s", directory, file_name);
 	bytes = bytes >> 16 << 16;
@@ -320,11 +337,14 @@ int store_double_open(struct store_double *area, const char *directory,
 	if (about.st_size <= SIZE_MAX_BYTES)
 		mend(directory, area->fd, (uint32_t)(about.st_size /
 		    STORE_PAGE_BYTES));
-	if ((uint64_t)about.st_size != bytes && fill(area->fd, bytes) != 0)
-		goto fail;
-	if ((uint64_t)about.st_size != bytes)
+	size = about.st_size;
+	if ((uint64_t)size != bytes) {
+		size = fill(area->fd, path, bytes);
+		if (size < 0)
+			goto fail;
 		store_os_sync_directory(directory);
-	area->size = (uint32_t)(bytes / STORE_PAGE_BYTES);
+	}
+	area->size = (uint32_t)(size / STORE_PAGE_BYTES);
 	area->next = 0;
 	/* No number comes twice: a batch of earlier days never follows. */
 	random_bytes(&area->sequence, sizeof(area->sequence));

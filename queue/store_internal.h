@@ -159,6 +159,14 @@ bool	 store_os_met_refusal(void);
  * a mark in that directory (borrowed); null: no more. Not while recovery or
  * salvage read. */
 void	 store_os_strict(const char *directory);
+/* What this thread makes in that folder (borrowed) from now on is a backup's
+ * copy, which may fail and gets no reserve; null: no more. */
+void	 store_os_copy(const char *directory);
+/* errno that this thread's last copy met first, which Berkeley DB does not
+ * always tell; 0: none. */
+int	 store_os_copy_error(void);
+/* Whether writing to a copy fails from now on, in whatever thread. */
+void	 store_os_copy_stop(bool stop);
 /* The next log file, written with zeros, so that a flush allocates nothing. */
 void	 store_os_spare(const char *directory, uint64_t bytes);
 /* Before recovery: takes away a spare that was never begun as a log file. */

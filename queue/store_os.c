@@ -10,7 +10,9 @@
  * written (recovery refuses a table whose name is durable and whose first page
  * is not, and the log may get ahead of the page at any moment). With a write
  * hook set Berkeley DB 5.3 writes pages by seek and write, so one hook sees
- * log and pages; which it is was noted when the descriptor was opened.
+ * log and pages; which it is was noted when the descriptor was opened. The
+ * files of a backup's copy are neither, whatever they are called: nothing
+ * rests on them, so their errors are the backup's.
  */
 #include "queue/store_internal.h"
 
@@ -33,7 +35,8 @@ enum { DESCRIPTORS = 4096, ZERO_BYTES = 256 << 10 };
 enum file_kind {
 	FILE_LOG,
 	FILE_TABLE,
-	FILE_DRAFT		/* a table being made, under a passing name */
+	FILE_DRAFT,		/* a table being made, under a passing name */
+	FILE_COPY		/* anything that a backup makes */
 };
 
 static struct {
@@ -50,9 +53,15 @@ static struct {
 	/* Where a page of zeros ends the process; null: it may be read. */
 	_Atomic(const char *) strict;
 
+	atomic_bool	 copy_stops;	/* nothing more goes to a copy */
+
 	struct store_fault fault;
 	atomic_long	 fault_calls;
 } os = { .once = PTHREAD_ONCE_INIT };
+
+/* Where this thread makes a backup's copy; null: it makes none. */
+static _Thread_local const char *copy_directory;
+static _Thread_local int copy_error;
 
 static const char marker_name[] = "damaged";
 
@@ -261,7 +270,8 @@ static int write_all(int fd, const char *data, size_t length)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == ENOSPC && reserve_release())
+		if (n < 0 && errno == ENOSPC && kind_of(fd) != FILE_COPY &&
+		    reserve_release())
 			continue;
 		if (n < 0)
 			return -1;
@@ -337,6 +347,42 @@ static ssize_t table_write(int fd, const void *data, size_t length)
 	return written;
 }
 
+void store_os_copy(const char *directory)
+{
+	copy_directory = directory;
+	if (directory != NULL)
+		copy_error = 0;
+}
+
+int store_os_copy_error(void)
+{
+	return copy_error;
+}
+
+void store_os_copy_stop(bool stop)
+{
+	atomic_store(&os.copy_stops, stop);
+}
+
+static int copy_fail(int error)
+{
+	if (copy_error == 0)
+		copy_error = error;
+	errno = error;
+	return -1;
+}
+
+/* A copy that fails takes nothing with it. */
+static ssize_t copy_write(int fd, const void *data, size_t length)
+{
+	int error = atomic_load(&os.copy_stops) ? ECANCELED :
+	    fault_now(STORE_FAULT_COPY_WRITE);
+
+	if (error == 0 && write_all(fd, data, length) != 0)
+		error = errno;
+	return error == 0 ? (ssize_t)length : copy_fail(error);
+}
+
 static ssize_t hook_write(int fd, const void *data, size_t length)
 {
 	enum file_kind kind = kind_of(fd);
@@ -345,8 +391,10 @@ static ssize_t hook_write(int fd, const void *data, size_t length)
 
 	if (store_pages_has(fd))
 		return table_write(fd, data, length);
+	if (kind == FILE_COPY)
+		return copy_write(fd, data, length);
 	error = fault_now(is_log ? STORE_FAULT_LOG_WRITE :
-	    STORE_FAULT_PAGE_WRITE);
+	    STORE_FAULT_THROUGH_WRITE);
 	result = error == 0 ? write_all(fd, data, length) :
 	    write_pretended(fd, data, length, error);
 
@@ -403,6 +451,8 @@ static int hook_fsync(int fd)
 {
 	if (store_pages_has(fd))
 		return store_pages_flush(fd) == 0 ? 0 : errno;
+	if (kind_of(fd) == FILE_COPY)
+		return fsync(fd) == 0 ? 0 : errno;
 	if (store_os_flush(fd, STORE_FAULT_FSYNC) == 0)
 		return 0;
 	fatal("cannot flush", log_errno(errno));
@@ -440,13 +490,21 @@ static const char *name_of(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
+static bool is_copy(const char *path)
+{
+	size_t length = copy_directory == NULL ? 0 : strlen(copy_directory);
+
+	return length > 0 && strncmp(path, copy_directory, length) == 0 &&
+	    path[length] == '/';
+}
+
 /* What is written to a descriptor depends on the file's name. */
 static int descriptor_note(const char *path, int fd)
 {
 	const char *name = name_of(path);
 
 	if (fd >= 0 && fd < DESCRIPTORS)
-		atomic_store(&os.kinds[fd],
+		atomic_store(&os.kinds[fd], is_copy(path) ? FILE_COPY :
 		    strncmp(name, "log.", 4) == 0 ? FILE_LOG :
 		    strncmp(name, "__db.", 5) == 0 ? FILE_DRAFT : FILE_TABLE);
 	if (fd < 0 || store_pages_attach(path, fd) == 0)
@@ -483,6 +541,17 @@ static int open_existing(const char *path, int flags)
 	    ~(O_CREAT | O_EXCL))));
 }
 
+/* Refused, or full, is said of the copy alone. */
+static int copy_open(const char *path, int flags, mode_t mode)
+{
+	int error = atomic_load(&os.copy_stops) ? ECANCELED : 0;
+	int fd = -1;
+
+	if (error == 0 && (fd = open(path, flags, mode)) < 0)
+		error = errno;
+	return error == 0 ? descriptor_note(path, fd) : copy_fail(error);
+}
+
 static int hook_open(const char *path, int flags, ...)
 {
 	int error = fault_now(STORE_FAULT_OPEN);
@@ -500,6 +569,8 @@ static int hook_open(const char *path, int flags, ...)
 	va_start(list, flags);
 	mode = (mode_t)va_arg(list, int);
 	va_end(list);
+	if (is_copy(path))
+		return copy_open(path, flags, mode);
 	if ((flags & O_EXCL) == 0) {
 		fd = open_existing(path, flags);
 		if (fd >= 0 || errno != ENOENT)

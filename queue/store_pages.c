@@ -533,7 +533,7 @@ static int write_through(struct table *table, int fd, const void *data,
 	if (table->fd < 0 && (table->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
 		return errno;
 	if (store_os_write_at(fd, data, length, pages.offsets[fd],
-	    STORE_FAULT_PAGE_WRITE) != 0)
+	    STORE_FAULT_THROUGH_WRITE) != 0)
 		return errno;
 	table->written++;
 	return 0;

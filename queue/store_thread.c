@@ -227,10 +227,12 @@ void store_threads_start(struct store *store)
 	store->threads_run = true;
 }
 
+/* A backup is not waited for: it may have gigabytes before it. */
 void store_threads_stop(struct store *store)
 {
 	int error;
 
+	store_os_copy_stop(true);
 	pthread_mutex_lock(&store->lock);
 	store->stopping = true;
 	store->committed++;	/* a last flush for what was just committed */
@@ -282,17 +284,23 @@ uint64_t store_backup_bytes(const char *directory)
 static void *backup_main(void *arg)
 {
 	struct store *store = arg;
-	int error;
+	int error, cause;
 
 	/* A checkpoint that is under way ends first. */
 	pthread_mutex_lock(&store->pages);
 	pthread_mutex_unlock(&store->pages);
+	store_os_copy(store->backup_directory);
 	error = store->env->backup(store->env, store->backup_directory,
 	    DB_CREATE | DB_EXCL);
-	if (error != 0)
+	store_os_copy(NULL);
+	cause = store_os_copy_error();
+	if (error != 0 && cause == ECANCELED)
+		log_info("backup was cut off", log_text("path",
+		    store->backup_directory));
+	else if (error != 0)
 		log_error("backup failed", log_text("path",
-		    store->backup_directory),
-		    log_text("error", db_strerror(error)));
+		    store->backup_directory), log_text("error",
+		    db_strerror(cause != 0 ? cause : error)));
 	else
 		store_os_sync_directory(store->backup_directory);
 	store->backup_success = error == 0;
@@ -311,6 +319,7 @@ int store_backup(struct store *store, const char *directory,
 	store->backup_done = done;
 	store->backup_arg = arg;
 	atomic_store(&store->backup_running, true);
+	store_os_copy_stop(false);
 	thread_start(&store->backup_thread, backup_main, store);
 	return 0;
 }

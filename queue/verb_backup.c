@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,13 +30,14 @@
 #include "queue/verbs.h"
 
 enum { PROGRESS_MILLISECONDS = 500, REMOVE_MILLISECONDS = 5,
-    PATIENCE_MILLISECONDS = 24 * 3600 * 1000, ROOM_MARGIN = 64 << 20 };
+    PATIENCE_MILLISECONDS = 24 * 3600 * 1000, ROOM_MARGIN = 64 << 20,
+    STOP_MILLISECONDS = 500 };
 
 static const char prefix[] = "backup.";
 
 struct copy {
+	LIST_ENTRY(copy) link;
 	struct control	*control;	/* null: the command is gone */
-	struct store	*store;		/* outlives us */
 	char		*path;		/* owned */
 	uint64_t	 total;		/* bytes, as they were at first */
 	bool		 copying;	/* the thread of the store */
@@ -44,6 +46,8 @@ struct copy {
 
 /* A process has one queue, and a queue one of these. */
 static struct copy *current;
+/* It, and those that are being removed. */
+static LIST_HEAD(, copy) copies = LIST_HEAD_INITIALIZER(copies);
 
 static const char *name_of(const char *path)
 {
@@ -96,6 +100,14 @@ void copy_sweep(const char *directory)
 
 /* --- its end --- */
 
+static void copy_free(struct copy *copy)
+{
+	timer_stop(&copy->timer);
+	LIST_REMOVE(copy, link);
+	mem_free(copy->path);
+	mem_free(copy);
+}
+
 static void remove_step(void *arg)
 {
 	struct copy *copy = arg;
@@ -105,9 +117,7 @@ static void remove_step(void *arg)
 		    copy);
 		return;
 	}
-	timer_stop(&copy->timer);
-	mem_free(copy->path);
-	mem_free(copy);
+	copy_free(copy);
 }
 
 static void remove_begin(struct copy *copy)
@@ -149,6 +159,22 @@ static void on_copied(void *arg, bool success)
 	    (json_int_t)store_backup_bytes(copy->path)));
 }
 
+/* What was cut off goes, as far as that is quick; the next start removes the
+ * rest, and what somebody may still read. */
+void verb_backup_end_all(void)
+{
+	int64_t until = clock_monotonic() + STOP_MILLISECONDS;
+	struct copy *copy;
+
+	while ((copy = LIST_FIRST(&copies)) != NULL) {
+		while (copy->copying && clock_monotonic() < until &&
+		    remove_some(copy->path))
+			continue;
+		copy_free(copy);
+	}
+	current = NULL;
+}
+
 /* --- its beginning --- */
 
 static void tell(void *arg)
@@ -175,7 +201,6 @@ static void start(struct control *control, struct store *store, uint64_t total)
 	struct copy *copy = mem_alloc(sizeof(*copy));
 
 	copy->control = control;
-	copy->store = store;
 	copy->total = total;
 	copy->path = mem_print("%s/%s%llx", store_directory(store), prefix,
 	    (unsigned long long)clock_wall());
@@ -190,6 +215,7 @@ static void start(struct control *control, struct store *store, uint64_t total)
 	    copy->path), log_number("uid",
 	    (int64_t)control_caller(control)->uid));
 	copy->copying = true;
+	LIST_INSERT_HEAD(&copies, copy, link);
 	current = copy;
 	control_produce(control, produce, on_gone, copy);
 	tell(copy);

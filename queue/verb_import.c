@@ -9,7 +9,7 @@
  *	{"commit":ID}		the message is complete
  *	{"finish":true}
  *
- * and answers, in order, each when it is durable:
+ * and answers, in order, each when what it says is durable:
  *
  *	{"taken":{"from":ID,"id":NEW}}	or "known", if it had come before
  *	{"end":CODE,"message":TEXT}
@@ -54,13 +54,15 @@ enum { LINE_MAX_BYTES = 3 << 19, PATIENCE_MILLISECONDS = 60000,
 
 static const char disk_is_full[] = "the disk is full";
 
-/* A message whose batch is on its way to the disk. */
+/* A message whose batch is on its way to the disk; or one that is known, whose
+ * batch may be so, too: it came with another import a moment ago. */
 struct taken {
 	LIST_ENTRY(taken)	 link;
 	struct import		*import;	/* null: the command is gone */
 	struct queue		*queue;
 	struct commit_wait	 wait;
 	struct arena		*arena;		/* owned; we are in it */
+	bool			 known;		/* no slices then */
 	uint64_t		 id;
 	char			*from;
 	struct taken_slice {
@@ -337,7 +339,8 @@ static void on_safe(void *arg)
 	struct import *import = taken->import;
 	char id[24];
 
-	schedule_safe(schedule, taken->id);
+	if (!taken->known)
+		schedule_safe(schedule, taken->id);
 	for (uint32_t i = 0; i < taken->slice_count; i++)
 		schedule_added(schedule, &taken->slices[i].place,
 		    &taken->slices[i].row);
@@ -346,8 +349,8 @@ static void on_safe(void *arg)
 		import->pending_count--;
 		snprintf(id, sizeof(id), "%llx",
 		    (unsigned long long)taken->id);
-		say(import, json_pack("{s:{s:s, s:s}}", "taken", "from",
-		    taken->from, "id", id));
+		say(import, json_pack("{s:{s:s, s:s}}", taken->known ?
+		    "known" : "taken", "from", taken->from, "id", id));
 		if (import->finishing && import->pending_count == 0)
 			end(import, CONTROL_OK, "");
 		else if (!import->ended &&
@@ -378,17 +381,29 @@ static void put_slice(struct import *import, struct taken *taken,
 	taken->slice_count++;
 }
 
-/* All of it in this turn's batch. */
-static void put_message(struct import *import)
+/* Answers when the batch of this turn, and all before it, is durable. */
+static struct taken *answer_later(struct import *import, uint64_t id)
 {
 	struct taken *taken = arena_alloc(import->arena, sizeof(*taken));
-	uint32_t recipients = 0;
 
 	taken->import = import;
 	taken->queue = import->queue;
 	taken->arena = import->arena;
-	taken->id = import->id;
+	taken->known = import->known != 0;
+	taken->id = id;
 	taken->from = import->from;
+	LIST_INSERT_HEAD(&import->pending, taken, link);
+	import->pending_count++;
+	commit_wait(import->queue->commit, &taken->wait, on_safe, taken);
+	return taken;
+}
+
+/* All of it in this turn's batch. */
+static void put_message(struct import *import)
+{
+	struct taken *taken = answer_later(import, import->id);
+	uint32_t recipients = 0;
+
 	taken->slices = arena_alloc_array(import->arena, import->slice_count,
 	    sizeof(*taken->slices));
 	store_body_claim(import->queue->store, import->id);
@@ -404,15 +419,11 @@ static void put_message(struct import *import)
 	    import->archive), log_text("from", import->from),
 	    log_number("rcpts", recipients));
 	schedule_expect(import->queue->schedule, import->id);
-	LIST_INSERT_HEAD(&import->pending, taken, link);
-	import->pending_count++;
-	commit_wait(import->queue->commit, &taken->wait, on_safe, taken);
 }
 
 static const char *commit(struct import *import)
 {
 	uint8_t digest[DIGEST_BYTES];
-	char id[24];
 
 	if (import->arena == NULL || import->slice_count == 0)
 		return "a message without recipients";
@@ -429,15 +440,10 @@ static const char *commit(struct import *import)
 		if (import->known != 0)
 			store_body_discard(import->queue->store, import->id);
 	}
-	if (import->known != 0) {
-		snprintf(id, sizeof(id), "%llx",
-		    (unsigned long long)import->known);
-		say(import, json_pack("{s:{s:s, s:s}}", "known", "from",
-		    import->from, "id", id));
-		arena_free(import->arena);
-	} else {
+	if (import->known != 0)
+		answer_later(import, import->known);
+	else
 		put_message(import);
-	}
 	import->arena = NULL;
 	return NULL;
 }

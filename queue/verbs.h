@@ -21,5 +21,7 @@ control_handler	 verb_list, verb_show, verb_stats, verb_top, verb_cat, verb_hold
 
 /* The connections of imports are not among those of base/control.h. */
 void	 verb_import_end_all(void);
+/* After the commands were ended and the store was closed. */
+void	 verb_backup_end_all(void);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "smtpd/client.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,6 +52,7 @@ struct client_table {
 	unsigned		 idle_count;
 	struct counters		*counters;	/* owned; null: we are alone */
 	unsigned		 session_count;	/* of all clients */
+	unsigned		 arrivals;	/* no sessions yet */
 	bool			 accepts;	/* and others know */
 };
 
@@ -137,12 +139,18 @@ void client_table_free(struct client_table *table)
 	mem_free(table);
 }
 
+/* What stands for us among the others. */
+static unsigned count_all(const struct client_table *table)
+{
+	return table->session_count + table->arrivals;
+}
+
 static void tell_others(const struct client_table *table)
 {
 	if (table->counters == NULL)
 		return;
 	if (table->accepts)
-		counters_offer(table->counters, table->session_count);
+		counters_offer(table->counters, count_all(table));
 	else
 		counters_withdraw(table->counters);
 }
@@ -165,15 +173,27 @@ void client_table_offer(struct client_table *table, bool accepts)
 	tell_others(table);
 }
 
-/* One more, or an eighth, is no difference worth a wait. */
-bool client_table_is_ahead(const struct client_table *table, unsigned *least)
+void client_table_arrivals(struct client_table *table, unsigned arrivals)
 {
+	table->arrivals = arrivals;
+	tell_others(table);
+}
+
+/* One more, or an eighth, is no difference worth a wait: but for who would
+ * only refuse it. */
+bool client_table_is_ahead(const struct client_table *table,
+    enum client_room room, unsigned *least)
+{
+	unsigned own = count_all(table);
+
 	*least = 0;
-	if (table->counters == NULL || table->session_count < 2)
+	if (table->counters == NULL || (room == CLIENT_ROOM_THERE && own < 2))
 		return false;
 	*least = counters_least(table->counters);
-	return *least < table->session_count &&
-	    table->session_count - *least > 1 + *least / 8;
+	if (room == CLIENT_ROOM_NONE)
+		return *least != UINT_MAX;
+	return *least < own &&
+	    (room == CLIENT_ROOM_FULL || own - *least > 1 + *least / 8);
 }
 
 static unsigned count_at(const struct client *client,

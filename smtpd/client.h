@@ -36,10 +36,18 @@ bool			 client_table_share(struct client_table *table,
 /* Whether this process accepts connections: others may leave some to it. */
 void			 client_table_offer(struct client_table *table,
 			    bool accepts);
+/* So many connections are here of which nobody knows whose they are: for the
+ * others they are sessions. */
+void			 client_table_arrivals(struct client_table *table,
+			    unsigned arrivals);
+/* How much we could do with another connection. */
+enum client_room { CLIENT_ROOM_THERE, CLIENT_ROOM_FULL, CLIENT_ROOM_NONE };
 /* Another process has so many fewer sessions that it should take the next; how
- * many it has goes to least. */
+ * many it has goes to least. Who is FULL leaves it to any with fewer, who has
+ * NONE to anybody who accepts. */
 bool			 client_table_is_ahead(
-			    const struct client_table *table, unsigned *least);
+			    const struct client_table *table,
+			    enum client_room room, unsigned *least);
 
 /* How many sessions this client has now, in all processes: at one listener
  * that has a limit of its own, or (listener null) at all of them. */

@@ -175,6 +175,17 @@ void counters_withdraw(struct counters *counters)
 	atomic_store(&counters->offer->sessions, 0);
 }
 
+void counters_forget(int fd, unsigned worker)
+{
+	const uint32_t none = 0;
+	off_t place = (off_t)(offsetof(struct memory, offers) +
+	    worker * sizeof(struct offer) + offsetof(struct offer, sessions));
+
+	if (worker < WORKERS_MAX &&
+	    pwrite(fd, &none, sizeof(none), place) != (ssize_t)sizeof(none))
+		log_warn("counters", log_errno(errno));
+}
+
 static void count_worker(struct memory *memory, unsigned worker)
 {
 	uint32_t seen = atomic_load(&memory->workers);

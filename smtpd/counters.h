@@ -45,11 +45,13 @@ unsigned	 counters_sum(const struct counters *counters,
  * more leaves the next connection to one with fewer. A process says how many
  * while it accepts any; counters_least() is the number of the other one that
  * has fewest, UINT_MAX if no other accepts. One that was killed stands there as
- * it was until its successor begins: nobody may wait for it for long.
+ * it was until the supervisor has heard of it: nobody may wait for it for long.
  */
 void		 counters_offer(struct counters *counters, unsigned sessions);
 void		 counters_withdraw(struct counters *counters);
 unsigned	 counters_least(const struct counters *counters);
+/* For the supervisor: that process has ended and accepts no more. */
+void		 counters_forget(int fd, unsigned worker);
 
 /* Kept in the same memory: the rates (rates.h), and the key of 16 bytes by which
  * subjects are found there. */

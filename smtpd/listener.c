@@ -37,7 +37,8 @@
 enum {
 	/* Per turn and socket: others accept from it, too. */
 	ACCEPT_MAX = 16,
-	/* After an error that another try would only repeat. */
+	/* After an error that another try would only repeat, and without an
+	 * offer to take more after a refusal. */
 	PAUSE_MS = 250,
 	/* Turns of the loop in which others with fewer sessions may take what
 	 * has come, and how often that is done in vain. */
@@ -100,6 +101,34 @@ static void turn_away(struct listener *listener, int fd,
 	close(fd);
 }
 
+/* Others count on us while all of our listeners accept, and what comes is not
+ * refused: the fewest sessions would draw all connections there. */
+static void offer(struct listeners *listeners)
+{
+	client_table_offer(listeners->server->clients,
+	    listeners->resting == 0 &&
+	    !timer_is_running(&listeners->refusing));
+}
+
+static void on_refusing_over(void *arg)
+{
+	offer(arg);
+}
+
+/* There is no room, or there are no descriptors. */
+static void withdraw(struct listeners *listeners)
+{
+	timer_start(&listeners->refusing, PAUSE_MS, on_refusing_over,
+	    listeners);
+	offer(listeners);
+}
+
+static bool is_full(const struct listeners *listeners)
+{
+	return listeners->server->session_count + listeners->arrivals >=
+	    server_session_limit(listeners->server);
+}
+
 /* Before anything is known of the client: is there room for one more, and
  * does it belong to a listener that is still there? Null after a refusal. */
 static const struct reception *admit(struct listener *listener, int fd,
@@ -110,13 +139,14 @@ static const struct reception *admit(struct listener *listener, int fd,
 	const struct reception *reception = rules_reception_find(server->rules,
 	    listener->conf_name);
 
-	if (reception == NULL || server->stopping)
+	if (reception == NULL || server->stopping) {
 		turn_away(listener, fd, address, &refusal_stopping);
-	else if (server->session_count + listeners->arrivals >=
-	    server_session_limit(server))
+	} else if (is_full(listeners)) {
+		withdraw(listeners);
 		turn_away(listener, fd, address, &refusal_busy);
-	else
+	} else {
 		return reception;
+	}
 	return NULL;
 }
 
@@ -147,10 +177,18 @@ static void begin_session(struct listener *listener, int fd,
 
 /* --- behind a load balancer --- */
 
+static void count_arrivals(struct listeners *listeners, unsigned arrivals)
+{
+	listeners->arrivals = arrivals;
+	client_table_arrivals(listeners->server->clients, arrivals);
+}
+
 static void arrival_free(struct arrival *arrival)
 {
+	struct listeners *listeners = arrival->listener->listeners;
+
 	LIST_REMOVE(arrival, link);
-	arrival->listener->listeners->arrivals--;
+	count_arrivals(listeners, listeners->arrivals - 1);
 	timer_stop(&arrival->deadline);
 	watch_release(&arrival->watch);
 	if (arrival->fd != -1)
@@ -241,7 +279,7 @@ static void arrival_start(struct listener *listener, int fd,
 	arrival->fd = fd;
 	arrival->origin = *origin;
 	LIST_INSERT_HEAD(&listener->arrivals, arrival, link);
-	listener->listeners->arrivals++;
+	count_arrivals(listener->listeners, listener->listeners->arrivals + 1);
 	watch_init(&arrival->watch, fd, on_arrival, arrival);
 	watch_set(&arrival->watch, WATCH_READ);
 	timer_start(&arrival->deadline, conf->handshake_timeout * 1000,
@@ -285,6 +323,7 @@ static void refuse_scarce(struct listener *listener, int fd,
     const struct endpoint *address)
 {
 	complain(listener, EMFILE);
+	withdraw(listener->listeners);
 	turn_away(listener, fd, address, &refusal_busy);
 }
 
@@ -330,7 +369,6 @@ static int shed(struct listener *listener)
 	return error;
 }
 
-/* Others count on us while all of our listeners accept. */
 static void set_resting(struct listener *listener, bool rests)
 {
 	struct listeners *listeners = listener->listeners;
@@ -339,8 +377,7 @@ static void set_resting(struct listener *listener, bool rests)
 		return;
 	listener->rests = rests;
 	listeners->resting += rests ? 1 : -1;
-	client_table_offer(listeners->server->clients,
-	    listeners->resting == 0);
+	offer(listeners);
 }
 
 static void on_pause_over(void *arg)
@@ -358,6 +395,13 @@ static void rest(struct listener *listener, int milliseconds)
 	timer_start(&listener->pause, milliseconds, on_pause_over, listener);
 }
 
+static enum client_room find_room(const struct listeners *listeners)
+{
+	if (timer_is_running(&listeners->refusing))
+		return CLIENT_ROOM_NONE;
+	return is_full(listeners) ? CLIENT_ROOM_FULL : CLIENT_ROOM_THERE;
+}
+
 /*
  * Where another process has fewer sessions it goes first: it was woken by the
  * same connection. For some turns it is left there, and the processor to whom
@@ -366,9 +410,10 @@ static void rest(struct listener *listener, int milliseconds)
  */
 static bool let_others_go_first(struct listener *listener)
 {
+	const struct listeners *listeners = listener->listeners;
 	unsigned least;
-	bool is_ahead = client_table_is_ahead(
-	    listener->listeners->server->clients, &least);
+	bool is_ahead = client_table_is_ahead(listeners->server->clients,
+	    find_room(listeners), &least);
 
 	if (!is_ahead || least != listener->least)
 		listener->skips = listener->vain = 0;
@@ -404,6 +449,7 @@ static bool on_accept_error(struct listener *listener, int error)
 
 	if (full) {
 		complain(listener, error);
+		withdraw(listener->listeners);
 		error = shed(listener);
 	}
 	switch (error) {
@@ -504,6 +550,7 @@ void listeners_end(struct listeners *listeners)
 {
 	while (!LIST_EMPTY(&listeners->items))
 		listener_free(LIST_FIRST(&listeners->items));
+	timer_stop(&listeners->refusing);
 	client_table_offer(listeners->server->clients, false);
 	if (listeners->spare != -1)
 		close(listeners->spare);

@@ -5,12 +5,15 @@
  * running out of descriptors, which must neither spin nor leave clients
  * hanging. Several processes accept from the same sockets: one that has more
  * sessions than another lets that one go first, for a moment. Nobody has to
- * come: then it takes them itself.
+ * come: then it takes them itself. Who had to refuse one for want of room is for
+ * a moment nobody to whom others leave any.
  */
 #ifndef POSTERN_SMTPD_LISTENER_H
 #define POSTERN_SMTPD_LISTENER_H
 
 #include <sys/queue.h>
+
+#include "base/loop.h"
 
 struct listener;
 struct server;
@@ -22,6 +25,7 @@ struct listeners {
 	struct listener_list	 items;		/* owned */
 	unsigned		 arrivals;	/* with no PROXY header yet */
 	unsigned		 resting;	/* of items */
+	struct timer		 refusing;	/* runs: there was no room */
 	/* Given up for a moment when there is no other descriptor. */
 	int			 spare;
 };

@@ -682,6 +682,8 @@ static void on_child_signal(void *arg)
 		}
 		log_sink_drain();	/* its last words first */
 		child_exited(child, wait_status);
+		if (child->role == ROLE_SMTPD && supervisor.counters != -1)
+			counters_forget(supervisor.counters, child->instance);
 		connector_forget(child);
 		reload_answered(child);
 		timer_stop(&child->restart);

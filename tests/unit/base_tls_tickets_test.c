@@ -295,6 +295,70 @@ static void test_client_certificates(void **state)
 	tls_tickets_free(tickets);
 }
 
+/* With a copy: OpenSSL uses a ticket of TLS 1.3 once, who stole it would not
+ * mind. Whether a new one came; it must have been resumed. */
+static bool is_renewed(SSL_CTX *context, struct tls_server *server,
+    SSL_SESSION *session, bool known)
+{
+	SSL_SESSION *copy = SSL_SESSION_dup(session);
+	struct tls_facts facts;
+
+	assert_non_null(copy);
+	forget();
+	last_session = copy;
+	assert_true(visit(context, server, NULL, &facts));
+	assert_int_equal(facts.has_peer, known);
+	return last_session != copy;
+}
+
+static void check_renewal(int version, bool known)
+{
+	SSL_CTX *context = client_context(version, known ? laptop : NULL);
+	struct tls_tickets *tickets;
+	struct tls_server *server;
+	struct tls_facts facts;
+	SSL_SESSION *first;
+
+	fake_time_begin();
+	tickets = tls_tickets_new();
+	server = server_named("smtp", tickets, true);
+	assert_false(visit(context, server, NULL, &facts));
+	first = SSL_SESSION_dup(last_session);
+	for (unsigned again = 0; again < 2; again++)
+		assert_int_equal(is_renewed(context, server, first, known),
+		    !known && version == TLS1_3_VERSION);
+	fake_time_pass(HOURS(TLS_TICKET_HOURS));
+	assert_int_equal(is_renewed(context, server, first, known), !known);
+	fake_time_pass(HOURS(TLS_TICKET_HOURS));
+	if (known) {
+		forget();
+		last_session = first;
+		assert_false(visit(context, server, NULL, &facts));
+		assert_true(facts.has_peer);
+	} else {
+		SSL_SESSION_free(first);
+	}
+	/* One got a new one before, the other has signed for it. */
+	first = SSL_SESSION_dup(last_session);
+	(void)is_renewed(context, server, first, known);
+	SSL_SESSION_free(first);
+	forget();
+	tls_server_free(server);
+	tls_tickets_free(tickets);
+	SSL_CTX_free(context);
+}
+
+/* TLS-118: a client with a certificate gets no new ticket for an old one: in
+ * the end it must have its key again. One without lives on. */
+static void test_no_renewal(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		check_renewal(versions[i], false);
+		check_renewal(versions[i], true);
+	}
+}
+
 /* Who is not asked shows nothing. */
 static void test_not_asked(void **state)
 {
@@ -374,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_client_certificates),
+		cmocka_unit_test(test_no_renewal),
 		cmocka_unit_test(test_not_asked),
 		cmocka_unit_test(test_suites),
 	};

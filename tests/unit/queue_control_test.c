@@ -756,6 +756,48 @@ static void test_close(void **state)
 	world_connect(&world);
 }
 
+struct answer {
+	int	 fd;
+	size_t	 length;
+	char	 text[4096];
+};
+
+static bool has_answer(void *arg)
+{
+	struct answer *answer = arg;
+	ssize_t got;
+
+	while ((got = read(answer->fd, answer->text + answer->length,
+	    sizeof(answer->text) - 1 - answer->length)) > 0)
+		answer->length += (size_t)got;
+	return got == 0 || strstr(answer->text, "\"copy\"") != NULL;
+}
+
+/* A backup that the end of the queue has cut off is not in the way of the next
+ * one. */
+static void test_backup_again(void **state)
+{
+	static const char request[] = "{\"verb\":\"backup\","
+	    "\"arguments\":{}}\n";
+	struct answer answer = { .length = 0 };
+	int fd;
+
+	(void)state;
+	world_fill(&world, 2000);
+	fd = begin_command(request);
+	world_turn(1);
+	world_stop_queue(&world);
+	world_turn(20);
+	close(fd);
+	world_start_queue(&world);
+	answer.fd = begin_command(request);
+	assert_true(world_wait(has_answer, &answer, 60000));
+	assert_non_null(strstr(answer.text, "\"copy\""));
+	close(answer.fd);
+	world_turn(20);
+	world_connect(&world);
+}
+
 /* --- many messages --- */
 
 enum { FINDINGS = 12000, MANY = 100000 };
@@ -890,6 +932,7 @@ int main(void)
 		TEST(test_stats),
 		TEST(test_verify_many),
 		TEST(test_close),
+		TEST(test_backup_again),
 		cmocka_unit_test_setup_teardown(test_many, setup_empty,
 		    teardown),
 	};

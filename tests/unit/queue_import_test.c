@@ -207,6 +207,35 @@ static void test_named(void **state)
 	mem_free(talk);
 }
 
+/* "known" is said when what it rests on is durable, not before the "taken" of
+ * the one that is on its way to the disk. */
+static void test_known_in_order(void **state)
+{
+	struct talk *talk = mem_alloc(sizeof(*talk));
+	struct buf lines, twice;
+	const char *taken, *known;
+	size_t once;
+
+	(void)state;
+	world_send(&world, "ann@sender.test", "joe@one.test", "x\r\n");
+	make_lines(&lines, 0);
+	once = (size_t)(strstr(buf_string(&lines), "{\"finish\"") -
+	    buf_string(&lines));
+	buf_init(&twice, 2 << 20);
+	assert_int_equal(buf_add(&twice, buf_data(&lines), once), 0);
+	assert_int_equal(buf_add(&twice, buf_data(&lines), buf_length(&lines)),
+	    0);
+	import(talk, buf_string(&twice));
+	taken = strstr(talk->text, "\"taken\"");
+	known = strstr(talk->text, "\"known\"");
+	assert_true(taken != NULL && known != NULL && taken < known);
+	assert_non_null(strstr(known, "{\"end\":0"));
+	assert_int_equal(world_count_messages(&world), 1);
+	buf_release(&twice);
+	buf_release(&lines);
+	mem_free(talk);
+}
+
 /* --- what is remembered --- */
 
 static bool is_forgotten(void *arg)
@@ -250,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_future),
 		TEST(test_named),
+		TEST(test_known_in_order),
 		TEST(test_remembered),
 	};
 

@@ -597,6 +597,40 @@ static void test_the_file(void **unused)
 	assert_int_equal(size_of("pages.double"), 2 * SMALL);
 }
 
+/* A disk without room for all of it: with one whole batch work goes on, and
+ * the next start makes the rest; with less there is no start. */
+static void test_the_file_without_room(void **unused)
+{
+	struct store_fault full = { STORE_FAULT_DOUBLE_FILL, ENOSPC, 17, -1 };
+	int fd;
+
+	(void)unused;
+	table_make("a.db", 'a', 8);
+	store_fault_set(&full);
+	begin();
+	assert_int_equal(size_of("pages.double"), 17 << 16);
+	fd = table_open("a.db");
+	for (unsigned version = 1; version < 4; version++)
+		for (uint32_t n = 1; n <= STORE_DOUBLE_PAGES; n++)
+			assert_int_equal(put(fd, n, version), PAGE);
+	assert_int_equal(store_pages_flush(fd), 0);
+	table_close(fd);
+	store_pages_close();
+	assert_int_equal(size_of("pages.double"), 17 << 16);
+	assert_true(holds("a.db", STORE_DOUBLE_PAGES, 3));
+	full.error = EIO;
+	store_fault_set(&full);
+	assert_int_equal(store_pages_open(scratch, SMALL), -1);
+	store_fault_set(NULL);
+	start_again();
+	assert_int_equal(size_of("pages.double"), SMALL);
+	/* not one batch */
+	assert_int_equal(unlink(path_of("pages.double")), 0);
+	full = (struct store_fault){ STORE_FAULT_DOUBLE_FILL, ENOSPC, 16, -1 };
+	store_fault_set(&full);
+	assert_int_equal(store_pages_open(scratch, SMALL), -1);
+}
+
 /* After a stop there is nothing to mend: what is damaged then is damage. */
 static void test_stopped_well(void **unused)
 {
@@ -641,7 +675,8 @@ int main(void)
 		TEST(test_killed_at_each_step), TEST(test_newest_wins),
 		TEST(test_torn_batch), TEST(test_other_files),
 		TEST(test_torn_end), TEST(test_killed_while_mending),
-		TEST(test_the_file), TEST(test_stopped_well),
+		TEST(test_the_file), TEST(test_the_file_without_room),
+		TEST(test_stopped_well),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

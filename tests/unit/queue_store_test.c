@@ -945,7 +945,7 @@ static void test_disk_faults(void **unused)
 		    "cannot flush" },
 		{ "log EIO once", { STORE_FAULT_LOG_WRITE, EIO, 3, 1 }, 1,
 		    "cannot write" },
-		{ "page EIO once", { STORE_FAULT_PAGE_WRITE, EIO, 3, 1 }, 1,
+		{ "page EIO once", { STORE_FAULT_PAGE_WRITE, EIO, 1, 1 }, 1,
 		    "cannot write" },
 		{ "log ENOSPC once: the reserve helps",
 		    { STORE_FAULT_LOG_WRITE, ENOSPC, 3, 1 }, 0,
@@ -1212,6 +1212,108 @@ static void test_backup(void **unused)
 	assert_non_null(store);
 	for (uint64_t id = 1; id <= 500; id++)
 		assert_true(body_is(store, id, 6000));
+	store_close(store);
+}
+
+struct holder {
+	struct store	*store;
+	pthread_barrier_t held;
+};
+
+/* Holds up a backup, for so long that whoever closes is past its order. */
+static void *hold_pages(void *arg)
+{
+	struct holder *holder = arg;
+	const struct timespec a_while = { .tv_nsec = 300000000 };
+
+	pthread_mutex_lock(&holder->store->pages);
+	pthread_barrier_wait(&holder->held);
+	nanosleep(&a_while, NULL);
+	pthread_mutex_unlock(&holder->store->pages);
+	return NULL;
+}
+
+/* A store that is closed does not wait for a copy that has hardly begun. */
+static void test_backup_is_cut_off(void **unused)
+{
+	struct backup_end end = { 0 };
+	struct store *store = open_store();
+	struct holder holder = { .store = store };
+	pthread_t thread;
+	char copy[128];
+
+	(void)unused;
+	for (uint64_t id = 1; id <= 500; id++)
+		message_put(store, id, 6000);
+	make_durable(store);
+	pthread_barrier_init(&holder.held, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, hold_pages, &holder),
+	    0);
+	pthread_barrier_wait(&holder.held);
+	snprintf(copy, sizeof(copy), "%s/copy", scratch);
+	assert_int_equal(store_backup(store, copy, on_backup, &end), 0);
+	store_close(store);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&holder.held);
+	assert_false(end.called);
+	assert_int_equal(store_backup_bytes(copy), 0);
+	store = open_store();
+	assert_true(body_is(store, 500, 6000));
+	/* the next one is not */
+	snprintf(copy, sizeof(copy), "%s/other", scratch);
+	assert_int_equal(store_backup(store, copy, on_backup, &end), 0);
+	for (int i = 0; !end.called && i < 500; i++)
+		turn_for(20);
+	assert_true(end.success);
+	store_close(store);
+}
+
+/* A copy that finds no room, for a table as for a log file, is no matter of the
+ * store: the reserve stays, and mail goes on. */
+static void test_backup_without_room(void **unused)
+{
+	struct store_fault fault = { STORE_FAULT_COPY_WRITE, ENOSPC, 0, -1 };
+	struct store_options options = options_small();
+	struct backup_end end = { 0 };
+	struct store *store;
+	unsigned failed = 0;
+	char copy[128], log[160] = "";
+
+	(void)unused;
+	options.log_file_bytes = 2 * MIB;
+	store = store_open(&options);
+	assert_non_null(store);
+	for (uint64_t id = 1; id <= 100; id++)
+		message_put(store, id, 6000);
+	make_durable(store);
+	for (; !end.success; fault.after++) {
+		assert_true(failed < 2000);
+		store_fault_set(&fault);
+		end = (struct backup_end){ 0 };
+		snprintf(copy, sizeof(copy), "%s/copy.%ld", scratch,
+		    fault.after);
+		assert_int_equal(store_backup(store, copy, on_backup, &end),
+		    0);
+		for (int i = 0; !end.called && i < 5000; i++)
+			turn_for(2);
+		assert_true(end.called);
+		failed += !end.success;
+		if (!end.success)
+			snprintf(log, sizeof(log), "%s/log.0000000001", copy);
+		assert_true(store_os_reserve_is_whole());
+		assert_false(store_os_met_full_disk());
+	}
+	store_fault_set(NULL);
+	assert_true(failed > 5);
+	/* the last write of all is to a log file */
+	assert_int_equal(access(log, F_OK), 0);
+	message_put(store, 1000, 6000);
+	make_durable(store);
+	store_close(store);
+	options.directory = copy;
+	store = store_open(&options);
+	assert_non_null(store);
+	assert_true(body_is(store, 100, 6000));
 	store_close(store);
 }
 
@@ -1620,6 +1722,7 @@ int main(void)
 		TEST(test_space_is_zero_on_the_reserve),
 		TEST(test_salvage_bodies), TEST(test_salvage_envelopes),
 		TEST(test_marked_but_sound), TEST(test_backup),
+		TEST(test_backup_is_cut_off), TEST(test_backup_without_room),
 		TEST(test_churn), TEST(test_churn_killed),
 	};
 

@@ -110,6 +110,14 @@ static void test_offers(void **state)
 	assert_int_equal(counters_least(other), 3);
 	last = counters_of(fd, 63);
 	assert_int_equal(counters_least(other), UINT_MAX);
+	/* ... or until the supervisor hears of it; the others stay. */
+	counters_offer(one, 2);
+	counters_offer(last, 1);
+	counters_forget(fd, 63);
+	assert_int_equal(counters_least(other), 2);
+	counters_forget(fd, 64);
+	assert_int_equal(counters_least(other), 2);
+	assert_int_equal(counters_least(one), 7);
 	counters_free(one);
 	counters_free(other);
 	counters_free(last);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -299,6 +300,119 @@ static void test_others_first(void **state)
 	end();
 }
 
+/* The counters of a process beside ours; both offer to take more. */
+static struct counters *begin_beside(const char *conf, const char *listener)
+{
+	int fd = counters_create();
+	struct counters *beside;
+
+	begin_as(conf, listener);
+	beside = counters_new(dup(fd), 1);
+	assert_non_null(beside);
+	assert_true(client_table_share(world.server.clients,
+	    counters_new(fd, 0)));
+	world_turns(2);
+	assert_int_equal(counters_least(beside), 0);
+	return beside;
+}
+
+/* Who has room for no more leaves the next one to any with fewer; who refused
+ * one for that offers nothing for a moment, and goes on accepting. */
+static void test_full_and_others(void **state)
+{
+	struct counters *beside = begin_beside(
+	    "max-sessions = 4\nsmtpd-workers = 2\n", "");
+	int third;
+
+	(void)state;
+	expect(connect_one(), "220 ");
+	expect(connect_one(), "220 ");
+	assert_int_equal(counters_least(beside), 2);
+	/* One fewer is enough for that; as many is not. */
+	counters_offer(beside, 1);
+	third = connect_one();
+	world_turns(20);
+	assert_string_equal(hear(third), "");
+	assert_int_equal(counters_least(beside), 2);
+	counters_offer(beside, 2);
+	expect(third, "421 4.3.2 ");
+	assert_int_equal(counters_least(beside), UINT_MAX);
+	/* Even one with as many is better than we are, now. */
+	third = connect_one();
+	world_turns(20);
+	assert_string_equal(hear(third), "");
+	counters_withdraw(beside);
+	expect(third, "421 4.3.2 ");
+	usleep(300 * 1000);
+	world_turns(3);
+	assert_int_equal(counters_least(beside), 2);
+	end();
+	counters_free(beside);
+}
+
+/* The same without descriptors, and with the last ones only. */
+static void check_scarce(unsigned left)
+{
+	struct counters *beside = begin_beside("", "");
+	struct rlimit before, few;
+	int waiting, next;
+
+	waiting = connect_one();
+	next = dup(waiting);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = (rlim_t)next + left;
+	close(next);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	expect(waiting, "421 4.3.2 ");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(counters_least(beside), UINT_MAX);
+	/* Nobody else offers: it is ours. */
+	expect(connect_one(), "220 ");
+	assert_int_equal(counters_least(beside), UINT_MAX);
+	usleep(300 * 1000);
+	world_turns(3);
+	assert_int_equal(counters_least(beside), 1);
+	end();
+	counters_free(beside);
+}
+
+static void test_scarce_and_others(void **state)
+{
+	(void)state;
+	check_scarce(0);
+	check_scarce(2);
+}
+
+/* Those without a header count for the others. */
+static void test_arrivals_and_others(void **state)
+{
+	struct counters *beside = begin_beside("",
+	    "proxy-from = { \"127.0.0.1/32\" }");
+	int fd;
+
+	(void)state;
+	for (unsigned i = 1; i <= 3; i++) {
+		fd = connect_one();
+		world_turns(5);
+		assert_int_equal(listeners.arrivals, i);
+		assert_int_equal(counters_least(beside), i);
+	}
+	/* ... and for us: we go behind. */
+	counters_offer(beside, 0);
+	connect_one();
+	world_turns(10);
+	assert_int_equal(listeners.arrivals, 3);
+	counters_withdraw(beside);
+	world_turns(10);
+	assert_int_equal(listeners.arrivals, 4);
+	assert_int_equal(write(fd, "no\r\n", 4), 4);
+	world_turns(5);
+	assert_int_equal(counters_least(beside), 3);
+	end();
+	counters_free(beside);
+}
+
 /* --- load balancers --- */
 
 #define HEADER "PROXY TCP4 192.0.2.7 198.51.100.1 56324 25\r\n"
@@ -545,6 +659,9 @@ int main(void)
 		cmocka_unit_test(test_sessions_everywhere),
 		cmocka_unit_test(test_sessions_here),
 		cmocka_unit_test(test_others_first),
+		cmocka_unit_test(test_full_and_others),
+		cmocka_unit_test(test_scarce_and_others),
+		cmocka_unit_test(test_arrivals_and_others),
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_proxy_early),
 		cmocka_unit_test(test_proxy_wrong),

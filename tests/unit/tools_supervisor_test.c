@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -32,6 +33,7 @@
 #include "base/process.h"
 #include "conf/bundle.h"
 #include "conf/conf.h"
+#include "smtpd/counters.h"
 #include "tests/scratch.h"
 #include "tests/unit/base_child.h"
 #include "tests/unit/certificates.h"
@@ -140,10 +142,26 @@ static void take_peer(const struct process_peer *peer, int fd)
 	close(fd);
 }
 
+/* What is left there of the one before; then we offer, too. */
+static void take_counters(int fd)
+{
+	struct counters *other = counters_new(dup(fd), 1), *own;
+
+	tell("finds", counters_least(other) == UINT_MAX ? "no offer" :
+	    "an offer");
+	own = counters_new(fd, 0);
+	counters_offer(own, 5);
+	tell("offers", counters_least(other) == 5 ? "five" : "nothing");
+	counters_free(own);
+	counters_free(other);
+}
+
 static void take_listener(const char *name, int fd)
 {
 	tell(fd == -1 ? "loses" : "hears", name);
-	if (fd != -1)
+	if (fd != -1 && strcmp(name, COUNTERS_NAME) == 0)
+		take_counters(fd);
+	else if (fd != -1)
 		close(fd);
 }
 
@@ -313,6 +331,26 @@ static int ask(unsigned verb, int64_t *policy)
 }
 
 /* --- tests --- */
+
+/* Who was killed accepts nothing any more: others need not wait for it. */
+static void test_killed_offers_nothing(void **state)
+{
+	int64_t smtpd = 0;
+
+	(void)state;
+	run_supervisor("");
+	wait_line("smtpd hears smtp@", 1);
+	wait_line("smtpd offers five", 1);
+	wanted_role = "smtpd";
+	assert_int_equal(0, ask(CONTROL_STATUS, &smtpd));
+	wanted_role = "policy";
+	assert_true(smtpd > 1);
+	kill((pid_t)smtpd, SIGKILL);
+	wait_line("smtpd offers five", 2);
+	assert_int_equal(count("smtpd finds no offer"), 2);
+	wait_line("smtpd hears smtp@", 2);
+	stop_supervisor();
+}
 
 /* Each pair of roles that may talk gets one channel, however the roles become
  * ready; listeners come when all are. A role that died gets all of it anew. */
@@ -597,6 +635,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_start_and_death),
+		TEST(test_killed_offers_nothing),
 		TEST(test_death_in_reload),
 		TEST(test_signal_in_reload),
 		TEST(test_too_large),
